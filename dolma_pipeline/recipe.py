@@ -1,0 +1,236 @@
+"""The recipe: sources, then stages, decoded in one strict call into frozen structs.
+
+Field descriptions are what `--help` prints. An unknown key is an error that names its `$.path` (see config.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+AttributeFormat: TypeAlias = Literal["parquet", "jsonl.zst", "jsonl.gz", "jsonl"]
+DocumentFormat: TypeAlias = Literal["jsonl.zst", "jsonl.gz", "jsonl", "parquet"]
+PositiveInt: TypeAlias = Annotated[int, Meta(ge=1)]
+Fraction: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class Base(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Every part of a recipe: immutable, and strict about its keys."""
+
+
+class Source(Base):
+    """Where documents come from; exactly one of `documents` and `collect`."""
+
+    documents: Annotated[
+        str | list[str] | None, Meta(description="glob, or globs, of document files (JSONL or Parquet)")
+    ] = None
+    collect: Annotated[
+        str | None, Meta(description="a built-in collection of text that any Python installation has")
+    ] = None
+    attributes: Annotated[
+        list[str], Meta(description="experiments already tagged, found beside the documents")
+    ] = []
+    priority: Annotated[int, Meta(description="of two duplicates the one of higher priority stays")] = 0
+
+
+class Tag(Base):
+    """Measure documents: each tagger writes attributes, nothing is dropped."""
+
+    taggers: Annotated[list[str], Meta(min_length=1, description="names of taggers, run in one pass")]
+    experiment: Annotated[
+        str | None, Meta(description="directory of the attribute files; without it one per tagger")
+    ] = None
+    tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = []
+    format: Annotated[AttributeFormat, Meta(description="form of the attribute files")] = "parquet"
+    on_error: Annotated[
+        Literal["fail", "quarantine"], Meta(description="what to do with a document that a tagger fails on")
+    ] = "fail"
+
+
+class DocumentKey(Base):
+    """Whole documents are duplicates when their keys are equal."""
+
+    key: Annotated[str, Meta(description="dotted path of a string field: text, metadata.url")] = "text"
+    attribute: Annotated[str, Meta(description="name of the attribute written")] = "duplicate"
+
+
+class Ngrams(Base):
+    """Compare paragraphs by their n-grams of words rather than as wholes."""
+
+    length: PositiveInt = 13
+    stride: Annotated[int, Meta(ge=0)] = 0
+    overlap_threshold: Fraction = 1.0
+    skip_short_paragraphs: bool = False
+
+
+class Paragraphs(Base):
+    """Paragraphs are duplicates when their text was seen before, anywhere in the corpus."""
+
+    separator: Annotated[str, Meta(min_length=1, description="string between paragraphs")] = "\n"
+    ngrams: Ngrams | None = None
+    attribute: Annotated[str, Meta(description="name of the attribute written")] = "duplicate"
+
+
+class Bloom(Base):
+    """A Bloom filter: constant memory, a chosen share of false positives."""
+
+    false_positive_rate: Annotated[float, Meta(gt=0.0, lt=1.0)] = 1e-6
+    size_in_bytes: Annotated[int, Meta(ge=0, description="of all partitions; 0 sizes them by their keys")] = 0
+    estimated_keys: Annotated[int, Meta(ge=0, description="0 uses the exact count of the corpus")] = 0
+    file: Annotated[str | None, Meta(description="load the filter from here if it exists, save it there")] = (
+        None
+    )
+    read_only: Annotated[bool, Meta(description="mark what the loaded filter holds; insert nothing")] = False
+
+
+class Dedupe(Base):
+    """Mark documents or paragraphs that were seen before, in input order; exactly one of the two."""
+
+    name: Annotated[str, Meta(min_length=1, description="directory of the attribute files")]
+    documents: DocumentKey | None = None
+    paragraphs: Paragraphs | None = None
+    bloom: Annotated[Bloom | None, Meta(description="approximate; without it the set of keys is exact")] = (
+        None
+    )
+    partitions: Annotated[
+        int, Meta(ge=1, le=4096, description="of the key space; the unit of parallel work")
+    ] = 8
+    skip_empty: Annotated[bool, Meta(description="leave out documents or paragraphs of white space")] = True
+    min_length: Annotated[int, Meta(ge=0, description="leave out shorter ones, in code points")] = 0
+    min_words: Annotated[int, Meta(ge=0, description="leave out those of fewer white-space words")] = 0
+    format: AttributeFormat = "parquet"
+
+
+class Select(Base):
+    """Dolma's filters: a document stays if any `include` matches (or there is none) and no `exclude` does."""
+
+    include: list[str] = []
+    exclude: list[str] = []
+    syntax: Literal["jsonpath", "jq"] = "jsonpath"
+
+
+class Edit(Base):
+    """One change of the text, exactly one of `replace`, `cut` and `span`, where min_score <= score < max_score."""
+
+    replace: Annotated[str | None, Meta(description="`tagger.attribute` whose spans become `with`")] = None
+    with_: Annotated[str, Meta(description="what takes the place of the span")] = field(
+        default="", name="with"
+    )
+    cut: Annotated[str | None, Meta(description="`tagger.attribute` whose spans are removed")] = None
+    span: Annotated[str | None, Meta(description="Dolma's form: expression that selects the spans")] = None
+    replacement: Annotated[
+        str, Meta(description="for `span`: `{}` stands for the original text; `$.` selects a field")
+    ] = ""
+    syntax: Annotated[Literal["jsonpath", "jq"], Meta(description="for `span`")] = "jsonpath"
+    min_score: float | None = None
+    max_score: float | None = None
+
+
+class Budget(Base):
+    """How much to keep, in all, and of what: documents are sampled by a keyed hash of their id."""
+
+    tokens: Annotated[
+        int | None, Meta(ge=1, description="counted by the tokenizer, else bytes / bytes_per_token")
+    ] = None
+    bytes: Annotated[int | None, Meta(ge=1, description="of UTF-8 text")] = None
+    weights: Annotated[
+        dict[str, float], Meta(description="share of each source; without it, as they come")
+    ] = {}
+    max_epochs: Annotated[float, Meta(gt=0, description="most often a document may be repeated")] = 1.0
+    bytes_per_token: Annotated[float, Meta(gt=0)] = 4.0
+
+
+class Mix(Base):
+    """Keep, edit and sample documents by their attributes; one output stream."""
+
+    name: Annotated[str, Meta(min_length=1, description="of the stream: its directory and file prefix")] = (
+        "mixed"
+    )
+    drop: Annotated[dict[str, str], Meta(description="rule name: expression; the first that hits drops")] = {}
+    select: Select | None = None
+    edit: list[Edit] = []
+    budget: Budget | None = None
+    min_text_length: Annotated[int, Meta(ge=0, description="bytes of stripped text after the edits")] = 0
+    discard_fields: Annotated[list[str], Meta(description="top-level fields to leave out")] = []
+    provenance: Annotated[bool, Meta(description="write metadata.provenance = file:line")] = True
+    destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
+    max_size_in_bytes: Annotated[
+        int, Meta(ge=0, description="join small inputs into outputs of this size; 0: one output per input")
+    ] = 0
+    format: DocumentFormat = "jsonl.zst"
+
+
+class TrainTokenizer(Base):
+    """Train a byte-level BPE on a sample of the documents."""
+
+    vocab_size: Annotated[int, Meta(ge=300)] = 8192
+    sample_bytes: Annotated[int, Meta(ge=1, description="of text, drawn evenly over all shards")] = 16_000_000
+    special_tokens: list[str] = field(default_factory=lambda: ["<|endoftext|>", "<|padding|>"])
+
+
+class Tokenizer(Base):
+    """A tokenizer.json, or one to train; exactly one of `path` and `train`."""
+
+    path: str | None = None
+    train: TrainTokenizer | None = None
+    bos: Annotated[str | int | None, Meta(description="token or id put before each document")] = None
+    eos: Annotated[str | int | None, Meta(description="token or id put after each document")] = None
+    pad: str | int | None = None
+    encode_special_tokens: Annotated[bool, Meta(description="treat special tokens in a text as text")] = False
+    segment_before_tokenization: Annotated[bool, Meta(description="encode line by line")] = False
+
+
+class Tokens(Base):
+    """Turn documents into flat token files with an index and a manifest."""
+
+    tokenizer: Tokenizer
+    order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
+    holdout: Annotated[Fraction, Meta(description="share of documents set aside for validation")] = 0.0
+    max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
+    dtype: Literal["uint8", "uint16", "uint32", "uint64"] | None = None
+    destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
+    text_field: str = "text"
+    id_field: str | None = "id"
+
+
+class Train(Base):
+    """Train an OLMo on the tokens with FSDP and measure held-out perplexity."""
+
+    model: Annotated[str, Meta(description="a preset of dolma_pipeline.train.presets, or a YAML/JSON file")]
+    steps: PositiveInt
+    nproc: Annotated[int, Meta(ge=1, description="ranks on this machine")] = 1
+    batch_size: Annotated[int, Meta(ge=1, description="instances in a global batch")] = 32
+    microbatch_size: Annotated[int, Meta(ge=1, description="instances a rank forwards at once")] = 8
+    sequence_length: PositiveInt = 256
+    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    warmup_steps: Annotated[int, Meta(ge=0)] = 20
+    schedule: Literal["linear", "cosine", "constant"] = "cosine"
+    final_fraction: Annotated[Fraction, Meta(description="of the peak learning rate at the end")] = 0.1
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.1
+    checkpoint_every: PositiveInt = 100
+    evaluate_every: PositiveInt = 100
+    seed: Annotated[int | None, Meta(description="default: the seed of the recipe")] = None
+
+
+class Stage(Base):
+    """One stage; exactly one key."""
+
+    tag: Tag | UnsetType = UNSET
+    dedupe: Dedupe | UnsetType = UNSET
+    mix: Mix | UnsetType = UNSET
+    tokens: Tokens | UnsetType = UNSET
+    train: Train | UnsetType = UNSET
+
+
+class Recipe(Base):
+    """What to make of which documents."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    work_dir: Annotated[str, Meta(min_length=1, description="everything that is written goes here")]
+    sources: Annotated[dict[str, Source], Meta(min_length=1)]
+    stages: Annotated[list[Stage], Meta(min_length=1)]
+    seed: int = 17
+    max_bad_fraction: Annotated[
+        Fraction, Meta(description="of quarantined documents before the run fails")
+    ] = 0.01

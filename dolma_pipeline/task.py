@@ -1,0 +1,121 @@
+"""The unit of work: a pure function on one shard, part or partition, with its inputs, its outputs and its account.
+
+Executors run tasks and know nothing of stages; a task carries paths and settings, never text. Task functions are
+module-level, named `module:function`, take (their typed config struct, a Context) and return a Report.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+T = TypeVar("T")
+
+
+class Counts(Struct, kw_only=True, omit_defaults=True):
+    """Documents of one source through one stage: documents_in = documents_out + sum(dropped) + quarantined.
+
+    With sampling, `repeated` counts the extra copies: documents_in + repeated = documents_out + ...
+    """
+
+    documents_in: int = 0
+    documents_out: int = 0
+    quarantined: int = 0
+    repeated: int = 0
+    bytes_in: int = 0
+    """UTF-8 bytes of text read."""
+    bytes_out: int = 0
+    """UTF-8 bytes of text written."""
+    tokens: int = 0
+    dropped: dict[str, int] = {}
+    """Documents dropped, by the first rule that hit."""
+    edited: dict[str, int] = {}
+    """Spans changed, by edit."""
+
+    def add(self, other: Counts) -> None:
+        for name in (
+            "documents_in",
+            "documents_out",
+            "quarantined",
+            "repeated",
+            "bytes_in",
+            "bytes_out",
+            "tokens",
+        ):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for mine, theirs in ((self.dropped, other.dropped), (self.edited, other.edited)):
+            for key, value in theirs.items():
+                mine[key] = mine.get(key, 0) + value
+
+    @property
+    def balanced(self) -> bool:
+        """Every document is accounted for."""
+        gone = sum(self.dropped.values()) + self.quarantined
+        return self.documents_in + self.repeated == self.documents_out + gone
+
+
+class Output(Struct, frozen=True):
+    """A file a task has written: where, how long, and the BLAKE3 of its bytes."""
+
+    path: str
+    bytes: int
+    blake3: str
+
+
+class Report(Struct, kw_only=True, omit_defaults=True):
+    """What a task did: small, and the same whenever it is run on the same inputs."""
+
+    counts: dict[str, Counts] = {}
+    outputs: list[Output] = []
+    details: dict[str, Any] = {}
+    """What later phases need to know (key counts, histograms): small, JSON."""
+    warnings: list[str] = []
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """A call of `run` with `config`; done when its ledger entry says so."""
+
+    phase: str
+    """The directory of its ledger entry, such as `02-tag`."""
+    name: str
+    """Unique within the phase: the shard, part or partition."""
+    run: str
+    """`module:function`."""
+    config: dict[str, Any]
+    """JSON form of the struct that the function takes."""
+    inputs: tuple[str, ...]
+    """Files whose change makes the outputs stale."""
+    version: int = 1
+    """Of the function's output: raised with any change to what it writes."""
+    weight: int = 0
+    """Bytes of input, for progress and for scheduling the longest first."""
+
+
+class Context:
+    """What lives as long as its process: loaded models, tokenizers, filters."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[tuple[Any, ...], Any] = {}
+
+    def load(self, key: tuple[Any, ...], factory: Callable[[], T]) -> T:
+        """The object made by `factory` on the first call with this `key`."""
+        if key not in self._loaded:
+            self._loaded[key] = factory()
+        loaded: T = self._loaded[key]
+        return loaded
+
+
+def call(task: Task, context: Context) -> Report:
+    """Decodes the task's config into the struct its function is annotated with, and calls it."""
+    module, _, name = task.run.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    first = next(iter(inspect.signature(function).parameters))
+    config = msgspec.convert(task.config, typing.get_type_hints(function)[first])
+    report: Report = function(config, context)
+    return report

@@ -1,0 +1,11 @@
+//! Readers, writers and text kernels of dolma_pipeline, free of Python.
+//!
+//! Everything takes and returns Arrow arrays, a batch of documents at a time; nothing here panics on input.
+
+pub mod codec;
+pub mod digest;
+pub mod documents;
+pub mod error;
+pub mod taggers;
+
+pub use error::{Error, Result};
