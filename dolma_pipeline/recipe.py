@@ -28,9 +28,13 @@ class Source(Base):
     collect: Annotated[
         str | None, Meta(description="a built-in collection of text that any Python installation has")
     ] = None
-    attributes: Annotated[
-        list[str], Meta(description="experiments already tagged, found beside the documents")
-    ] = []
+    attributes: Annotated[list[str], Meta(description="experiments already tagged, found beside the documents")] = []
+    destination: Annotated[
+        str | None, Meta(description="directory of the attribute files a `tag` stage writes, instead of the default")
+    ] = None
+    document_dir: Annotated[
+        str, Meta(description="path component that `attributes/<experiment>` takes the place of")
+    ] = "documents"
     priority: Annotated[int, Meta(description="of two duplicates the one of higher priority stays")] = 0
 
 
@@ -78,9 +82,7 @@ class Bloom(Base):
     false_positive_rate: Annotated[float, Meta(gt=0.0, lt=1.0)] = 1e-6
     size_in_bytes: Annotated[int, Meta(ge=0, description="of all partitions; 0 sizes them by their keys")] = 0
     estimated_keys: Annotated[int, Meta(ge=0, description="0 uses the exact count of the corpus")] = 0
-    file: Annotated[str | None, Meta(description="load the filter from here if it exists, save it there")] = (
-        None
-    )
+    file: Annotated[str | None, Meta(description="load the filter from here if it exists, save it there")] = None
     read_only: Annotated[bool, Meta(description="mark what the loaded filter holds; insert nothing")] = False
 
 
@@ -90,12 +92,8 @@ class Dedupe(Base):
     name: Annotated[str, Meta(min_length=1, description="directory of the attribute files")]
     documents: DocumentKey | None = None
     paragraphs: Paragraphs | None = None
-    bloom: Annotated[Bloom | None, Meta(description="approximate; without it the set of keys is exact")] = (
-        None
-    )
-    partitions: Annotated[
-        int, Meta(ge=1, le=4096, description="of the key space; the unit of parallel work")
-    ] = 8
+    bloom: Annotated[Bloom | None, Meta(description="approximate; without it the set of keys is exact")] = None
+    partitions: Annotated[int, Meta(ge=1, le=4096, description="of the key space; the unit of parallel work")] = 8
     skip_empty: Annotated[bool, Meta(description="leave out documents or paragraphs of white space")] = True
     min_length: Annotated[int, Meta(ge=0, description="leave out shorter ones, in code points")] = 0
     min_words: Annotated[int, Meta(ge=0, description="leave out those of fewer white-space words")] = 0
@@ -114,9 +112,7 @@ class Edit(Base):
     """One change of the text, exactly one of `replace`, `cut` and `span`, where min_score <= score < max_score."""
 
     replace: Annotated[str | None, Meta(description="`tagger.attribute` whose spans become `with`")] = None
-    with_: Annotated[str, Meta(description="what takes the place of the span")] = field(
-        default="", name="with"
-    )
+    with_: Annotated[str, Meta(description="what takes the place of the span")] = field(default="", name="with")
     cut: Annotated[str | None, Meta(description="`tagger.attribute` whose spans are removed")] = None
     span: Annotated[str | None, Meta(description="Dolma's form: expression that selects the spans")] = None
     replacement: Annotated[
@@ -131,12 +127,10 @@ class Budget(Base):
     """How much to keep, in all, and of what: documents are sampled by a keyed hash of their id."""
 
     tokens: Annotated[
-        int | None, Meta(ge=1, description="counted by the tokenizer, else bytes / bytes_per_token")
+        PositiveInt | None, Meta(description="counted by the tokenizer, else bytes / bytes_per_token")
     ] = None
-    bytes: Annotated[int | None, Meta(ge=1, description="of UTF-8 text")] = None
-    weights: Annotated[
-        dict[str, float], Meta(description="share of each source; without it, as they come")
-    ] = {}
+    bytes: Annotated[PositiveInt | None, Meta(description="of UTF-8 text")] = None
+    weights: Annotated[dict[str, float], Meta(description="share of each source; without it, as they come")] = {}
     max_epochs: Annotated[float, Meta(gt=0, description="most often a document may be repeated")] = 1.0
     bytes_per_token: Annotated[float, Meta(gt=0)] = 4.0
 
@@ -144,9 +138,7 @@ class Budget(Base):
 class Mix(Base):
     """Keep, edit and sample documents by their attributes; one output stream."""
 
-    name: Annotated[str, Meta(min_length=1, description="of the stream: its directory and file prefix")] = (
-        "mixed"
-    )
+    name: Annotated[str, Meta(min_length=1, description="of the stream: its directory and file prefix")] = "mixed"
     drop: Annotated[dict[str, str], Meta(description="rule name: expression; the first that hits drops")] = {}
     select: Select | None = None
     edit: list[Edit] = []
@@ -231,6 +223,8 @@ class Recipe(Base):
     sources: Annotated[dict[str, Source], Meta(min_length=1)]
     stages: Annotated[list[Stage], Meta(min_length=1)]
     seed: int = 17
-    max_bad_fraction: Annotated[
-        Fraction, Meta(description="of quarantined documents before the run fails")
-    ] = 0.01
+    layout: Annotated[
+        Literal["work_dir", "beside"],
+        Meta(description="attribute files in the work directory, or beside the documents as Dolma puts them"),
+    ] = "work_dir"
+    max_bad_fraction: Annotated[Fraction, Meta(description="of quarantined documents before the run fails")] = 0.01

@@ -2,10 +2,18 @@
 //!
 //! Everything takes and returns Arrow arrays, a batch of documents at a time; nothing here panics on input.
 
+pub mod attributes;
+pub mod bloom;
 pub mod codec;
 pub mod digest;
 pub mod documents;
 pub mod error;
+pub mod fasttext;
+pub mod keys;
+pub mod lines;
+pub mod rewrite;
+pub mod select;
 pub mod taggers;
+pub mod writer;
 
 pub use error::{Error, Result};

@@ -1,0 +1,38 @@
+//! The one door between the languages: releases the GIL and gives each Rust error its Python exception.
+
+use dolma_core::Error;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+/// Runs `work` without the GIL. No Python object may be touched inside.
+pub fn released<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce() -> dolma_core::Result<T> + Send,
+) -> PyResult<T> {
+    py.detach(work).map_err(|e| to_python(py, e))
+}
+
+/// OSError by errno (so FileNotFoundError, PermissionError, ...), DataError for bad bytes, ValueError for bad arguments.
+pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
+    match error {
+        Error::Io { path, source } => {
+            let text = source.to_string();
+            match source.raw_os_error() {
+                Some(errno) => PyOSError::new_err((errno, strerror(&text), path.display().to_string())),
+                None => PyOSError::new_err(format!("{}: {text}", path.display())),
+            }
+        }
+        Error::Data { .. } => data_error(py, error.to_string()).unwrap_or_else(|e| e),
+        Error::Invalid(reason) => PyValueError::new_err(reason),
+    }
+}
+
+fn data_error(py: Python<'_>, message: String) -> PyResult<PyErr> {
+    let class = py.import("dolma_pipeline.errors")?.getattr("DataError")?;
+    Ok(PyErr::from_value(class.call1((message,))?))
+}
+
+/// `No such file or directory (os error 2)` without the errno, which OSError carries itself.
+fn strerror(text: &str) -> String {
+    text.split(" (os error").next().unwrap_or(text).to_owned()
+}

@@ -1,0 +1,19 @@
+//! `dolma_pipeline._native`: thin bindings, one file per core module; see `_native.pyi` for the typed surface.
+
+use pyo3::prelude::*;
+
+mod dedupe;
+mod documents;
+mod door;
+mod fasttext;
+mod select;
+mod taggers;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    documents::register(module)?;
+    taggers::register(module)?;
+    fasttext::register(module)?;
+    select::register(module)?;
+    dedupe::register(module)
+}
