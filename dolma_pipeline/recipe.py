@@ -47,9 +47,6 @@ class Tag(Base):
     ] = None
     tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = []
     format: Annotated[AttributeFormat, Meta(description="form of the attribute files")] = "parquet"
-    on_error: Annotated[
-        Literal["fail", "quarantine"], Meta(description="what to do with a document that a tagger fails on")
-    ] = "fail"
 
 
 class DocumentKey(Base):

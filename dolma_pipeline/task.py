@@ -38,6 +38,14 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     edited: dict[str, int] = {}
     """Spans changed, by edit."""
 
+    def copy(self, edited: dict[str, int] | None = None) -> Counts:
+        """An independent copy, with these spans changed where given."""
+        twin = Counts()
+        twin.add(self)
+        if edited is not None:
+            twin.edited = dict(edited)
+        return twin
+
     def add(self, other: Counts) -> None:
         for name in (
             "documents_in",
@@ -86,7 +94,7 @@ class Task(Struct, frozen=True, kw_only=True):
     name: str
     """Unique within the phase: the shard, part or partition."""
     run: str
-    """`module:function`."""
+    """`module:function`; for a step `module:class`."""
     config: dict[str, Any]
     """JSON form of the struct that the function takes."""
     inputs: tuple[str, ...]
@@ -94,7 +102,9 @@ class Task(Struct, frozen=True, kw_only=True):
     version: int = 1
     """Of the function's output: raised with any change to what it writes."""
     weight: int = 0
-    """Bytes of input, for progress and for scheduling the longest first."""
+    """Bytes of input, for progress."""
+    group: str = ""
+    """Steps of one group read the same documents: they are executed together, in one reading."""
 
 
 class Context:
@@ -111,11 +121,11 @@ class Context:
         return loaded
 
 
-def call(task: Task, context: Context) -> Report:
-    """Decodes the task's config into the struct its function is annotated with, and calls it."""
+def call(task: Task, context: Context) -> Any:
+    """Decodes the task's config into the struct its function (or class) is annotated with, and calls it."""
     module, _, name = task.run.partition(":")
     function = getattr(importlib.import_module(module), name)
+    annotated = function.__init__ if inspect.isclass(function) else function
     first = next(iter(inspect.signature(function).parameters))
-    config = msgspec.convert(task.config, typing.get_type_hints(function)[first])
-    report: Report = function(config, context)
-    return report
+    config = msgspec.convert(task.config, typing.get_type_hints(annotated)[first])
+    return function(config, context)

@@ -1,5 +1,242 @@
-use pyo3::prelude::*;
+//! Documents and attributes: readers, the atomic writer, edits and digests.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, UInt32Type};
+use arrow_array::{Array, ArrayRef};
+use dolma_core::attributes::{self, AttributeReader};
+use dolma_core::documents::{DocumentReader, Options};
+use dolma_core::rewrite::{self, Changes};
+use dolma_core::writer::Writer;
+use dolma_core::{digest, json, Error, Result};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use pyo3_arrow::{PyArray, PyRecordBatch};
+
+use crate::door::{released, to_pyarrow};
+
+fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
+    mutex.lock().map_err(|_| Error::invalid("used after a failure in another thread"))
+}
+
+fn typed<'a, T: ?Sized>(found: Option<&'a T>, array: &ArrayRef, expected: &str) -> PyResult<&'a T> {
+    found.ok_or_else(|| PyTypeError::new_err(format!("expected {expected}, found {}", array.data_type())))
+}
+
+#[pyclass(name = "DocumentReader", frozen)]
+struct PyDocumentReader(Mutex<DocumentReader>);
+
+#[pymethods]
+impl PyDocumentReader {
+    #[new]
+    #[pyo3(signature = (path, *, batch_bytes=4 << 20, max_line_bytes=1 << 30, keep_raw=false))]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        batch_bytes: usize,
+        max_line_bytes: usize,
+        keep_raw: bool,
+    ) -> PyResult<Self> {
+        let options = Options { batch_bytes, max_line_bytes, keep_raw };
+        released(py, || DocumentReader::open(&path, options)).map(|r| PyDocumentReader(Mutex::new(r)))
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        released(py, || lock(&self.0)?.next_batch())?.map(|b| PyRecordBatch::new(b).into_pyarrow(py)).transpose()
+    }
+
+    /// (line, offset, reason, raw) of the bad lines met since the last call.
+    fn take_bad<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u64, u64, String, Bound<'py, PyBytes>)>> {
+        let bad = released(py, || Ok(lock(&self.0)?.take_bad()))?;
+        Ok(bad.into_iter().map(|b| (b.line, b.offset, b.reason, PyBytes::new(py, &b.raw))).collect())
+    }
+
+    #[getter]
+    fn damage(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        released(py, || Ok(lock(&self.0)?.damage().map(str::to_owned)))
+    }
+
+    #[getter]
+    fn bytes_read(&self, py: Python<'_>) -> PyResult<u64> {
+        released(py, || Ok(lock(&self.0)?.bytes_read()))
+    }
+}
+
+#[pyclass(name = "AttributeReader", frozen)]
+struct PyAttributeReader(Mutex<AttributeReader>);
+
+#[pymethods]
+impl PyAttributeReader {
+    #[new]
+    #[pyo3(signature = (path, keys, *, raw=false))]
+    fn new(py: Python<'_>, path: PathBuf, keys: Vec<String>, raw: bool) -> PyResult<Self> {
+        released(py, || AttributeReader::open(&path, keys, raw)).map(|r| PyAttributeReader(Mutex::new(r)))
+    }
+
+    fn next_rows<'py>(&self, py: Python<'py>, rows: usize) -> PyResult<Bound<'py, PyAny>> {
+        let batch = released(py, || lock(&self.0)?.next_rows(rows))?;
+        PyRecordBatch::new(batch).into_pyarrow(py)
+    }
+}
+
+#[pyclass(name = "LineWriter", frozen)]
+struct PyLineWriter(Mutex<Writer>);
+
+#[pymethods]
+impl PyLineWriter {
+    #[new]
+    #[pyo3(signature = (path, *, level=None))]
+    fn new(py: Python<'_>, path: PathBuf, level: Option<i32>) -> PyResult<Self> {
+        released(py, || Writer::create(&path, level)).map(|w| PyLineWriter(Mutex::new(w)))
+    }
+
+    fn write(&self, py: Python<'_>, data: &[u8]) -> PyResult<()> {
+        released(py, || lock(&self.0)?.write(data))
+    }
+
+    #[pyo3(signature = (batch, *, copies=None, texts=None, provenance=None, discard=vec![]))]
+    fn write_documents(
+        &self,
+        py: Python<'_>,
+        batch: PyRecordBatch,
+        copies: Option<PyArray>,
+        texts: Option<PyArray>,
+        provenance: Option<String>,
+        discard: Vec<String>,
+    ) -> PyResult<(u64, u64)> {
+        let batch = batch.into_inner();
+        let copies = copies.map(|c| c.into_inner().0);
+        let texts = texts.map(|t| t.into_inner().0);
+        let copies = match &copies {
+            Some(c) => Some(typed(c.as_primitive_opt::<UInt32Type>(), c, "uint32 copies")?),
+            None => None,
+        };
+        let texts = match &texts {
+            Some(t) => Some(typed(t.as_string_opt::<i64>(), t, "large_string texts")?),
+            None => None,
+        };
+        let changes = Changes { provenance, discard };
+        let amount = released(py, || {
+            let mut out = Vec::new();
+            let amount = rewrite::encode_documents(&batch, copies, texts, &changes, &mut out)?;
+            lock(&self.0)?.write(&out)?;
+            Ok(amount)
+        })?;
+        Ok((amount.documents, amount.text_bytes))
+    }
+
+    #[pyo3(signature = (ids, lengths, sources, keys, columns))]
+    fn write_attributes(
+        &self,
+        py: Python<'_>,
+        ids: PyArray,
+        lengths: PyArray,
+        sources: Option<PyArray>,
+        keys: Vec<String>,
+        columns: Vec<PyArray>,
+    ) -> PyResult<()> {
+        let (ids, lengths) = (ids.into_inner().0, lengths.into_inner().0);
+        let sources = sources.map(|s| s.into_inner().0);
+        let ids = typed(ids.as_string_opt::<i64>(), &ids, "large_string ids")?;
+        let lengths = typed(lengths.as_primitive_opt::<Int64Type>(), &lengths, "int64 lengths")?;
+        let sources = match &sources {
+            Some(s) => Some(typed(s.as_string_opt::<i64>(), s, "large_string sources")?),
+            None => None,
+        };
+        let columns: Vec<(String, ArrayRef)> =
+            keys.into_iter().zip(columns.into_iter().map(|c| c.into_inner().0)).collect();
+        released(py, || {
+            let mut out = Vec::new();
+            attributes::encode_rows(ids, lengths, sources, &columns, &mut out)?;
+            lock(&self.0)?.write(&out)
+        })
+    }
+
+    /// (bytes, BLAKE3 in hex) of the finished file.
+    fn finish(&self, py: Python<'_>) -> PyResult<(u64, String)> {
+        let written = released(py, || lock(&self.0)?.finish())?;
+        Ok((written.bytes, written.blake3))
+    }
+
+    fn abort(&self) -> PyResult<()> {
+        self.0.lock().map_err(|_| PyRuntimeError::new_err("used after a failure in another thread"))?.abort();
+        Ok(())
+    }
+}
+
+#[pyfunction]
+fn blake3_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    released(py, || digest::blake3_file(&path))
+}
+
+#[pyfunction]
+fn keyed_hash<'py>(py: Python<'py>, values: PyArray, seed: u64) -> PyResult<Bound<'py, PyAny>> {
+    let array = values.into_inner().0;
+    let strings = typed(array.as_string_opt::<i64>(), &array, "large_string values")?;
+    let hashes = released(py, || Ok(digest::keyed_hash(strings, seed)))?;
+    to_pyarrow(py, Arc::new(hashes))
+}
+
+#[pyfunction]
+fn apply_edits<'py>(
+    py: Python<'py>,
+    texts: PyArray,
+    edits: PyArray,
+    replacements: Vec<String>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (texts, edits) = (texts.into_inner().0, edits.into_inner().0);
+    let texts = typed(texts.as_string_opt::<i64>(), &texts, "large_string texts")?;
+    let edits = typed(edits.as_list_opt::<i32>(), &edits, "a list of edits")?;
+    let edited = released(py, || rewrite::apply_edits(texts, edits, &replacements))?;
+    to_pyarrow(py, Arc::new(edited))
+}
+
+#[pyfunction]
+fn char_lengths<'py>(py: Python<'py>, texts: PyArray) -> PyResult<Bound<'py, PyAny>> {
+    let array = texts.into_inner().0;
+    let texts = typed(array.as_string_opt::<i64>(), &array, "large_string texts")?;
+    let lengths = released(py, || Ok(rewrite::char_lengths(texts)))?;
+    to_pyarrow(py, Arc::new(lengths))
+}
+
+#[pyfunction]
+fn stripped_bytes<'py>(py: Python<'py>, texts: PyArray) -> PyResult<Bound<'py, PyAny>> {
+    let array = texts.into_inner().0;
+    let texts = typed(array.as_string_opt::<i64>(), &array, "large_string texts")?;
+    let lengths = released(py, || Ok(rewrite::stripped_bytes(texts)))?;
+    to_pyarrow(py, Arc::new(lengths))
+}
+
+/// The string at a dotted path of each document, null where there is none.
+#[pyfunction]
+fn string_field<'py>(py: Python<'py>, raw: PyArray, path: String) -> PyResult<Bound<'py, PyAny>> {
+    let array = raw.into_inner().0;
+    let lines = typed(array.as_binary_opt::<i64>(), &array, "large_binary documents")?;
+    let values = released(py, || json::string_field(lines, &path))?;
+    to_pyarrow(py, Arc::new(values))
+}
+
+#[pyfunction]
+fn attribute_keys(py: Python<'_>, path: PathBuf, rows: usize) -> PyResult<Vec<String>> {
+    released(py, || attributes::attribute_keys(&path, rows))
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyDocumentReader>()?;
+    module.add_class::<PyAttributeReader>()?;
+    module.add_class::<PyLineWriter>()?;
+    module.add_function(wrap_pyfunction!(blake3_file, module)?)?;
+    module.add_function(wrap_pyfunction!(keyed_hash, module)?)?;
+    module.add_function(wrap_pyfunction!(apply_edits, module)?)?;
+    module.add_function(wrap_pyfunction!(char_lengths, module)?)?;
+    module.add_function(wrap_pyfunction!(stripped_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(string_field, module)?)?;
+    module.add_function(wrap_pyfunction!(attribute_keys, module)?)
 }

@@ -1,8 +1,10 @@
 //! The one door between the languages: releases the GIL and gives each Rust error its Python exception.
 
+use arrow_array::ArrayRef;
 use dolma_core::Error;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
+use pyo3_arrow::PyArray;
 
 /// Runs `work` without the GIL. No Python object may be touched inside.
 pub fn released<T: Send>(
@@ -35,4 +37,9 @@ fn data_error(py: Python<'_>, message: String) -> PyResult<PyErr> {
 /// `No such file or directory (os error 2)` without the errno, which OSError carries itself.
 fn strerror(text: &str) -> String {
     text.split(" (os error").next().unwrap_or(text).to_owned()
+}
+
+/// A pyarrow.Array over the same memory.
+pub fn to_pyarrow<'py>(py: Python<'py>, array: ArrayRef) -> PyResult<Bound<'py, PyAny>> {
+    py.import("pyarrow")?.call_method1("array", (PyArray::from_array_ref(array),))
 }

@@ -1,1 +1,220 @@
-//! (in progress)
+//! Attribute rows, `{"id", "attributes": {key: [[start, end, score], ...]}, "source"}`, to and from Arrow columns.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::builder::{LargeBinaryBuilder, LargeStringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, LargeStringArray, ListArray, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::codec;
+use crate::json::{push_float, push_string, unescape_into};
+use crate::lines::{Event, Lines};
+use crate::taggers::{Column, Kind};
+use crate::{Error, Result};
+
+enum Scores<'a> {
+    Document(&'a Float64Array),
+    Spans { list: &'a ListArray, start: &'a Int64Array, end: &'a Int64Array, score: &'a Float64Array },
+}
+
+fn scores<'a>(key: &str, column: &'a ArrayRef) -> Result<Scores<'a>> {
+    let wrong = || {
+        Error::invalid(format!(
+            "attribute `{key}`: expected float64 or list<struct<start: int64, end: int64, score: float64>>, found {}",
+            column.data_type()
+        ))
+    };
+    if let Some(values) = column.as_primitive_opt::<Float64Type>() {
+        return Ok(Scores::Document(values));
+    }
+    let list = column.as_list_opt::<i32>().ok_or_else(wrong)?;
+    let spans = list.values().as_struct_opt().ok_or_else(wrong)?;
+    let integers = |name| spans.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let score = spans.column_by_name("score").and_then(|c| c.as_primitive_opt::<Float64Type>());
+    match (integers("start"), integers("end"), score) {
+        (Some(start), Some(end), Some(score)) => Ok(Scores::Spans { list, start, end, score }),
+        _ => Err(wrong()),
+    }
+}
+
+/// Appends one JSON line per document to `out`.
+///
+/// `lengths`: code points of each text, the end of a document's span. A null score, or no span, leaves the key out.
+pub fn encode_rows(
+    ids: &LargeStringArray,
+    lengths: &Int64Array,
+    sources: Option<&LargeStringArray>,
+    columns: &[(String, ArrayRef)],
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let columns = columns
+        .iter()
+        .map(|(key, column)| {
+            if column.len() != ids.len() || lengths.len() != ids.len() {
+                return Err(Error::invalid(format!("attribute `{key}`: {} rows, not {}", column.len(), ids.len())));
+            }
+            let mut name = Vec::new();
+            push_string(key, &mut name);
+            name.push(b':');
+            Ok((name, scores(key, column)?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    for row in 0..ids.len() {
+        out.extend_from_slice(b"{\"id\":");
+        push_string(ids.value(row), out);
+        out.extend_from_slice(b",\"attributes\":{");
+        let mut first = true;
+        for (name, scores) in &columns {
+            let (from, to) = match scores {
+                Scores::Document(values) => (0, usize::from(!values.is_null(row))),
+                Scores::Spans { list, .. } if list.is_null(row) => (0, 0),
+                Scores::Spans { list, .. } => {
+                    (list.value_offsets()[row] as usize, list.value_offsets()[row + 1] as usize)
+                }
+            };
+            if from == to {
+                continue;
+            }
+            if !std::mem::take(&mut first) {
+                out.push(b',');
+            }
+            out.extend_from_slice(name);
+            for i in from..to {
+                out.extend_from_slice(if i == from { b"[[" } else { b",[" });
+                let (start, end, score) = match scores {
+                    Scores::Document(values) => (0, lengths.value(row), values.value(row)),
+                    Scores::Spans { start, end, score, .. } => (start.value(i), end.value(i), score.value(i)),
+                };
+                let _ = serde_json::to_writer(&mut *out, &start);
+                out.push(b',');
+                let _ = serde_json::to_writer(&mut *out, &end);
+                out.push(b',');
+                push_float(score, out);
+                out.push(b']');
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+        if let Some(sources) = sources.filter(|s| !s.is_null(row)) {
+            out.extend_from_slice(b",\"source\":");
+            push_string(sources.value(row), out);
+        }
+        out.extend_from_slice(b"}\n");
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Row<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(borrow)]
+    attributes: &'a RawValue,
+}
+
+type Spans<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+
+/// Streams the rows of one JSONL attribute file.
+pub struct AttributeReader {
+    path: PathBuf,
+    lines: Lines<Box<dyn Read + Send>>,
+    keys: Vec<String>,
+    raw: bool,
+}
+
+impl AttributeReader {
+    /// `keys`: the attributes to give as span columns; `raw`: also give each row's `attributes` object as it stands.
+    pub fn open(path: &Path, keys: Vec<String>, raw: bool) -> Result<Self> {
+        let lines = Lines::new(codec::open(path)?, 1 << 30);
+        Ok(AttributeReader { path: path.to_path_buf(), lines, keys, raw })
+    }
+
+    /// At most `n` rows: `id`, `raw` where asked for, then a list<struct<start, end, score>> per key.
+    ///
+    /// A row that is no attribute row is an error: what follows it could not be told to belong to which document.
+    pub fn next_rows(&mut self, n: usize) -> Result<RecordBatch> {
+        let mut ids = LargeStringBuilder::new();
+        let mut raws = LargeBinaryBuilder::new();
+        let mut columns: Vec<Column> = self.keys.iter().map(|_| Column::new(Kind::Spans, n)).collect();
+        let (mut rows, mut id) = (0, Vec::new());
+        while rows < n {
+            let (at, line) = match self.lines.next() {
+                Event::Line(at, line) => (at, line),
+                Event::End => break,
+                Event::TooLong(at, _, length) => {
+                    return Err(Error::data(&self.path, format!("line {}: {length} bytes long", at.line)))
+                }
+                Event::Damage(at, _, error) => {
+                    return Err(Error::data(&self.path, format!("line {}: truncated or corrupt: {error}", at.line)))
+                }
+            };
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let bad = |reason: String| {
+                Error::data(&self.path, format!("line {}: expected an attribute row: {reason}", at.line))
+            };
+            let text = simdutf8::basic::from_utf8(line).map_err(|e| bad(e.to_string()))?;
+            let row: Row<'_> = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+            id.clear();
+            unescape_into(row.id.get(), &mut id).map_err(bad)?;
+            ids.append_value(std::str::from_utf8(&id).map_err(|e| bad(e.to_string()))?);
+            if self.raw {
+                raws.append_value(row.attributes.get());
+            }
+            if !self.keys.is_empty() {
+                let spans: Spans<'_> = serde_json::from_str(row.attributes.get()).map_err(|e| bad(e.to_string()))?;
+                for (key, column) in self.keys.iter().zip(&mut columns) {
+                    if let Some(value) = spans.get(key.as_str()) {
+                        let list: Vec<(f64, f64, f64)> = serde_json::from_str(value.get())
+                            .map_err(|e| bad(format!("`{key}`: expected [[start, end, score], ...]: {e}")))?;
+                        for (start, end, score) in list {
+                            column.span(start.max(0.0) as usize, end.max(0.0) as usize, score);
+                        }
+                    }
+                }
+            }
+            columns.iter_mut().for_each(Column::finish_row);
+            rows += 1;
+        }
+        let mut fields = vec![Field::new("id", DataType::LargeUtf8, false)];
+        let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids.finish())];
+        if self.raw {
+            fields.push(Field::new("raw", DataType::LargeBinary, false));
+            arrays.push(Arc::new(raws.finish()));
+        }
+        for (key, column) in self.keys.iter().zip(&mut columns) {
+            let array = column.finish();
+            fields.push(Field::new(key, array.data_type().clone(), false));
+            arrays.push(array);
+        }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|e| Error::invalid(e.to_string()))
+    }
+}
+
+/// The attribute keys in the first `rows` rows of a file, in order of appearance.
+pub fn attribute_keys(path: &Path, rows: usize) -> Result<Vec<String>> {
+    let mut reader = AttributeReader::open(path, Vec::new(), true)?;
+    let batch = reader.next_rows(rows)?;
+    let mut keys: Vec<String> = Vec::new();
+    let raw = batch.column_by_name("raw").and_then(|c| c.as_binary_opt::<i64>());
+    for row in raw.into_iter().flatten().flatten() {
+        let text = String::from_utf8_lossy(row);
+        let object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&text).map_err(|e| Error::data(path, e.to_string()))?;
+        for key in object.keys() {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+    }
+    Ok(keys)
+}

@@ -1,1 +1,78 @@
-//! (in progress)
+//! BLAKE3 of files and of byte streams on their way, and keyed hashes of strings.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use arrow_array::{Array, LargeStringArray, UInt64Array};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{Error, Result};
+
+/// BLAKE3 of a file's bytes, in hex.
+pub fn blake3_file(path: &Path) -> Result<String> {
+    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(&mut file).map_err(|e| Error::io(path, e))?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// xxh3_64 of each string under `seed`: the source of every random choice, so that a choice depends on the document
+/// alone. A null hashes as the empty string.
+pub fn keyed_hash(values: &LargeStringArray, seed: u64) -> UInt64Array {
+    (0..values.len())
+        .map(|i| Some(xxh3_64_with_seed(if values.is_null(i) { b"" } else { values.value(i).as_bytes() }, seed)))
+        .collect()
+}
+
+/// Hashes what passes through, so that a file's digest costs no second reading.
+pub struct Hashing<T> {
+    inner: T,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<T> Hashing<T> {
+    pub fn new(inner: T) -> Self {
+        Hashing { inner, hasher: blake3::Hasher::new(), bytes: 0 }
+    }
+
+    /// Bytes that have passed so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub fn hex(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+
+    pub fn into_inner(self) -> T {
+        self.inner
+    }
+
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T: Read> Read for Hashing<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hasher.update(buffer.get(..n).unwrap_or_default());
+        self.bytes += n as u64;
+        Ok(n)
+    }
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(buffer)?;
+        self.hasher.update(buffer.get(..n).unwrap_or_default());
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

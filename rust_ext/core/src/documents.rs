@@ -1,1 +1,316 @@
-//! (in progress)
+//! Documents: JSON lines to Arrow batches. Lines that are no document are set aside with their place and reason.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, Schema};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::codec;
+use crate::json::{excerpt, unescape_into};
+use crate::lines::{Event, Lines, Position};
+use crate::{Error, Result};
+
+/// A line that is no document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// 1-based; `offset` is of its first byte in the decompressed stream.
+    pub line: u64,
+    pub offset: u64,
+    pub reason: String,
+    pub raw: Vec<u8>,
+}
+
+/// Field positions in a line are byte ranges of the JSON value, quotes included.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    metadata: Option<&'a RawValue>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A batch ends after the document that brings its text to this many bytes.
+    pub batch_bytes: usize,
+    /// Longer lines are set aside; this bounds the memory of the reader.
+    pub max_line_bytes: usize,
+    /// Also give the lines themselves, for writing them out again.
+    pub keep_raw: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { batch_bytes: 4 << 20, max_line_bytes: 1 << 30, keep_raw: false }
+    }
+}
+
+const BATCH_ROWS: usize = 32_768;
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// A growing string column: bytes and offsets, handed to Arrow without a copy.
+#[derive(Default)]
+struct Strings {
+    bytes: Vec<u8>,
+    offsets: Vec<i64>,
+}
+
+impl Strings {
+    fn end(&mut self) {
+        self.offsets.push(self.bytes.len() as i64);
+    }
+
+    fn take(&mut self) -> (OffsetBuffer<i64>, Buffer) {
+        let mut offsets = Vec::with_capacity(self.offsets.len() + 1);
+        offsets.push(0);
+        offsets.append(&mut self.offsets);
+        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(std::mem::take(&mut self.bytes)))
+    }
+
+    fn strings(&mut self, nulls: Option<NullBuffer>) -> Result<LargeStringArray> {
+        let (offsets, bytes) = self.take();
+        LargeStringArray::try_new(offsets, bytes, nulls).map_err(|e| Error::invalid(e.to_string()))
+    }
+
+    fn binary(&mut self) -> Result<LargeBinaryArray> {
+        let (offsets, bytes) = self.take();
+        LargeBinaryArray::try_new(offsets, bytes, None).map_err(|e| Error::invalid(e.to_string()))
+    }
+}
+
+/// The columns of a batch: id, text, source, line, offset and, where lines are kept, raw, the byte ranges of the
+/// `text` and `metadata` values in it (-1 where there is no metadata object).
+#[derive(Default)]
+struct Columns {
+    id: Strings,
+    text: Strings,
+    source: Strings,
+    has_source: Vec<bool>,
+    line: Vec<i64>,
+    offset: Vec<i64>,
+    raw: Strings,
+    ranges: [Vec<i64>; 4],
+}
+
+pub const RANGES: [&str; 4] = ["text_start", "text_end", "metadata_start", "metadata_end"];
+
+impl Columns {
+    /// Adds one line, or says why it is no document; on failure nothing is added.
+    fn push(&mut self, at: Position, line: &[u8], keep_raw: bool) -> std::result::Result<(), String> {
+        let text = simdutf8::compat::from_utf8(line)
+            .map_err(|e| format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))?;
+        // serde would take an array as the fields in order.
+        if !text.trim_start().starts_with('{') {
+            return Err(format!("expected a JSON object, found `{}`", excerpt(text, 40)));
+        }
+        let fields: Line<'_> = serde_json::from_str(text).map_err(|e| describe(&e))?;
+        let mark = (self.id.bytes.len(), self.text.bytes.len(), self.source.bytes.len());
+        let unescaped = string_field(fields.id, "id", &mut self.id.bytes)
+            .and_then(|()| string_field(fields.text, "text", &mut self.text.bytes))
+            .and_then(|()| optional_string(fields.source, &mut self.source.bytes));
+        let has_source = match unescaped {
+            Ok(has) => has,
+            Err(reason) => {
+                self.id.bytes.truncate(mark.0);
+                self.text.bytes.truncate(mark.1);
+                self.source.bytes.truncate(mark.2);
+                return Err(reason);
+            }
+        };
+        self.id.end();
+        self.text.end();
+        self.source.end();
+        self.has_source.push(has_source);
+        self.line.push(at.line as i64);
+        self.offset.push(at.offset as i64);
+        if keep_raw {
+            let base = text.as_ptr() as usize;
+            let range = |value: Option<&RawValue>| match value {
+                Some(v) => {
+                    let start = v.get().as_ptr() as usize - base;
+                    (start as i64, (start + v.get().len()) as i64)
+                }
+                None => (-1, -1),
+            };
+            let object = fields.metadata.filter(|m| m.get().starts_with('{'));
+            let ((a, b), (c, d)) = (range(fields.text), range(object));
+            for (column, value) in self.ranges.iter_mut().zip([a, b, c, d]) {
+                column.push(value);
+            }
+            self.raw.bytes.extend_from_slice(line);
+            self.raw.end();
+        }
+        Ok(())
+    }
+
+    fn rows(&self) -> usize {
+        self.line.len()
+    }
+
+    fn finish(&mut self, keep_raw: bool) -> Result<RecordBatch> {
+        let nulls = NullBuffer::from(std::mem::take(&mut self.has_source));
+        let mut fields = vec![
+            Field::new("id", DataType::LargeUtf8, false),
+            Field::new("text", DataType::LargeUtf8, false),
+            Field::new("source", DataType::LargeUtf8, true),
+            Field::new("line", DataType::Int64, false),
+            Field::new("offset", DataType::Int64, false),
+        ];
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(self.id.strings(None)?),
+            Arc::new(self.text.strings(None)?),
+            Arc::new(self.source.strings(Some(nulls))?),
+            Arc::new(Int64Array::from(std::mem::take(&mut self.line))),
+            Arc::new(Int64Array::from(std::mem::take(&mut self.offset))),
+        ];
+        if keep_raw {
+            fields.push(Field::new("raw", DataType::LargeBinary, false));
+            columns.push(Arc::new(self.raw.binary()?));
+            for (name, values) in RANGES.iter().zip(&mut self.ranges) {
+                fields.push(Field::new(*name, DataType::Int64, false));
+                columns.push(Arc::new(Int64Array::from(std::mem::take(values))));
+            }
+        }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::invalid(e.to_string()))
+    }
+}
+
+fn kind(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't') | Some(b'f') => "a boolean",
+        Some(b'n') | None => "null",
+        _ => "a number",
+    }
+}
+
+fn string_field(value: Option<&RawValue>, name: &str, out: &mut Vec<u8>) -> std::result::Result<(), String> {
+    let json = value.map(RawValue::get).ok_or_else(|| format!("missing field `{name}`"))?;
+    if !json.starts_with('"') {
+        return Err(format!("expected a string for `{name}`, found {}", kind(json)));
+    }
+    unescape_into(json, out).map_err(|e| format!("`{name}`: {e}"))
+}
+
+/// `source` is nobody's key: anything but a string is left where it is.
+fn optional_string(value: Option<&RawValue>, out: &mut Vec<u8>) -> std::result::Result<bool, String> {
+    match value.map(RawValue::get) {
+        Some(json) if json.starts_with('"') => {
+            unescape_into(json, out).map_err(|e| format!("`source`: {e}"))?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// serde_json counts lines and columns; a JSON line has one line.
+fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(head, _)| head);
+    if error.is_data() {
+        reason.to_owned()
+    } else {
+        format!("malformed JSON at byte {}: {reason}", error.column())
+    }
+}
+
+/// Streams the documents of one file.
+pub struct DocumentReader {
+    path: PathBuf,
+    lines: Lines<Box<dyn Read + Send>>,
+    options: Options,
+    columns: Columns,
+    bad: Vec<BadLine>,
+    damage: Option<String>,
+    done: bool,
+}
+
+impl DocumentReader {
+    pub fn open(path: &Path, options: Options) -> Result<Self> {
+        let reader = codec::open(path)?;
+        Ok(DocumentReader {
+            path: path.to_path_buf(),
+            lines: Lines::new(reader, options.max_line_bytes),
+            options,
+            columns: Columns::default(),
+            bad: Vec::new(),
+            damage: None,
+            done: false,
+        })
+    }
+
+    /// The next documents in file order, or None at the end. Blank lines are passed over.
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        while !self.done && self.columns.text.bytes.len() < self.options.batch_bytes && self.columns.rows() < BATCH_ROWS
+        {
+            match self.lines.next() {
+                Event::Line(at, line) => {
+                    let line = if at.line == 1 { line.strip_prefix(BOM).unwrap_or(line) } else { line };
+                    if line.iter().all(u8::is_ascii_whitespace) {
+                        continue;
+                    }
+                    if let Err(reason) = self.columns.push(at, line, self.options.keep_raw) {
+                        self.bad.push(BadLine { line: at.line, offset: at.offset, reason, raw: line.to_vec() });
+                    }
+                }
+                Event::TooLong(at, head, length) => {
+                    let reason =
+                        format!("a line of {length} bytes, over the limit of {}", self.options.max_line_bytes);
+                    self.bad.push(BadLine { line: at.line, offset: at.offset, reason, raw: head });
+                }
+                Event::Damage(at, rest, error) => {
+                    self.done = true;
+                    // What follows the last newline may still be a whole document.
+                    let whole = !rest.is_empty() && self.columns.push(at, rest, self.options.keep_raw).is_ok();
+                    let reason = format!("the file is truncated or corrupt after byte {} of its text: {error}", {
+                        at.offset + rest.len() as u64
+                    });
+                    if !whole && !rest.is_empty() {
+                        self.bad.push(BadLine {
+                            line: at.line,
+                            offset: at.offset,
+                            reason: reason.clone(),
+                            raw: rest.to_vec(),
+                        });
+                    }
+                    self.damage = Some(reason);
+                }
+                Event::End => self.done = true,
+            }
+        }
+        if self.columns.rows() == 0 {
+            return Ok(None);
+        }
+        self.columns.finish(self.options.keep_raw).map(Some)
+    }
+
+    /// The bad lines met since the last call.
+    pub fn take_bad(&mut self) -> Vec<BadLine> {
+        std::mem::take(&mut self.bad)
+    }
+
+    /// Why the file could not be read to its end, once it is known.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    /// Bytes of decompressed input consumed.
+    pub fn bytes_read(&self) -> u64 {
+        self.lines.offset()
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod documents;
 pub mod error;
 pub mod fasttext;
+pub mod json;
 pub mod keys;
 pub mod lines;
 pub mod rewrite;

@@ -1,1 +1,228 @@
-//! (in progress)
+//! Dolma's filters and span expressions, compiled once and evaluated on batches of documents.
+//!
+//! What an expression sees is the raw document with `attributes` merged in from the attribute rows beside it. Semantics
+//! are those of Dolma 1.2.1 for `jsonpath` (a match is a path that reaches anything) and `jq` (a match is an output, all of
+//! whose values are truthy); a document that an expression cannot be evaluated on is data, not a failure of the batch.
+
+mod document;
+mod evaluate;
+mod jq;
+mod jsonpath;
+mod names;
+
+use std::str::FromStr;
+
+use arrow_array::builder::BooleanBuilder;
+use arrow_array::{ArrayRef, BooleanArray};
+use serde_json::Value;
+
+pub use document::Documents;
+
+use crate::taggers::{Column, Kind};
+use crate::{Error, Result};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    JsonPath,
+    Jq,
+}
+
+impl FromStr for Syntax {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "jsonpath" => Ok(Syntax::JsonPath),
+            "jq" => Ok(Syntax::Jq),
+            _ => Err(Error::invalid(format!("expected the syntax `jsonpath` or `jq`, found `{name}`"))),
+        }
+    }
+}
+
+enum Expression {
+    JsonPath(jsonpath::Path),
+    Jq(jq::Program),
+}
+
+impl Expression {
+    fn new(text: &str, syntax: Syntax) -> Result<Self> {
+        Ok(match syntax {
+            Syntax::JsonPath => Expression::JsonPath(jsonpath::parse(text).map_err(Error::Invalid)?),
+            Syntax::Jq => Expression::Jq(jq::Program::new(text).map_err(Error::Invalid)?),
+        })
+    }
+
+    /// The top-level fields it reads; None for any.
+    fn fields(&self) -> Option<Vec<String>> {
+        match self {
+            Expression::JsonPath(path) => names::fields(path),
+            Expression::Jq(_) => None,
+        }
+    }
+}
+
+/// A row of the batch and why an expression could not be evaluated on it.
+pub type RowError = (usize, String);
+
+/// `filter.include` and `filter.exclude`.
+pub struct Selector {
+    include: Vec<Expression>,
+    exclude: Vec<Expression>,
+    names: Vec<String>,
+    fields: Option<Vec<String>>,
+}
+
+impl Selector {
+    /// Fails on the first expression that does not parse, naming it and the column.
+    pub fn new(include: &[String], exclude: &[String], syntax: Syntax) -> Result<Self> {
+        let compile = |texts: &[String]| texts.iter().map(|t| Expression::new(t, syntax)).collect::<Result<Vec<_>>>();
+        let (include, exclude) = (compile(include)?, compile(exclude)?);
+        let fields = include.iter().chain(&exclude).map(Expression::fields).try_fold(Vec::new(), |mut all, fields| {
+            all.extend(fields?);
+            Some(all)
+        });
+        Ok(Selector { names: names::of(&include, &exclude), include, exclude, fields })
+    }
+
+    /// The attribute keys that the expressions name, as far as can be told without running them; sorted.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// True where any `include` matches (or there is none) and no `exclude` does; null where that cannot be told.
+    pub fn select(&self, documents: &Documents<'_>) -> (BooleanArray, Vec<RowError>) {
+        let mut kept = BooleanBuilder::with_capacity(documents.len());
+        let mut errors = Vec::new();
+        for row in 0..documents.len() {
+            match documents.get(row, self.fields.as_deref()).and_then(|document| self.keeps(&document)) {
+                Ok(keep) => kept.append_value(keep),
+                Err(error) => {
+                    kept.append_null();
+                    errors.push((row, error));
+                }
+            }
+        }
+        (kept.finish(), errors)
+    }
+
+    fn keeps(&self, document: &Value) -> std::result::Result<bool, String> {
+        let mut input = None;
+        let mut keep = self.include.is_empty();
+        for expression in &self.include {
+            keep = matches(expression, document, &mut input)? == Some(true);
+            if keep {
+                break;
+            }
+        }
+        for expression in &self.exclude {
+            if !keep {
+                break;
+            }
+            keep = match expression {
+                Expression::JsonPath(path) => evaluate::find(path, document).is_empty(),
+                Expression::Jq(program) => {
+                    !program.run(input.get_or_insert_with(|| jq::value(document)).clone())?.iter().any(jq::truthy)
+                }
+            };
+        }
+        Ok(keep)
+    }
+}
+
+/// Whether an `include` matches. `input`: the document as jq sees it, made once however many programs run.
+fn matches(
+    expression: &Expression,
+    document: &Value,
+    input: &mut Option<jq::Input>,
+) -> std::result::Result<Option<bool>, String> {
+    match expression {
+        Expression::JsonPath(path) => Ok(Some(!evaluate::find(path, document).is_empty())),
+        Expression::Jq(program) => {
+            let out = program.run(input.get_or_insert_with(|| jq::value(document)).clone())?;
+            Ok((!out.is_empty()).then(|| out.iter().all(jq::truthy)))
+        }
+    }
+}
+
+/// `span_replacement.span`: selects spans of a document's text.
+pub struct SpanSelector {
+    expression: Expression,
+    names: Vec<String>,
+    fields: Option<Vec<String>>,
+}
+
+impl SpanSelector {
+    pub fn new(text: &str, syntax: Syntax) -> Result<Self> {
+        let expression = Expression::new(text, syntax)?;
+        let names = names::of(std::slice::from_ref(&expression), &[]);
+        Ok(SpanSelector { fields: expression.fields(), names, expression })
+    }
+
+    /// The attribute keys that the expression names, as far as can be told without running it; sorted.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The spans that the expression reaches: list<struct<start, end, score>>, empty where it cannot be evaluated.
+    ///
+    /// A `[start, end, score]` counts wherever it stands: as a node of its own, in a list, or in a list of lists.
+    pub fn spans(&self, documents: &Documents<'_>) -> (ArrayRef, Vec<RowError>) {
+        let mut column = Column::new(Kind::Spans, documents.len());
+        let mut errors = Vec::new();
+        for row in 0..documents.len() {
+            let found = documents.get(row, self.fields.as_deref()).and_then(|document| self.find(&document));
+            match found {
+                Ok(spans) => spans.into_iter().for_each(|(start, end, score)| column.span(start, end, score)),
+                Err(error) => errors.push((row, error)),
+            }
+            column.finish_row();
+        }
+        (column.finish(), errors)
+    }
+
+    fn find(&self, document: &Value) -> std::result::Result<Vec<(usize, usize, f64)>, String> {
+        let mut spans = Vec::new();
+        match &self.expression {
+            Expression::JsonPath(path) => {
+                for node in evaluate::find(path, document) {
+                    collect_spans(&node, 0, &mut spans)?;
+                }
+            }
+            Expression::Jq(program) => {
+                for out in program.run(jq::value(document))? {
+                    collect_spans(&jq::json(&out)?, 0, &mut spans)?;
+                }
+            }
+        }
+        Ok(spans)
+    }
+}
+
+fn collect_spans(
+    value: &Value,
+    depth: usize,
+    spans: &mut Vec<(usize, usize, f64)>,
+) -> std::result::Result<(), String> {
+    match value {
+        Value::Null => Ok(()),
+        Value::Array(items) => {
+            if let [Value::Number(start), Value::Number(end), Value::Number(score)] = items.as_slice() {
+                let number = |n: &serde_json::Number| n.as_f64().unwrap_or(f64::NAN);
+                // A negative or fractional offset saturates: spans are clipped to the text later.
+                spans.push((number(start) as usize, number(end) as usize, number(score)));
+                return Ok(());
+            }
+            if depth == 3 {
+                return Err("expected [[start, end, score], ...], found lists nested deeper".to_owned());
+            }
+            items.iter().try_for_each(|item| collect_spans(item, depth + 1, spans))
+        }
+        other => Err(format!(
+            "expected [[start, end, score], ...], found {}",
+            crate::json::excerpt(&other.to_string(), 60)
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

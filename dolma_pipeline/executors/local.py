@@ -1,0 +1,21 @@
+"""One worker, this process: for laptops, debugging and tests. Imports no Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dolma_pipeline.executors.base import Done, measure
+from dolma_pipeline.ledger import Job
+from dolma_pipeline.task import Context
+
+
+class LocalExecutor:
+    def __init__(self) -> None:
+        self._context = Context()
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Done]:
+        for job in jobs:
+            yield measure(job, self._context)
+
+    def close(self) -> None:
+        self._context = Context()

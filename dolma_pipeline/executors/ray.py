@@ -1,0 +1,94 @@
+"""Ray Core actors: one per process, so that a model is loaded once; only paths go in and small reports come out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import ray
+
+from dolma_pipeline.errors import DolmaError, StageError
+from dolma_pipeline.executors.base import Done, measure
+from dolma_pipeline.ledger import Job
+from dolma_pipeline.task import Context
+
+QUEUED = 2
+"""Jobs handed to an actor at a time: one at work, one waiting, so that it never idles."""
+RESTARTS = 3
+"""How often a lost worker (node gone, killed for memory) is started again and its job repeated."""
+
+
+class Worker:
+    """Executes jobs one after another in a process of its own."""
+
+    def __init__(self) -> None:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        self._context = Context()
+
+    def execute(self, job: bytes) -> bytes:
+        return msgspec.msgpack.encode(measure(msgspec.msgpack.decode(job, type=Job), self._context))
+
+
+class RayExecutor:
+    """`processes` actors on a local Ray that is started here, or on the cluster at `address` (`auto`, `ray://...`).
+
+    On a cluster, one process stands for all its CPUs. A Ray that was already there is left running.
+    """
+
+    def __init__(self, processes: int, address: str | None) -> None:
+        self._started = not ray.is_initialized()
+        if self._started:
+            # Quiet: the driver reports progress itself, and a dashboard would only cost memory.
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+            if address is None:
+                ray.init(num_cpus=processes, include_dashboard=False, **quiet)
+            else:
+                ray.init(address=address, **quiet)
+        if address is not None and processes == 1:
+            processes = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        worker = ray.remote(num_cpus=1, max_restarts=RESTARTS, max_task_retries=RESTARTS)(Worker)
+        self._workers = [worker.remote() for _ in range(processes)]
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Done]:
+        waiting = list(reversed(jobs))
+        running: dict[Any, tuple[Any, Job]] = {}
+
+        def submit(worker: Any) -> None:
+            if waiting:
+                job = waiting.pop()
+                running[worker.execute.remote(msgspec.msgpack.encode(job))] = (worker, job)
+
+        for _ in range(QUEUED):
+            for worker in self._workers:
+                submit(worker)
+        while running:
+            ready, _ = ray.wait(list(running), num_returns=1)
+            worker, job = running.pop(ready[0])
+            yield self._result(ready[0], job)
+            submit(worker)
+
+    @staticmethod
+    def _result(reference: Any, job: Job) -> Done:
+        try:
+            return msgspec.msgpack.decode(ray.get(reference), type=Done)
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, (DolmaError, OSError)):
+                raise cause from None
+            raise
+        except ray.exceptions.RayActorError as error:
+            raise StageError(
+                f"{job.works[0].task.phase}: the worker of {job.name} was lost {RESTARTS + 1} times "
+                f"(killed, out of memory, or its node is gone): {error}"
+            ) from None
+
+    def close(self) -> None:
+        for worker in self._workers:
+            ray.kill(worker)
+        self._workers = []
+        if self._started:
+            ray.shutdown()

@@ -1,0 +1,1 @@
+"""Documents, attributes and quarantine on disk."""

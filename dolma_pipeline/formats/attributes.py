@@ -1,0 +1,181 @@
+"""Attribute files, row for row beside their documents: Parquet (a column per attribute) or Dolma's JSON lines.
+
+A document attribute is a nullable float64, a span attribute a list<struct<start, end, score>> in code points.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dolma_pipeline import _native
+from dolma_pipeline.errors import DataError
+from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.storage import output
+from dolma_pipeline.task import Output
+
+SPANS = pa.list_(
+    pa.field(
+        "item",
+        pa.struct(
+            [
+                pa.field("start", pa.int64(), nullable=False),
+                pa.field("end", pa.int64(), nullable=False),
+                pa.field("score", pa.float64(), nullable=False),
+            ]
+        ),
+        nullable=False,
+    )
+)
+DOCUMENT = pa.float64()
+ROW_GROUP = 65_536
+
+
+class AttributeWriter:
+    """Writes the attribute file of one shard; `.parquet` by extension, else JSON lines."""
+
+    def __init__(self, path: str | Path, *, with_source: bool = True) -> None:
+        self.path = Path(path)
+        self._with_source = with_source
+        self._parquet = self.path.suffix == ".parquet"
+        self._lines: _native.LineWriter | None = None
+        self._table: pq.ParquetWriter | None = None
+        self._temporary = self.path.parent / f".{self.path.name}.tmp-{os.getpid()}"
+        self._pending: list[pa.RecordBatch] = []
+        if self._parquet:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            self._lines = _native.LineWriter(str(path))
+
+    def write(self, documents: Documents, columns: Mapping[str, pa.Array]) -> None:
+        """Adds the rows of `documents`; `columns` by key, the same keys in the same order every time."""
+        lengths = None if self._parquet else _native.char_lengths(documents.text)
+        self.write_rows(documents.id, columns, lengths=lengths, source=documents.source)
+
+    def write_rows(
+        self,
+        ids: pa.LargeStringArray,
+        columns: Mapping[str, pa.Array],
+        *,
+        lengths: pa.Int64Array | None = None,
+        source: pa.LargeStringArray | None = None,
+    ) -> None:
+        """The same without the documents; JSON lines need `lengths` (code points of each text) and may name `source`."""
+        if self._lines is not None:
+            shown = source if self._with_source else None
+            self._lines.write_attributes(ids, lengths, shown, list(columns), list(columns.values()))
+            return
+        batch = pa.RecordBatch.from_pydict({"id": ids, **columns})
+        self._pending.append(batch)
+        if sum(b.num_rows for b in self._pending) >= ROW_GROUP:
+            self._flush(batch.schema)
+
+    def _flush(self, schema: pa.Schema) -> None:
+        if self._table is None:
+            # Statistics and dictionaries cost time here and are never asked for.
+            self._table = pq.ParquetWriter(
+                self._temporary, schema, compression="zstd", compression_level=1, use_dictionary=False,
+                write_statistics=False, store_schema=True,
+            )  # fmt: skip
+        self._table.write_table(pa.Table.from_batches(self._pending, schema), row_group_size=ROW_GROUP)
+        self._pending = []
+
+    def finish(self) -> Output:
+        if self._lines is not None:
+            size, digest = self._lines.finish()
+            return Output(str(self.path), size, digest)
+        if self._pending or self._table is None:
+            schema = self._pending[0].schema if self._pending else pa.schema([("id", pa.large_string())])
+            self._flush(schema)
+        if self._table is not None:
+            self._table.close()
+        self._temporary.replace(self.path)
+        return output(self.path)
+
+    def abort(self) -> None:
+        if self._lines is not None:
+            self._lines.abort()
+        if self._table is not None:
+            self._table.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+class AttributeCursor:
+    """Reads some attributes of one file in step with its documents."""
+
+    def __init__(self, path: str | Path, keys: Sequence[str], *, raw: bool = False) -> None:
+        self._path = str(path)
+        self._keys = list(keys)
+        self._raw = raw
+        self._parquet = self._path.endswith(".parquet")
+        self._rows = 0
+        if self._parquet:
+            self._batches = self._iterate()
+            self._rest: pa.Table | None = None
+        else:
+            self._reader = _native.AttributeReader(self._path, self._keys, raw=raw)
+
+    def _iterate(self) -> Iterator[pa.RecordBatch]:
+        try:
+            file = pq.ParquetFile(self._path)
+            present = [k for k in self._keys if k in file.schema_arrow.names]
+            yield from file.iter_batches(batch_size=ROW_GROUP, columns=["id", *present])
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{self._path}: truncated or corrupt: {error}") from None
+
+    def next(self, documents: Documents) -> dict[str, pa.Array]:
+        """The columns for the next `len(documents)` rows; `__raw__` holds the JSON objects where asked for.
+
+        A row that belongs to another document is a DataError: the files do not match.
+        """
+        count = len(documents)
+        table = self._take(count) if self._parquet else pa.Table.from_batches([self._reader.next_rows(count)])
+        if table.num_rows != count:
+            raise DataError(
+                f"{self._path}: expected a row for each document, found {self._rows + table.num_rows} rows "
+                f"and at least {self._rows + count} documents; tag the documents again"
+            )
+        table = table.combine_chunks()
+        ids = table.column("id").cast(pa.large_string())
+        if not ids.equals(pa.chunked_array([documents.id])):
+            row = next(i for i in range(count) if ids[i].as_py() != documents.id[i].as_py())
+            raise DataError(
+                f"{self._path}: row {self._rows + row + 1}: expected the attributes of document "
+                f"`{documents.id[row].as_py()}`, found those of `{ids[row].as_py()}`; tag the documents again"
+            )
+        self._rows += count
+        names = {"raw": "__raw__"} if self._raw else {}
+        return {names.get(name, name): _one_chunk(table.column(name)) for name in table.schema.names if name != "id"}
+
+    def _take(self, count: int) -> pa.Table:
+        parts = [] if self._rest is None else [self._rest]
+        have = sum(p.num_rows for p in parts)
+        while have < count:
+            batch = next(self._batches, None)
+            if batch is None:
+                break
+            parts.append(pa.Table.from_batches([batch]))
+            have += batch.num_rows
+        if not parts:
+            return pa.table({"id": pa.array([], pa.large_string())})
+        table = pa.concat_tables(parts)
+        self._rest = table.slice(count)
+        return table.slice(0, count)
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):
+        return combined.chunk(0) if combined.num_chunks else pa.array([], combined.type)
+    return combined
+
+
+def attribute_keys(path: str | Path, rows: int = 1000) -> list[str]:
+    """The attributes a file holds: all of a Parquet file's, those in the first `rows` rows of a JSONL one."""
+    if str(path).endswith(".parquet"):
+        return [n for n in pq.read_schema(path).names if n != "id"]
+    return _native.attribute_keys(str(path), rows)

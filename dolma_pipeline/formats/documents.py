@@ -1,0 +1,198 @@
+"""Documents: `id` and `text`, and whatever else a line or a row carries. JSONL and Parquet, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dolma_pipeline import _native
+from dolma_pipeline.errors import DataError
+
+BATCH_BYTES = 4 << 20
+"""Of text: large enough that a call costs nothing beside its work, small enough to stay in the cache."""
+MAX_LINE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Consecutive documents of one file.
+
+    `records`: id, text: large_string; source: large_string, nullable; line (1-based; in Parquet the row),
+    offset (bytes into the decompressed file; in Parquet the row): int64; and, where lines are kept, raw: large_binary
+    with the byte ranges text_start, text_end, metadata_start, metadata_end in it (-1: no such object): int64.
+    """
+
+    records: pa.RecordBatch
+
+    def __len__(self) -> int:
+        return int(self.records.num_rows)
+
+    @property
+    def id(self) -> pa.LargeStringArray:
+        return self.records.column("id")
+
+    @property
+    def text(self) -> pa.LargeStringArray:
+        return self.records.column("text")
+
+    @property
+    def source(self) -> pa.LargeStringArray:
+        return self.records.column("source")
+
+    @property
+    def line(self) -> pa.Int64Array:
+        return self.records.column("line")
+
+    @property
+    def raw(self) -> pa.LargeBinaryArray | None:
+        return self.records.column("raw") if "raw" in self.records.schema.names else None
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of all texts."""
+        offsets = self.text.offsets
+        return int(offsets[-1].as_py()) - int(offsets[0].as_py()) if len(offsets) else 0
+
+    def field(self, path: str) -> pa.LargeStringArray:
+        """The string at a dotted path (`text`, `metadata.url`, `$.metadata.url`); null where there is none."""
+        name = path.removeprefix("$.")
+        if name in ("id", "text", "source"):
+            return self.records.column(name)
+        if self.raw is None:
+            raise DataError(f"field `{path}`: expected documents read with keep_raw=True")
+        return _native.string_field(self.raw, path)
+
+
+class BadLine(msgspec.Struct, frozen=True):
+    """A line (or row) that is no document: where it stands, why, and its bytes."""
+
+    line: int
+    offset: int
+    reason: str
+    raw: bytes
+
+
+class DocumentStream:
+    """The documents of one file in order; iterate once, then ask for `bad` and `damage`."""
+
+    def __init__(self, path: str | Path, *, keep_raw: bool, batch_bytes: int, max_line_bytes: int) -> None:
+        self.path = str(path)
+        self.bad: list[BadLine] = []
+        """Bad lines met so far and not yet taken by `take_bad`."""
+        self.damage: str | None = None
+        """Why the file could not be read to its end."""
+        self._keep_raw = keep_raw
+        self._batch_bytes = batch_bytes
+        self._max_line_bytes = max_line_bytes
+
+    def take_bad(self) -> list[BadLine]:
+        taken, self.bad = self.bad, []
+        return taken
+
+    def __iter__(self) -> Iterator[Documents]:
+        return self._parquet() if self.path.endswith(".parquet") else self._lines()
+
+    def _lines(self) -> Iterator[Documents]:
+        reader = _native.DocumentReader(
+            self.path,
+            batch_bytes=self._batch_bytes,
+            max_line_bytes=self._max_line_bytes,
+            keep_raw=self._keep_raw,
+        )
+        for records in reader:
+            self.bad.extend(BadLine(*b) for b in reader.take_bad())
+            yield Documents(records)
+        self.bad.extend(BadLine(*b) for b in reader.take_bad())
+        self.damage = reader.damage
+
+    def _parquet(self) -> Iterator[Documents]:
+        if Path(self.path).stat().st_size == 0:
+            return
+        try:
+            file = pq.ParquetFile(self.path)
+            names = file.schema_arrow.names
+            for name in ("id", "text"):
+                if name not in names:
+                    raise DataError(f"{self.path}: expected a column `{name}`, found {', '.join(names)}")
+            row = 0
+            columns = None if self._keep_raw else [n for n in ("id", "text", "source") if n in names]
+            for batch in file.iter_batches(batch_size=1024, columns=columns):
+                yield from self._rows(batch, row)
+                row += batch.num_rows
+        except pa.ArrowInvalid as error:
+            self.damage = f"the file is truncated or corrupt: {error}"
+
+    def _rows(self, batch: pa.RecordBatch, first: int) -> Iterator[Documents]:
+        count = batch.num_rows
+        rows = pa.array(range(first, first + count), pa.int64())
+        good = pc.and_(batch.column("id").is_valid(), batch.column("text").is_valid())
+        for i, fine in enumerate(good.to_pylist()):
+            if not fine:
+                empty = "id" if not batch.column("id")[i].is_valid else "text"
+                raw = msgspec.json.encode(batch.slice(i, 1).to_pylist()[0], enc_hook=str)
+                self.bad.append(BadLine(first + i + 1, first + i, f"missing field `{empty}`", raw))
+        if "source" in batch.schema.names:
+            source = batch.column("source").cast(pa.large_string())
+        else:
+            source = pa.nulls(count, pa.large_string())
+        columns = {
+            "id": batch.column("id").cast(pa.large_string()),
+            "text": batch.column("text").cast(pa.large_string()),
+            "source": source,
+            "line": pc.add(rows, 1),
+            "offset": rows,
+        }
+        if self._keep_raw:
+            columns |= _raw_columns(batch)
+        kept = pa.RecordBatch.from_pydict(columns).filter(good)
+        if kept.num_rows:
+            yield Documents(kept)
+
+
+def _raw_columns(batch: pa.RecordBatch) -> dict[str, Any]:
+    """Rows as JSON lines, `text` first so that its byte range is known without a search."""
+    raws, ends, metadata = [], [], []
+    for row in batch.to_pylist():
+        head = b'{"text":' + msgspec.json.encode(row.pop("text"))
+        row = {k: v for k, v in row.items() if v is not None}
+        extra = row.pop("metadata", None)
+        span = (-1, -1)
+        body = msgspec.json.encode(row, enc_hook=str)[1:-1]
+        line = head + (b"," + body if body else b"")
+        if isinstance(extra, dict):
+            line += b',"metadata":'
+            encoded = msgspec.json.encode(extra, enc_hook=str)
+            span = (len(line), len(line) + len(encoded))
+            line += encoded
+        raws.append(line + b"}")
+        ends.append(len(head))
+        metadata.append(span)
+    integers = pa.int64()
+    return {
+        "raw": pa.array(raws, pa.large_binary()),
+        "text_start": pa.array([len(b'{"text":')] * len(raws), integers),
+        "text_end": pa.array(ends, integers),
+        "metadata_start": pa.array([m[0] for m in metadata], integers),
+        "metadata_end": pa.array([m[1] for m in metadata], integers),
+    }
+
+
+def read_documents(
+    path: str | Path,
+    *,
+    keep_raw: bool = False,
+    batch_bytes: int = BATCH_BYTES,
+    max_line_bytes: int = MAX_LINE_BYTES,
+) -> DocumentStream:
+    """Streams `path` by its extension: `.parquet`, or JSON lines (`.gz`, `.zst` or plain).
+
+    Bad lines do not stop the stream: they are set aside in `bad`. A file that is not there is an OSError.
+    """
+    return DocumentStream(path, keep_raw=keep_raw, batch_bytes=batch_bytes, max_line_bytes=max_line_bytes)

@@ -1,0 +1,57 @@
+"""Quarantine: what could not be read, kept with its place and reason so that nothing vanishes."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import msgspec
+
+from dolma_pipeline import _native
+from dolma_pipeline.formats.documents import BadLine
+from dolma_pipeline.task import Output
+
+
+class QuarantineRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A row of a quarantine file: `raw` as text where it is UTF-8, else `raw_base64`."""
+
+    file: str
+    line: int
+    offset: int
+    reason: str
+    raw: str | None = None
+    raw_base64: str | None = None
+
+
+class Quarantine:
+    """The quarantine file of one shard, made only if there is something to put in it."""
+
+    def __init__(self, path: str | Path, file: str) -> None:
+        self._path = Path(path)
+        self._file = file
+        self._writer: _native.LineWriter | None = None
+        self.count = 0
+
+    def add(self, bad: list[BadLine]) -> None:
+        for line in bad:
+            if self._writer is None:
+                self._writer = _native.LineWriter(str(self._path))
+            try:
+                row = QuarantineRow(self._file, line.line, line.offset, line.reason, raw=line.raw.decode())
+            except UnicodeDecodeError:
+                encoded = base64.b64encode(line.raw).decode()
+                row = QuarantineRow(self._file, line.line, line.offset, line.reason, raw_base64=encoded)
+            self._writer.write(msgspec.json.encode(row) + b"\n")
+            self.count += 1
+
+    def finish(self) -> list[Output]:
+        """The file, if there was anything to write; else an older one is removed."""
+        if self._writer is None:
+            self._path.unlink(missing_ok=True)
+            return []
+        size, digest = self._writer.finish()
+        return [Output(str(self._path), size, digest)]
+
+    def abort(self) -> None:
+        if self._writer is not None:
+            self._writer.abort()

@@ -1,0 +1,145 @@
+"""Progress: a live table on a terminal, plain lines in a log, JSON events for machines. Always on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+
+from dolma_pipeline.ledger import Job
+from dolma_pipeline.manifest import PhaseTiming
+from dolma_pipeline.plan import Phase
+
+
+class Progress(Protocol):
+    def begin(self, phase: Phase, tasks: int, skipped: int) -> None: ...
+
+    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None:
+        """A job is finished; `timing` holds the phase's sums so far."""
+        ...
+
+    def end(self, timing: PhaseTiming) -> None: ...
+
+
+@contextlib.contextmanager
+def make_progress(kind: str) -> Iterator[Progress]:
+    if kind == "auto":
+        kind = "rich" if sys.stderr.isatty() else "plain"
+    if kind == "rich":
+        with RichProgress() as progress:
+            yield progress
+    elif kind == "json":
+        yield JsonProgress()
+    elif kind == "plain":
+        yield PlainProgress()
+    else:
+        yield NoProgress()
+
+
+def rate(timing: PhaseTiming, seconds: float) -> str:
+    """`12.3 MB/s`, where the phase reads text."""
+    return f"{timing.bytes / 1e6 / seconds:.1f} MB/s" if timing.bytes and seconds > 0 else ""
+
+
+class NoProgress:
+    def begin(self, phase: Phase, tasks: int, skipped: int) -> None: ...
+
+    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None: ...
+
+    def end(self, timing: PhaseTiming) -> None: ...
+
+
+class PlainProgress:
+    """A line when a phase begins and ends, and at most one every few seconds between."""
+
+    every = 5.0
+
+    def __init__(self) -> None:
+        self._started = self._last = time.monotonic()
+        self._jobs = self._total = 0
+
+    def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
+        self._started = self._last = time.monotonic()
+        self._jobs, self._total = skipped, tasks
+        note = f", {skipped} up to date" if skipped else ""
+        self._print(f"{phase.id}: {phase.what} ({tasks} tasks{note})")
+
+    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None:
+        for warning in warnings:
+            self._print(f"warning: {warning}")
+        self._jobs += len(job.works)
+        now = time.monotonic()
+        if now - self._last >= self.every:
+            self._last = now
+            elapsed = now - self._started
+            left = elapsed / self._jobs * (self._total - self._jobs)
+            self._print(f"  {self._jobs}/{self._total} {rate(timing, elapsed)}, about {left:.0f} s left")
+
+    def end(self, timing: PhaseTiming) -> None:
+        if timing.tasks > timing.skipped:
+            self._print(f"  done in {timing.seconds:.1f} s {rate(timing, timing.seconds)}".rstrip())
+
+    @staticmethod
+    def _print(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+
+class JsonProgress:
+    """One JSON object a line: `event` is begin, done, warning or end."""
+
+    def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
+        self._event({"event": "begin", "phase": phase.id, "tasks": tasks, "skipped": skipped})
+
+    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None:
+        for warning in warnings:
+            self._event({"event": "warning", "message": warning})
+        self._event({"event": "done", "phase": job.works[0].task.phase, "task": job.name, "bytes": timing.bytes})
+
+    def end(self, timing: PhaseTiming) -> None:
+        self._event({"event": "end", **msgspec.to_builtins(timing)})
+
+    @staticmethod
+    def _event(event: dict[str, object]) -> None:
+        print(msgspec.json.encode(event).decode(), file=sys.stderr, flush=True)
+
+
+class RichProgress:
+    """A bar per phase with rate and time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        self._bars = Bars(
+            TextColumn("{task.description:<30}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[rate]}"),
+            console=Console(stderr=True),
+        )  # fmt: skip
+        self._task = self._bars.add_task("", visible=False, rate="")
+        self._started = time.monotonic()
+
+    def __enter__(self) -> RichProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
+        self._started = time.monotonic()
+        self._task = self._bars.add_task(phase.id, total=tasks, completed=skipped, rate="")
+
+    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None:
+        for warning in warnings:
+            self._bars.console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        seconds = time.monotonic() - self._started
+        self._bars.update(self._task, advance=len(job.works), rate=rate(timing, seconds))
+
+    def end(self, timing: PhaseTiming) -> None:
+        note = "up to date" if timing.tasks == timing.skipped else rate(timing, timing.seconds)
+        self._bars.update(self._task, rate=note)

@@ -1,0 +1,128 @@
+"""The corpus between two stages: shards, and the attributes that stand beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.recipe import Recipe, Source
+from dolma_pipeline.storage import find_files, local, relative_name, replace_component
+
+
+class Shard(Struct, frozen=True, kw_only=True):
+    """A file of documents; never empty of meaning without its source and its name in it."""
+
+    source: str
+    name: str
+    """Path below the documents directory, with extensions; unique within the source."""
+    path: str
+    label: str
+    """How provenance calls the file: independent of where the work directory is."""
+    task: str | None = None
+    """The phase that writes it, where it is not there before the run."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.source}/{self.name}"
+
+
+class Corpus(Struct, kw_only=True):
+    """What a stage finds: shards in canonical order, and experiment -> shard id -> attribute file."""
+
+    shards: list[Shard]
+    attributes: dict[str, dict[str, str]] = {}
+    keys: dict[str, list[str]] = {}
+    """Attribute keys of each experiment where they are known before it has run."""
+    raw: bool = True
+    """Whether these are the sources themselves, whose bad lines go to quarantine."""
+
+
+class Places(Struct, frozen=True, kw_only=True):
+    """Where a recipe's files go."""
+
+    work_dir: Path
+    recipe: Recipe
+
+    def attributes(self, shard: Shard, experiment: str, form: str) -> Path:
+        """The attribute file of `shard`: in the work directory, or where Dolma would look for it."""
+        source = self.recipe.sources.get(shard.source, Source())
+        if source.destination is not None and not form.startswith("parquet"):
+            return local(source.destination) / shard.name
+        if self.recipe.layout == "work_dir":
+            return self.work_dir / "attributes" / experiment / shard.source / f"{stem(shard.name)}.{form}"
+        path = replace_component(Path(shard.path), source.document_dir, f"attributes/{experiment}")
+        if path is None:
+            raise ConfigError(
+                f"$.sources.{shard.source}: expected a directory `{source.document_dir}` in the path of the documents, "
+                f"found {shard.path}: attribute files take its place with `attributes/{experiment}`"
+            )
+        return path.with_name(f"{stem(path.name)}.{form}") if form == "parquet" else path
+
+    def quarantine(self, shard: Shard) -> Path:
+        return self.work_dir / "quarantine" / shard.source / f"{shard.name}.jsonl"
+
+    def scratch(self, phase: str, shard: Shard, suffix: str) -> Path:
+        """Between the halves of a barrier."""
+        return self.work_dir / "scratch" / phase / shard.source / f"{shard.name}{suffix}"
+
+
+def stem(name: str) -> str:
+    """`a/b.jsonl.gz` -> `a/b`: without the extensions of formats and compressions."""
+    for extension in (".gz", ".zst", ".zstd"):
+        name = name.removesuffix(extension)
+    for extension in (".jsonl", ".json", ".parquet"):
+        name = name.removesuffix(extension)
+    return name
+
+
+def source_shards(name: str, source: Source) -> list[Shard]:
+    """The files of a `documents` source in canonical order."""
+    where = f"$.sources.{name}.documents"
+    files = find_files(source.documents or [], where)
+    names: dict[str, Path] = {}
+    shards = []
+    for path, relative in zip(files, _names(files, source.document_dir), strict=True):
+        if relative in names:
+            raise ConfigError(
+                f"{where}: {names[relative]} and {path} would both be called `{relative}`; put them in two sources"
+            )
+        names[relative] = path
+        shards.append(Shard(source=name, name=relative, path=str(path), label=str(path)))
+    return sorted(shards, key=lambda s: s.name)
+
+
+def _names(files: list[Path], directory: str) -> list[str]:
+    below = [relative_name(f, directory) for f in files]
+    if all(b is not None for b in below) and len(set(below)) == len(below):
+        return [str(b) for b in below]
+    parents = [f.parent for f in files]
+    common = parents[0]
+    while not all(p == common or common in p.parents for p in parents):
+        common = common.parent
+    return [f.relative_to(common).as_posix() for f in files]
+
+
+def existing_attributes(recipe: Recipe, shards: list[Shard]) -> dict[str, dict[str, str]]:
+    """Attribute files that were there before: those a source names in `attributes`, beside its documents."""
+    found: dict[str, dict[str, str]] = {}
+    for shard in shards:
+        source = recipe.sources[shard.source]
+        for experiment in source.attributes:
+            found.setdefault(experiment, {})[shard.id] = str(_existing(shard, source, experiment))
+    return found
+
+
+def _existing(shard: Shard, source: Source, experiment: str) -> Path:
+    where = f"$.sources.{shard.source}.attributes: `{experiment}`"
+    beside = replace_component(Path(shard.path), source.document_dir, f"attributes/{experiment}")
+    if beside is None:
+        raise ConfigError(f"{where}: {shard.path} is in no directory `{source.document_dir}`")
+    candidates = [beside]
+    for form in ("parquet", "jsonl.gz", "jsonl.zst", "jsonl"):
+        candidates.append(beside.with_name(f"{stem(beside.name)}.{form}"))
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(f"{where}: expected attributes for {shard.path}, found no {beside}")

@@ -1,0 +1,207 @@
+"""dedupe: keys per shard, verdicts per partition of the key space, attributes per shard. Nothing is dropped here.
+
+The partitions, and the order of the keys in each, depend on the recipe and the input alone; so do the verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec import Struct
+
+from dolma_pipeline import _native
+from dolma_pipeline.dedupe.keys import KeyStep
+from dolma_pipeline.dedupe.verdicts import VerdictColumns
+from dolma_pipeline.formats.attributes import AttributeWriter
+from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.recipe import Dedupe
+from dolma_pipeline.stages.corpus import Shard
+from dolma_pipeline.stages.shard_pass import StepConfig
+from dolma_pipeline.task import Context, Counts, Output, Report, Task
+
+VERSION = 1
+
+
+class KeyShard(StepConfig, frozen=True, kw_only=True):
+    """Write the keys of a shard, and beside them which document each row is."""
+
+    dedupe: Dedupe
+    keys: str
+    rows: str
+
+
+class ExtractKeysStep:
+    def __init__(self, config: KeyShard, context: Context) -> None:
+        self.config = config
+        documents = config.dedupe.documents
+        self.keep_raw = documents is not None and documents.key.removeprefix("$.") not in ("id", "text", "source")
+        self._keys = KeyStep(config.dedupe, config.keys)
+        self._rows = AttributeWriter(config.rows)
+
+    def add(self, documents: Documents) -> None:
+        self._keys.add(documents)
+        columns = {"chars": _native.char_lengths(documents.text), "source": documents.source}
+        self._rows.write_rows(documents.id, columns)
+
+    def finish(self) -> tuple[list[Output], dict[str, Any], dict[str, int]]:
+        written, details = self._keys.finish()
+        return [written, self._rows.finish()], details, {}
+
+    def abort(self) -> None:
+        self._keys.abort()
+        self._rows.abort()
+
+
+class VerdictShard(Struct, frozen=True, kw_only=True):
+    """Turn the verdicts on a shard's keys into its attribute file."""
+
+    dedupe: Dedupe
+    source: str
+    keys: str
+    rows: str
+    verdicts: list[str]
+    shard_index: int
+    """Place of the shard's key file in the order in which the partitions were reduced."""
+    path: str
+
+
+def write_verdicts(config: VerdictShard, context: Context) -> Report:
+    verdicts = VerdictColumns(config.dedupe, config.keys, config.verdicts, config.shard_index)
+    mode = config.dedupe.documents or config.dedupe.paragraphs
+    key = mode.attribute if mode is not None else "duplicate"
+    marked = 0
+    writer = AttributeWriter(config.path, with_source=False)
+    try:
+        for rows in _rows(config.rows):
+            column = verdicts.next_rows(rows.num_rows)
+            marked += _marked(column)
+            writer.write_rows(rows.column("id"), {key: column}, lengths=rows.column("chars"))
+        written = writer.finish()
+    except BaseException:
+        writer.abort()
+        raise
+    return Report(outputs=[written], counts={config.source: Counts(edited={key: marked})})
+
+
+def _rows(path: str) -> Iterator[pa.RecordBatch]:
+    file = pq.ParquetFile(path)
+    if "chars" in file.schema_arrow.names:
+        yield from file.iter_batches(batch_size=65_536)
+
+
+def _marked(column: pa.Array) -> int:
+    """Documents, or spans, that were seen before."""
+    if pa.types.is_list(column.type):
+        return len(column.flatten())
+    return len(column) - int(column.null_count)
+
+
+def plan(builder: Builder, number: int, config: Dedupe) -> None:
+    prefix = f"{number:02d}-{config.name}"
+    keys, reduce, final = f"{prefix}-keys", f"{prefix}-reduce", prefix
+    places, recipe = builder.places, builder.recipe
+    # Of two duplicates the first stays: a source of higher priority comes first.
+    shards = sorted(builder.corpus.shards, key=lambda s: -recipe.sources[s.source].priority)
+    files = {s.id: str(places.attributes(s, config.name, config.format)) for s in shards}
+    quarantine = {s.id: builder.quarantine(s) for s in shards}
+    mode = config.documents or config.paragraphs
+    builder.corpus.attributes[config.name] = files
+    builder.corpus.keys[config.name] = [mode.attribute if mode is not None else "duplicate"]
+
+    def key_file(shard: Shard) -> str:
+        return str(places.scratch(keys, shard, ".keys"))
+
+    def row_file(shard: Shard) -> str:
+        return str(places.scratch(keys, shard, ".rows.parquet"))
+
+    def verdict_file(partition: int) -> str:
+        return str(places.work_dir / "scratch" / reduce / f"partition-{partition:05d}.verdicts")
+
+    def build_keys(state: State) -> list[Task]:
+        return [
+            Task(
+                phase=keys,
+                name=s.id,
+                run=f"{__name__}:ExtractKeysStep",
+                config=msgspec.to_builtins(
+                    KeyShard(
+                        source=s.source,
+                        path=s.path,
+                        quarantine=quarantine[s.id],
+                        dedupe=config,
+                        keys=key_file(s),
+                        rows=row_file(s),
+                    )  # fmt: skip
+                ),
+                inputs=(s.path,),
+                version=VERSION,
+                group=s.id,
+            )
+            for s in shards
+        ]
+
+    def build_reduce(state: State) -> list[Task]:
+        from dolma_pipeline.dedupe.reduce import ReducePartition
+
+        reports = state.reports.get(keys, {})
+        total = sum(r.details["keys"] for r in reports.values())
+        bloom = config.bloom
+        filter_file = bloom.file if bloom is not None else None
+        loaded = (filter_file,) if filter_file is not None and Path(filter_file).is_file() else ()
+        return [
+            Task(
+                phase=reduce,
+                name=f"partition-{p:05d}",
+                run="dolma_pipeline.dedupe.reduce:reduce_partition",
+                config=msgspec.to_builtins(
+                    ReducePartition(
+                        dedupe=config,
+                        keys=[key_file(s) for s in shards],
+                        partition=p,
+                        verdicts=verdict_file(p),
+                        total_keys=total,
+                    )
+                ),
+                inputs=(*(key_file(s) for s in shards), *(loaded if bloom is not None and bloom.read_only else ())),
+                version=VERSION,
+            )
+            for p in range(config.partitions)
+        ]
+
+    def build_verdicts(state: State) -> list[Task]:
+        verdicts = [verdict_file(p) for p in range(config.partitions)]
+        return [
+            Task(
+                phase=final,
+                name=s.id,
+                run=f"{__name__}:write_verdicts",
+                config=msgspec.to_builtins(
+                    VerdictShard(
+                        dedupe=config,
+                        source=s.source,
+                        keys=key_file(s),
+                        rows=row_file(s),
+                        verdicts=verdicts,
+                        shard_index=i,
+                        path=files[s.id],
+                    )  # fmt: skip
+                ),
+                inputs=(key_file(s), row_file(s), *verdicts),
+                version=VERSION,
+            )
+            for i, s in enumerate(shards)
+        ]
+
+    kind = "Bloom filter" if config.bloom is not None else "exact set"
+    later = [
+        Phase(id=reduce, what=f"{config.partitions} partitions against a {kind}", build=build_reduce, after=[keys]),
+        Phase(id=final, what=f"mark duplicates in {len(shards)} shards", build=build_verdicts, after=[reduce]),
+    ]
+    builder.add_step(keys, build_keys, later)
+    builder.stages.append(StageInfo(id=prefix, kind="dedupe", counted=(keys, final), phases=(keys, final, reduce)))

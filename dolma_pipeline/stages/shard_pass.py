@@ -1,0 +1,81 @@
+"""One reading of a shard's documents, shared by every step that wants them."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from dolma_pipeline.formats.documents import Documents, read_documents
+from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.task import Context, Counts, Output, Report, Task, call
+
+
+class StepConfig(Struct, frozen=True, kw_only=True):
+    """What every step is told of the shard."""
+
+    source: str
+    path: str
+    quarantine: str | None = None
+    """Where bad lines go; None where an earlier stage has set them aside."""
+
+
+class Step(Protocol):
+    """Work on the documents of one shard, a batch at a time."""
+
+    config: StepConfig
+    keep_raw: bool
+    """Whether it needs more of a line than id, text and source."""
+
+    def add(self, documents: Documents) -> None: ...
+
+    def finish(self) -> tuple[list[Output], dict[str, Any], dict[str, int]]:
+        """Outputs; details; spans marked, by attribute."""
+        ...
+
+    def abort(self) -> None: ...
+
+
+def run_steps(tasks: list[Task], context: Context) -> list[Report]:
+    """Runs the steps of one group; their reports in the order of `tasks`."""
+    steps: list[Step] = []
+    quarantine: Quarantine | None = None
+    try:
+        for task in tasks:
+            steps.append(call(task, context))
+        config = steps[0].config
+        stream = read_documents(config.path, keep_raw=any(s.keep_raw for s in steps))
+        if config.quarantine is not None:
+            quarantine = Quarantine(config.quarantine, config.path)
+        counts = Counts()
+        for documents in stream:
+            counts.documents_in += len(documents)
+            counts.bytes_in += documents.text_bytes
+            for step in steps:
+                step.add(documents)
+            _set_aside(stream.take_bad(), quarantine, counts)
+        _set_aside(stream.take_bad(), quarantine, counts)
+        counts.documents_out = counts.documents_in
+        counts.documents_in += counts.quarantined
+        counts.bytes_out = counts.bytes_in
+        finished = [step.finish() for step in steps]
+        bad = quarantine.finish() if quarantine is not None else []
+    except BaseException:
+        for step in steps:
+            step.abort()
+        if quarantine is not None:
+            quarantine.abort()
+        raise
+    reports = []
+    for outputs, details, marked in finished:
+        report = Report(outputs=outputs + bad, details=details, counts={config.source: counts.copy(edited=marked)})
+        if stream.damage is not None:
+            report.warnings.append(f"{config.path}: {stream.damage}")
+        reports.append(report)
+    return reports
+
+
+def _set_aside(bad: list[Any], quarantine: Quarantine | None, counts: Counts) -> None:
+    counts.quarantined += len(bad)
+    if quarantine is not None:
+        quarantine.add(bad)

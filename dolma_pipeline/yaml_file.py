@@ -1,0 +1,228 @@
+"""A YAML or JSON file as plain data, with the line of every key.
+
+The dialect is YAML 1.1 without its surprises: `1e-6` is a number, `1:30`, `2024-01-01` and `010` are strings, keys are
+always strings (`no: 0.5` names Norway), and a key that stands twice is an error instead of a silent last one wins.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from msgspec import Struct
+
+from dolma_pipeline.errors import ConfigError
+
+Step = str | int
+"""A key or an index on the way to a value."""
+
+MAX_DEPTH = 100
+_INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F][0-9a-fA-F_]*|0o[0-7][0-7_]*|0b[01][01_]*)$")
+_FLOAT = re.compile(
+    r"^[-+]?(?:(?:\d[\d_]*)?\.\d[\d_]*|\d[\d_]*\.|\d[\d_]*(?=e))(?:e[-+]?\d+)?$", re.ASCII | re.IGNORECASE
+)
+_SPECIAL = re.compile(r"^(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
+_TRUE = frozenset({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})
+_FALSE = frozenset({"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+
+
+_NAME = re.compile(r"^[\w-]+$")
+_PLAIN = "plain"
+"""The tag of every scalar without quotes: what it means is up to `plain_value`."""
+
+
+def json_path(path: Sequence[Step]) -> str:
+    """`$.stages[1].tag`, as every message about a value calls it."""
+    steps = (f"[{s}]" if isinstance(s, int) else f".{s}" if _NAME.match(s) else f"[{json.dumps(s)}]" for s in path)
+    return "$" + "".join(steps)
+
+
+class File(Struct, frozen=True):
+    """A parsed file: its name as the user gave it, its data, and where its keys stand."""
+
+    name: str
+    data: Any
+    root: Any = None
+    """The YAML node of the whole, or None where lines are not known."""
+
+    def where(self, path: Sequence[Step]) -> str:
+        """`recipe.yaml:12`: the line of the key at `path`, or of the nearest one above that is in the file."""
+        line = self._line(path)
+        return self.name if line is None else f"{self.name}:{line}"
+
+    def _line(self, path: Sequence[Step]) -> int | None:
+        node, line = self.root, None
+        for step in path:
+            if isinstance(node, yaml.MappingNode):
+                found = next((pair for pair in node.value if pair[0].value == step), None)
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                found = (node.value[step], node.value[step])
+            else:
+                found = None
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        return line
+
+
+def parse(text: str, name: str) -> File:
+    """The one document in `text`; anything else is a ConfigError with line and column."""
+    if name.endswith(".json"):
+        return File(name, _parse_json(text, name))
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError(f"{name}{place}: not YAML: {what}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: expected at most {MAX_DEPTH} levels of nesting, found more") from None
+    return File(name, None if root is None else _Builder(name).build(root, ()), root)
+
+
+def parse_value(text: str) -> Any:
+    """The value that `text` would have in a file: `3` a number, `[a, b]` a list, `` an empty string."""
+    return parse(text, "value").data if text.strip() else text
+
+
+def read(location: str) -> File:
+    """Reads and parses a file, local or remote (`s3://`, `https://`)."""
+    try:
+        if "://" in location:
+            import smart_open
+
+            with smart_open.open(location, "rt", encoding="utf-8") as handle:
+                text = handle.read()
+        else:
+            text = Path(location).expanduser().read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{location}: expected a YAML or JSON file, found none{_nearby(location)}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{location}: expected UTF-8 text, found other bytes at offset {error.start}") from None
+    except (OSError, ImportError, NotImplementedError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{location}: could not be read: {reason}") from None
+    return parse(text, location)
+
+
+def _nearby(location: str) -> str:
+    directory = Path(location).expanduser().parent
+    if not directory.is_dir():
+        return f"; the directory {directory} is not there either"
+    names = sorted(p.name for p in directory.iterdir() if p.suffix in (".yaml", ".yml", ".json"))
+    return f"; in {directory} there are {', '.join(names[:8])}" if names else ""
+
+
+def _parse_json(text: str, name: str) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise ConfigError(f"{name}: the key `{key}` stands twice in one object; leave one")
+            found[key] = value
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: expected at most {MAX_DEPTH} levels of nesting, found more") from None
+
+
+def plain_value(text: str) -> Any:
+    """What a scalar without quotes means."""
+    if text in _NULL:
+        return None
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    if _INT.match(text):
+        return int(text.replace("_", ""), 0)
+    if _FLOAT.match(text):
+        return float(text.replace("_", ""))
+    if _SPECIAL.match(text):
+        return float(text.replace(".", "").lower())
+    return text
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's syntax alone: it decides nothing about types."""
+
+    yaml_implicit_resolvers = {None: [(_PLAIN, re.compile(""))]}  # noqa: RUF012
+
+
+class _Builder:
+    """Plain data from YAML nodes; a node that aliases share is built once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._built: dict[int, Any] = {}
+        self._open: set[int] = set()
+
+    def build(self, node: Any, path: tuple[Step, ...]) -> Any:
+        if id(node) in self._built:
+            return self._built[id(node)]
+        if id(node) in self._open:
+            raise self._error(node, "an alias that holds itself; leave it out")
+        if len(path) > MAX_DEPTH:
+            raise self._error(node, f"more than {MAX_DEPTH} levels of nesting")
+        self._open.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            value: Any = self._mapping(node, path)
+        elif isinstance(node, yaml.SequenceNode):
+            self._check_tag(node, "seq")
+            value = [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
+        else:
+            value = self._scalar(node)
+        self._open.discard(id(node))
+        self._built[id(node)] = value
+        return value
+
+    def _mapping(self, node: Any, path: tuple[Step, ...]) -> dict[str, Any]:
+        self._check_tag(node, "map")
+        own: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self._error(key_node, "a key that is a list or a mapping; keys are strings")
+            key = key_node.value
+            if key == "<<" and key_node.tag == _PLAIN:
+                merged = {**self._merge(value_node, path), **merged}
+                continue
+            line = key_node.start_mark.line + 1
+            if key in own:
+                raise self._error(key_node, f"the key `{key}` a second time (first in line {lines[key]}); leave one")
+            lines[key] = line
+            own[key] = self.build(value_node, (*path, key))
+        return {**merged, **own}
+
+    def _merge(self, node: Any, path: tuple[Step, ...]) -> dict[str, Any]:
+        """What `<<: *a` or `<<: [*a, *b]` brings in; of two the first counts."""
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        built = [self.build(part, (*path, "<<")) for part in parts]
+        if not all(isinstance(part, dict) for part in built):
+            raise self._error(node, "`<<` with something else than mappings to merge")
+        return functools.reduce(lambda later, earlier: {**later, **earlier}, reversed(built), {})
+
+    def _scalar(self, node: Any) -> Any:
+        if node.tag == _PLAIN:
+            return plain_value(node.value)
+        self._check_tag(node, "str")
+        return node.value
+
+    def _check_tag(self, node: Any, kind: str) -> None:
+        if node.tag != f"tag:yaml.org,2002:{kind}":
+            raise self._error(node, f"the tag `{node.tag}`; tags have no meaning here")
+
+    def _error(self, node: Any, found: str) -> ConfigError:
+        return ConfigError(f"{self._name}:{node.start_mark.line + 1}: found {found}")

@@ -1,0 +1,198 @@
+//! What the tokens of a text come to, remembered from one text to the next.
+//!
+//! Words repeat: nine of ten tokens of ordinary text are found here, which saves lower-casing, hashing every n-gram and
+//! looking it up. Entries hold row numbers, not sums, so a score does not depend on what was read before.
+
+use super::dictionary::Token;
+
+/// Slots at first and at most (8 MB); all is forgotten when three of four are taken.
+const FEWEST: usize = 1 << 12;
+const MOST: usize = 1 << 18;
+/// Row numbers remembered at most: 16 MB.
+const ROWS: usize = 1 << 22;
+/// Slots looked at for one token. A text made to collide gains nothing: its tokens are worked out each time.
+const PROBES: usize = 8;
+
+/// A token of up to 24 bytes in registers; longer ones hardly come again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Key {
+    words: [u64; 3],
+    length: u8,
+}
+
+impl Key {
+    /// The first `length` bytes of `text`, at least one.
+    #[inline]
+    pub fn new(text: &[u8], length: usize) -> Option<Self> {
+        if length == 0 || length > 24 {
+            return None;
+        }
+        let mut padded = [0; 24];
+        let bytes = match text.first_chunk::<24>() {
+            Some(bytes) => bytes,
+            None => {
+                padded.iter_mut().zip(text).for_each(|(p, &b)| *p = b);
+                &padded
+            }
+        };
+        let mut words = [0; 3];
+        for (i, (word, bytes)) in words.iter_mut().zip(bytes.as_chunks::<8>().0).enumerate() {
+            let bits = 8 * length.saturating_sub(8 * i).min(8) as u32;
+            *word = u64::from_le_bytes(*bytes) & u64::MAX.checked_shr(64 - bits).unwrap_or(0);
+        }
+        Some(Key { words, length: length as u8 })
+    }
+
+    #[inline]
+    fn hash(&self) -> usize {
+        let fold = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            product as u64 ^ (product >> 64) as u64
+        };
+        let [first, second, third] = self.words;
+        let front = fold(first ^ 0x9E37_79B9_7F4A_7C15, second ^ 0xD1B5_4A32_D192_ED03);
+        let back = third.wrapping_add(u64::from(self.length));
+        fold(front ^ back, 0xA076_1D64_78BD_642F) as usize
+    }
+}
+
+/// 40 bytes; the length of a free slot's key is 0. The first of its rows is the hash of the word.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    key: Key,
+    start: u32,
+    rows: u16,
+    kind: u8,
+}
+
+#[derive(Debug)]
+pub(super) struct Cache {
+    slots: Vec<Entry>,
+    taken: usize,
+    rows: Vec<u32>,
+}
+
+impl Cache {
+    pub fn new() -> Self {
+        Cache { slots: vec![Entry::default(); FEWEST], taken: 0, rows: Vec::new() }
+    }
+
+    /// The token of `key` with its rows, if remembered.
+    #[inline]
+    pub fn get(&self, key: Key) -> Option<(Token, &[u32])> {
+        let mask = self.slots.len() - 1;
+        let home = key.hash();
+        for at in home..home.wrapping_add(PROBES) {
+            let entry = self.slots.get(at & mask)?;
+            if entry.key == key {
+                let start = entry.start as usize;
+                let (&hash, rows) = self.rows.get(start..start + 1 + usize::from(entry.rows))?.split_first()?;
+                let token = match entry.kind {
+                    0 => Token::Word(hash),
+                    1 => Token::Label,
+                    _ => Token::End(hash),
+                };
+                return Some((token, rows));
+            }
+            if entry.key.length == 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Remembers a token that `get` did not find, if there is a slot for it.
+    pub fn put(&mut self, key: Key, token: Token, rows: &[u32]) {
+        let Ok(count) = u16::try_from(rows.len()) else { return };
+        if (self.taken + 1) * 4 > self.slots.len() * 3 || self.rows.len() + rows.len() >= ROWS {
+            self.make_room();
+        }
+        let (kind, hash) = match token {
+            Token::Word(hash) => (0, hash),
+            Token::Label => (1, 0),
+            Token::End(hash) => (2, hash),
+        };
+        let start = self.rows.len() as u32;
+        if place(&mut self.slots, Entry { key, start, rows: count, kind }) {
+            self.taken += 1;
+            self.rows.push(hash);
+            self.rows.extend_from_slice(rows);
+        }
+    }
+
+    /// Doubles the slots, or forgets everything.
+    fn make_room(&mut self) {
+        if self.slots.len() < MOST && self.rows.len() < ROWS / 2 {
+            let mut slots = vec![Entry::default(); self.slots.len() * 2];
+            self.taken = self.slots.iter().filter(|e| e.key.length > 0 && place(&mut slots, **e)).count();
+            self.slots = slots;
+        } else {
+            self.slots.fill(Entry::default());
+            self.rows.clear();
+            self.taken = 0;
+        }
+    }
+}
+
+fn place(slots: &mut [Entry], entry: Entry) -> bool {
+    let mask = slots.len() - 1;
+    let home = entry.key.hash();
+    for at in home..home.wrapping_add(PROBES) {
+        if let Some(slot) = slots.get_mut(at & mask).filter(|s| s.key.length == 0) {
+            *slot = entry;
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> Key {
+        Key::new(text.as_bytes(), text.len()).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_its_bytes_and_nothing_after() {
+        let long = "abcdefghijklmnopqrstuvwxyz and more";
+        for length in 1..=24 {
+            assert_eq!(Key::new(long.as_bytes(), length), Some(key(&long[..length])));
+        }
+        assert_ne!(key("a"), key("a\0"));
+        assert_eq!(Key::new(long.as_bytes(), 25), None);
+        assert_eq!(Key::new(long.as_bytes(), 0), None);
+    }
+
+    #[test]
+    fn what_was_put_is_found() {
+        let mut cache = Cache::new();
+        cache.put(key("a"), Token::Word(1), &[10, 11]);
+        cache.put(key("b"), Token::Label, &[]);
+        cache.put(key("</s>"), Token::End(7), &[3]);
+        assert_eq!(cache.get(key("a")), Some((Token::Word(1), &[10, 11][..])));
+        assert_eq!(cache.get(key("b")), Some((Token::Label, &[][..])));
+        assert_eq!(cache.get(key("</s>")), Some((Token::End(7), &[3][..])));
+        assert_eq!(cache.get(key("c")), None);
+    }
+
+    #[test]
+    fn it_grows_and_a_full_one_starts_over() {
+        let mut cache = Cache::new();
+        let most = MOST * 3 / 4;
+        for i in 0..most {
+            cache.put(key(&i.to_string()), Token::Word(i as u32), &[i as u32]);
+        }
+        assert_eq!(cache.slots.len(), MOST);
+        let found = (0..most).filter(|i| cache.get(key(&i.to_string())) == Some((Token::Word(*i as u32), &[*i as u32][..])));
+        assert!(found.count() > most * 9 / 10);
+        let mut more = most;
+        while cache.taken > 1 {
+            cache.put(key(&more.to_string()), Token::Label, &[]);
+            more += 1;
+        }
+        assert_eq!(cache.rows.len(), 1);
+        assert_eq!(cache.get(key("0")), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! Pieces of JSON that serde has checked, turned into bytes without intermediate values.
+
+use std::io::Write;
+
+use arrow_array::builder::LargeStringBuilder;
+use arrow_array::{Array, LargeBinaryArray, LargeStringArray};
+use memchr::memchr;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::{Error, Result};
+
+/// Appends the characters of a JSON string (quotes included, already known to be well-formed) to `out`.
+///
+/// Fails on what JSON lets pass and Unicode does not: a surrogate without its other half.
+pub fn unescape_into(json: &str, out: &mut Vec<u8>) -> std::result::Result<(), String> {
+    let inner = json.strip_prefix('"').and_then(|s| s.strip_suffix('"')).ok_or("expected a string")?;
+    let mut rest = inner.as_bytes();
+    out.reserve(rest.len());
+    while let Some(at) = memchr(b'\\', rest) {
+        let (plain, escape) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let code = escape.get(1).copied().ok_or("a backslash at the end")?;
+        let mut used = 2;
+        match code {
+            b'n' => out.push(b'\n'),
+            b't' => out.push(b'\t'),
+            b'r' => out.push(b'\r'),
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'"' | b'\\' | b'/' => out.push(code),
+            b'u' => {
+                let first = hex4(escape.get(2..6))?;
+                used = 6;
+                let scalar = match first {
+                    0xD800..=0xDBFF => {
+                        let low = match escape.get(6..8) {
+                            Some(b"\\u") => hex4(escape.get(8..12))?,
+                            _ => 0,
+                        };
+                        if !(0xDC00..=0xDFFF).contains(&low) {
+                            return Err(format!("a lone surrogate \\u{first:04x}"));
+                        }
+                        used = 12;
+                        0x10000 + ((first - 0xD800) << 10) + (low - 0xDC00)
+                    }
+                    _ => first,
+                };
+                let c = char::from_u32(scalar).ok_or_else(|| format!("a lone surrogate \\u{scalar:04x}"))?;
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            _ => return Err(format!("an unknown escape \\{}", code as char)),
+        }
+        rest = escape.get(used..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    Ok(())
+}
+
+fn hex4(digits: Option<&[u8]>) -> std::result::Result<u32, String> {
+    let digits = digits.and_then(|d| std::str::from_utf8(d).ok()).ok_or("a short \\u escape")?;
+    u32::from_str_radix(digits, 16).map_err(|_| format!("a bad \\u escape `{digits}`"))
+}
+
+/// Appends `text` as a JSON string.
+pub fn push_string(text: &str, out: &mut Vec<u8>) {
+    // Writing into a Vec cannot fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// Appends a number the way Python's `repr` spells a float: shortest, with a point or an exponent.
+pub fn push_float(value: f64, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        let _ = serde_json::to_writer(out, &value);
+    } else {
+        let _ = write!(out, "null");
+    }
+}
+
+/// At most `limit` characters of `text`, for a message.
+pub fn excerpt(text: &str, limit: usize) -> String {
+    let mut short: String = text.chars().take(limit).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// The JSON text of the value at a dotted path (`metadata.url`, with or without a leading `$.`), if there is one.
+pub fn at_path<'a>(json: &'a str, path: &[&str]) -> Option<&'a str> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    AtPath { path }.deserialize(&mut deserializer).ok().flatten().map(RawValue::get)
+}
+
+/// The string at a dotted path of each document (JSON lines); null where it is missing or no string.
+pub fn string_field(lines: &LargeBinaryArray, path: &str) -> Result<LargeStringArray> {
+    let parts = path_parts(path);
+    let mut out = LargeStringBuilder::with_capacity(lines.len(), 0);
+    let mut value = Vec::new();
+    for line in lines.iter() {
+        let json = line.and_then(|l| std::str::from_utf8(l).ok()).and_then(|l| at_path(l, &parts));
+        value.clear();
+        match json.filter(|j| j.starts_with('"')) {
+            Some(json) if unescape_into(json, &mut value).is_ok() => {
+                out.append_value(std::str::from_utf8(&value).map_err(|e| Error::invalid(e.to_string()))?);
+            }
+            _ => out.append_null(),
+        }
+    }
+    Ok(out.finish())
+}
+
+/// `$.metadata.url` to its parts.
+pub fn path_parts(path: &str) -> Vec<&str> {
+    let path = path.strip_prefix("$.").unwrap_or(path);
+    path.split('.').filter(|p| !p.is_empty()).collect()
+}
+
+struct AtPath<'p> {
+    path: &'p [&'p str],
+}
+
+impl<'de> DeserializeSeed<'de> for AtPath<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Self::Value, D::Error> {
+        if self.path.is_empty() {
+            return <&RawValue as serde::Deserialize>::deserialize(deserializer).map(Some);
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AtPath<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+        let mut found = None;
+        let (first, rest) = match self.path.split_first() {
+            Some(parts) => parts,
+            None => return Ok(None),
+        };
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            if key == *first {
+                found = map.next_value_seed(AtPath { path: rest })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Self::Value, E> {
+        Ok(None)
+    }
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Self::Value, E> {
+        Ok(None)
+    }
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Self::Value, E> {
+        Ok(None)
+    }
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Self::Value, E> {
+        Ok(None)
+    }
+    fn visit_str<E>(self, _: &str) -> std::result::Result<Self::Value, E> {
+        Ok(None)
+    }
+    fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,198 @@
+//! What a JSONPath reaches in a document.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::jsonpath::{Condition, Operand, Path, Sign, Step};
+
+type Node<'d> = Cow<'d, Value>;
+
+/// The nodes that `path` reaches from the root, in document order.
+pub fn find<'d>(path: &Path, root: &'d Value) -> Vec<Node<'d>> {
+    walk(&path.0, root, root)
+}
+
+fn walk<'d>(steps: &[Step], root: &'d Value, current: &'d Value) -> Vec<Node<'d>> {
+    let mut nodes = vec![current];
+    for (i, step) in steps.iter().enumerate() {
+        if matches!(step, Step::Length) {
+            // Only the end of a path gives a new value: what follows finds nothing in a number.
+            let counted = steps.get(..i).unwrap_or_default();
+            return if i + 1 == steps.len() { length(counted, &nodes).into_iter().collect() } else { Vec::new() };
+        }
+        let mut next = Vec::new();
+        for node in nodes {
+            reach(step, root, node, &mut next);
+        }
+        nodes = next;
+    }
+    nodes.into_iter().map(Cow::Borrowed).collect()
+}
+
+fn reach<'d>(step: &Step, root: &'d Value, node: &'d Value, out: &mut Vec<&'d Value>) {
+    match step {
+        Step::Root => out.push(root),
+        Step::Field(key) => out.extend(node.get(key)),
+        Step::Fields(keys) => out.extend(keys.iter().filter_map(|key| node.get(key))),
+        Step::Wildcard => out.extend(children(node)),
+        Step::Descend(key) => descend(node, &mut |inner| out.extend(inner.get(key))),
+        Step::DescendAll => {
+            let mut all = Vec::new();
+            descend(node, &mut |inner| all.push(inner));
+            out.extend(all.into_iter().skip(1));
+        }
+        Step::Indexes(indexes) => {
+            let items = node.as_array().map(Vec::as_slice).unwrap_or_default();
+            out.extend(indexes.iter().filter_map(|&i| items.get(position(i, items.len())?)));
+        }
+        Step::Slice { start, end, step } => {
+            let items = node.as_array().map(Vec::as_slice).unwrap_or_default();
+            let bound = |i: i64| if i < 0 { position(i, items.len()).unwrap_or(0) } else { i as usize }.min(items.len());
+            let (from, to) = (bound(*start), end.map_or(items.len(), bound));
+            out.extend(items.get(from..to).unwrap_or_default().iter().step_by(*step));
+        }
+        Step::Filter(condition) => match node {
+            Value::Array(items) => out.extend(items.iter().filter(|item| holds(condition, root, item))),
+            other => out.extend(holds(condition, root, other).then_some(other)),
+        },
+        Step::Length => {}
+    }
+}
+
+fn position(index: i64, length: usize) -> Option<usize> {
+    match index {
+        0.. => usize::try_from(index).ok(),
+        _ => length.checked_sub(usize::try_from(index.unsigned_abs()).ok()?),
+    }
+}
+
+fn children(node: &Value) -> Vec<&Value> {
+    match node {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(fields) => fields.values().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Visits `node` and all below it, parents first; the parser of documents has bounded their depth.
+fn descend<'d>(node: &'d Value, visit: &mut impl FnMut(&'d Value)) {
+    visit(node);
+    for child in children(node) {
+        descend(child, visit);
+    }
+}
+
+/// How many nodes a path that may reach many has reached, else the length of the one array it has.
+fn length<'d>(steps: &[Step], nodes: &[&'d Value]) -> Option<Node<'d>> {
+    let many = steps.iter().rfind(|s| !matches!(s, Step::Field(_) | Step::Root)).is_some_and(|s| match s {
+        Step::Indexes(indexes) => indexes.len() > 1,
+        Step::Fields(_) | Step::Slice { .. } | Step::Filter(_) | Step::Wildcard => true,
+        _ => false,
+    });
+    let count = if many && !nodes.is_empty() { nodes.len() } else { nodes.first()?.as_array()?.len() };
+    Some(Cow::Owned(Value::from(count)))
+}
+
+fn holds(condition: &Condition, root: &Value, node: &Value) -> bool {
+    match condition {
+        Condition::Any(all) => all.iter().any(|c| holds(c, root, node)),
+        Condition::All(all) => all.iter().all(|c| holds(c, root, node)),
+        Condition::Not(inner) => !holds(inner, root, node),
+        Condition::Exists(Operand::Value(value)) => *value != Value::Bool(false),
+        Condition::Exists(path) => !values(path, root, node).is_empty(),
+        Condition::Compare(left, sign, right) => compare(&values(left, root, node), *sign, &values(right, root, node)),
+        Condition::Matches(operand, regex) => {
+            values(operand, root, node).iter().any(|v| v.as_str().is_some_and(|s| regex.is_match(s)))
+        }
+    }
+}
+
+fn values<'d>(operand: &'d Operand, root: &'d Value, node: &'d Value) -> Vec<Node<'d>> {
+    match operand {
+        Operand::Value(value) => vec![Cow::Borrowed(value)],
+        Operand::Path(path) => walk(&path.0, root, node),
+    }
+}
+
+/// What is not found equals nothing but what is not found either, and is neither less nor greater.
+fn compare(left: &[Node<'_>], sign: Sign, right: &[Node<'_>]) -> bool {
+    match sign {
+        Sign::Equal => all_equal(left, right),
+        Sign::Unequal => !all_equal(left, right),
+        Sign::Less => less(left, right),
+        Sign::Greater => less(right, left),
+        Sign::LessOrEqual => less(left, right) || all_equal(left, right),
+        Sign::GreaterOrEqual => less(right, left) || all_equal(left, right),
+        Sign::In => is_in(left, right),
+        Sign::NotIn => !is_in(left, right),
+        Sign::AnyOf => any_of(left, right),
+        Sign::NoneOf => !any_of(left, right),
+        Sign::SubsetOf => match (left.first().map(Cow::as_ref), members(right)) {
+            (None, _) => true,
+            (Some(Value::Array(items)), Some(set)) => {
+                !set.is_empty() && items.iter().all(|i| set.iter().any(|s| equal(i, s)))
+            }
+            _ => false,
+        },
+        Sign::Size => match right.first().and_then(|r| r.as_f64()) {
+            Some(wanted) => left.iter().all(|v| size(v) == Some(wanted as usize)),
+            None => false,
+        },
+    }
+}
+
+fn size(value: &Value) -> Option<usize> {
+    match value {
+        Value::String(s) => Some(s.len()),
+        Value::Array(items) => Some(items.len()),
+        Value::Object(fields) => Some(fields.len()),
+        _ => None,
+    }
+}
+
+fn members<'v>(set: &'v [Node<'_>]) -> Option<Vec<&'v Value>> {
+    match set.first().map(Cow::as_ref) {
+        Some(Value::Array(items)) => Some(items.iter().collect()),
+        _ => None,
+    }
+}
+
+fn is_in(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
+    let Some(set) = right.first() else { return false };
+    left.iter().any(|l| children(set).into_iter().any(|s| equal(l, s)))
+}
+
+fn any_of(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
+    if left.is_empty() {
+        return true;
+    }
+    let Some(set) = members(right) else { return false };
+    left.iter().any(|l| match l.as_ref() {
+        Value::Array(items) => items.iter().any(|i| set.iter().any(|s| equal(i, s))),
+        one => set.iter().any(|s| equal(one, s)),
+    })
+}
+
+fn less(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
+    match (left, right) {
+        ([l], [r]) => matches!((l.as_f64(), r.as_f64()), (Some(l), Some(r)) if l < r),
+        _ => false,
+    }
+}
+
+fn all_equal(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(l, r)| equal(l, r))
+}
+
+/// Equality of values; numbers by value, so that a score of `1` equals `1.0`.
+fn equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(l), Value::Number(r)) => l == r || matches!((l.as_f64(), r.as_f64()), (Some(l), Some(r)) if l == r),
+        (Value::Array(l), Value::Array(r)) => l.len() == r.len() && l.iter().zip(r).all(|(l, r)| equal(l, r)),
+        (Value::Object(l), Value::Object(r)) => {
+            l.len() == r.len() && l.iter().all(|(key, l)| r.get(key).is_some_and(|r| equal(l, r)))
+        }
+        _ => left == right,
+    }
+}

@@ -1,0 +1,121 @@
+//! jq programs, by jaq.
+
+use jaq_core::load::{Arena, File, Loader};
+use jaq_core::{data, unwrap_valr, Compiler, Ctx, ValT, Vars};
+use jaq_json::{Map, Val};
+use serde_json::{Number, Value};
+
+type Filter = jaq_core::Filter<data::JustLut<Val>>;
+
+/// A document as jq programs take it.
+pub type Input = Val;
+
+/// What a program may not ask: its answer would not be a function of the document.
+const UNFIT: [&str; 6] = ["env", "now", "halt", "localtime", "strflocaltime", "mktime"];
+
+/// A compiled program.
+pub struct Program {
+    text: String,
+    filter: Filter,
+}
+
+impl Program {
+    /// Fails with the place and the reason.
+    pub fn new(text: &str) -> Result<Self, String> {
+        if let Some(word) = words(text).find(|w| UNFIT.contains(w)) {
+            return Err(format!("jq `{text}`: `{word}` is not available: a filter sees nothing but the document"));
+        }
+        let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+        let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+        let arena = Arena::default();
+        let modules = Loader::new(defs).load(&arena, File { code: text, path: () }).map_err(|errors| {
+            let first = errors.into_iter().next().map(|(_, error)| explain(text, error));
+            first.unwrap_or_else(|| format!("jq `{text}`: not a program"))
+        })?;
+        let filter = Compiler::default().with_funs(funs).compile(modules).map_err(|errors| {
+            let unknown = errors.into_iter().flat_map(|(_, found)| found).next();
+            unknown.map_or_else(
+                || format!("jq `{text}`: does not compile"),
+                |(name, what)| {
+                    format!("jq `{text}`: undefined {} `{name}`{}", what.as_str(), place(text, name))
+                },
+            )
+        })?;
+        Ok(Program { text: text.to_owned(), filter })
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// All outputs for one document, or the program's error.
+    pub fn run(&self, input: Input) -> Result<Vec<Val>, String> {
+        let context = Ctx::<data::JustLut<Val>>::new(&self.filter.lut, Vars::new([]));
+        let outputs = self.filter.id.run((context, input)).map(unwrap_valr);
+        outputs.collect::<Result<_, _>>().map_err(|e| crate::json::excerpt(&e.to_string(), 200))
+    }
+}
+
+/// Words outside of quotes.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let unquoted = text.split('"').step_by(2);
+    unquoted.flat_map(|part| part.split(|c: char| !c.is_alphanumeric() && c != '_'))
+}
+
+fn explain(text: &str, error: jaq_core::load::Error<&str>) -> String {
+    use jaq_core::load::Error;
+    let (expected, found) = match &error {
+        Error::Io(errors) => (errors.first().map(|(_, e)| e.clone()).unwrap_or_default(), ""),
+        Error::Lex(errors) => errors.first().map(|(e, s)| (e.as_str().to_owned(), *s)).unwrap_or_default(),
+        Error::Parse(errors) => errors.first().map(|(e, s)| (e.as_str().to_owned(), *s)).unwrap_or_default(),
+    };
+    format!("jq `{text}`: expected {expected}{}", place(text, found))
+}
+
+/// ` at column N` of `part`, which is a slice of `text`.
+fn place(text: &str, part: &str) -> String {
+    let offset = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize);
+    match offset.and_then(|o| text.get(..o)) {
+        Some(before) => format!(" at column {}", before.chars().count() + 1),
+        None => String::new(),
+    }
+}
+
+/// Dolma's truth: null, false, 0, "", [] and {} are not.
+pub fn truthy(value: &Val) -> bool {
+    match value {
+        Val::Null => false,
+        Val::Bool(b) => *b,
+        Val::Num(_) => *value != Val::from(0usize),
+        Val::BStr(s) | Val::TStr(s) => !s.is_empty(),
+        Val::Arr(a) => !a.is_empty(),
+        Val::Obj(o) => !o.is_empty(),
+    }
+}
+
+/// A document, whose depth serde_json has bounded, as jq sees it; numbers keep their digits.
+pub fn value(document: &Value) -> Input {
+    match document {
+        Value::Null => Val::Null,
+        Value::Bool(b) => Val::Bool(*b),
+        Value::Number(n) => Val::from_num(&n.to_string()).unwrap_or_default(),
+        Value::String(s) => Val::from(s.clone()),
+        Value::Array(items) => items.iter().map(value).collect(),
+        Value::Object(fields) => {
+            let map: Map<Val, Val> = fields.iter().map(|(k, v)| (Val::from(k.clone()), value(v))).collect();
+            Val::obj(map)
+        }
+    }
+}
+
+/// An output as plain JSON.
+pub fn json(output: &Val) -> Result<Value, String> {
+    Ok(match output {
+        Val::Null => Value::Null,
+        Val::Bool(b) => Value::Bool(*b),
+        Val::Num(_) => Value::Number(output.to_string().parse::<Number>().map_err(|e| format!("{output}: {e}"))?),
+        Val::BStr(s) | Val::TStr(s) => Value::String(String::from_utf8_lossy(s).into_owned()),
+        Val::Arr(items) => Value::Array(items.iter().map(json).collect::<Result<_, _>>()?),
+        Val::Obj(_) => return Err(format!("an object: {}", crate::json::excerpt(&output.to_string(), 60))),
+    })
+}

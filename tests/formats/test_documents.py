@@ -1,0 +1,163 @@
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from dolma_pipeline import _native
+from dolma_pipeline.formats.documents import BadLine, read_documents
+
+
+def rows(path: Path, **options: bool) -> list[tuple[str, str, str | None, int]]:
+    found = []
+    for documents in read_documents(path, **options):
+        found += list(
+            zip(
+                documents.id.to_pylist(),
+                documents.text.to_pylist(),
+                documents.source.to_pylist(),
+                documents.line.to_pylist(),
+                strict=True,
+            )
+        )
+    return found
+
+
+LINES = b'{"id": "a", "text": "one", "source": "s"}\n{"text": "zwei \\u00fc\\ud83d\\ude00\\n", "id": "b"}\n'
+EXPECTED = [("a", "one", "s", 1), ("b", "zwei ü😀\n", None, 2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("d.jsonl", LINES),
+        ("d.json", LINES.rstrip(b"\n")),
+        ("d.jsonl.gz", gzip.compress(LINES)),
+        ("members.jsonl.gz", b"".join(gzip.compress(line + b"\n") for line in LINES.splitlines())),
+        ("d.jsonl.zst", zstandard.compress(LINES)),
+        ("frames.jsonl.zst", b"".join(zstandard.compress(line + b"\n") for line in LINES.splitlines())),
+        ("crlf.jsonl", LINES.replace(b"\n", b"\r\n")),
+        ("bom.jsonl", b"\xef\xbb\xbf" + LINES),
+    ],
+)
+def test_every_form_of_lines(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert rows(tmp_path / name) == EXPECTED
+    assert rows(tmp_path / name, keep_raw=True) == EXPECTED
+
+
+@pytest.mark.parametrize("name", ["e.jsonl", "e.jsonl.gz", "e.jsonl.zst", "e.parquet"])
+def test_a_file_of_no_bytes_is_empty(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert rows(tmp_path / name) == []
+
+
+def test_parquet(tmp_path: Path) -> None:
+    table = pa.table({"id": ["a", None, "c"], "text": ["one", "x", "drei"], "metadata": [{"n": 1}, None, {"n": 3}]})
+    pq.write_table(table, tmp_path / "d.parquet")
+    stream = read_documents(tmp_path / "d.parquet", keep_raw=True)
+    (documents,) = list(stream)
+    assert documents.id.to_pylist() == ["a", "c"]
+    assert documents.line.to_pylist() == [1, 3]
+    assert [json.loads(r) for r in documents.raw.to_pylist()] == [
+        {"id": "a", "text": "one", "metadata": {"n": 1}},
+        {"id": "c", "text": "drei", "metadata": {"n": 3}},
+    ]
+    assert [b.reason for b in stream.bad] == ["missing field `id`"]
+    out = tmp_path / "out.jsonl"
+    writer = _native.LineWriter(str(out))
+    assert writer.write_documents(
+        documents.records, texts=pa.array(["uno", None], pa.large_string()), provenance="f"
+    ) == (
+        2,
+        7,
+    )
+    writer.finish()
+    assert [json.loads(line) for line in out.read_text().splitlines()] == [
+        {"id": "a", "text": "uno", "metadata": {"n": 1, "provenance": "f:1"}},
+        {"id": "c", "text": "drei", "metadata": {"n": 3, "provenance": "f:3"}},
+    ]
+
+
+GOOD = b'{"id":"good","text":"kept"}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"id":"a","text":"x"', "malformed JSON at byte 20: EOF while parsing an object"),
+        (b'{"id":"a","text":"x"} {}', "malformed JSON at byte 23: trailing characters"),
+        (b'["a","x"]', 'expected a JSON object, found `["a","x"]`'),
+        (b"null", "expected a JSON object, found `null`"),
+        (b'{"text":"x"}', "missing field `id`"),
+        (b'{"id":"a"}', "missing field `text`"),
+        (b'{"id":null,"text":"x"}', "missing field `id`"),
+        (b'{"id":7,"text":"x"}', "expected a string for `id`, found a number"),
+        (b'{"id":"a","text":["x"]}', "expected a string for `text`, found an array"),
+        (b'{"id":"a","text":true}', "expected a string for `text`, found a boolean"),
+        (b'{"id":"a","text":"x","id":"b"}', "duplicate field `id`"),
+        (b'{"id":"a","text":"\xff"}', "invalid UTF-8 at byte 18 of the line"),
+        (b'{"id":"a","text":"\\ud800x"}', "`text`: a lone surrogate \\ud800"),
+        (
+            b'{"id":"a","text":"a\x00b"}',
+            "malformed JSON at byte 19: control character (\\u0000-\\u001F) found while parsing a string",
+        ),
+    ],
+)
+def test_a_bad_line_is_set_aside_with_its_place(tmp_path: Path, line: bytes, reason: str) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(GOOD + line + b"\n" + GOOD)
+    stream = read_documents(path)
+    assert [d.id.to_pylist() for d in stream] == [["good", "good"]]
+    assert stream.bad == [BadLine(2, len(GOOD), reason, line)]
+    assert stream.damage is None
+
+
+def test_escaped_nul_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(b'{"id":"a","text":"a\\u0000b"}\n')
+    assert rows(path) == [("a", "a\0b", None, 1)]
+
+
+@pytest.mark.parametrize("extension", ["gz", "zst"])
+def test_a_truncated_file_gives_what_can_be_read(tmp_path: Path, extension: str) -> None:
+    lines = b"".join(b'{"id":"%d","text":"%s"}\n' % (i, str(i**99).encode() * 9) for i in range(3000))
+    whole = gzip.compress(lines) if extension == "gz" else zstandard.compress(lines)
+    path = tmp_path / f"d.jsonl.{extension}"
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    stream = read_documents(path)
+    count = sum(len(d) for d in stream)
+    assert 1000 < count < 3000
+    assert stream.damage is not None
+    assert stream.damage.startswith("the file is truncated or corrupt after byte ")
+    assert [b.line for b in stream.bad] in ([], [count + 1])
+
+
+def test_a_long_line_is_read_and_one_over_the_limit_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(b'{"id":"long","text":"' + b"x" * 5_000_000 + b'"}\n' + GOOD)
+    assert [(r[0], len(r[1])) for r in rows(path)] == [("long", 5_000_000), ("good", 4)]
+    stream = read_documents(path, max_line_bytes=1_000_000)
+    assert [d.id.to_pylist() for d in stream] == [["good"]]
+    assert [b.reason for b in stream.bad] == ["a line of 5000023 bytes, over the limit of 1000000"]
+
+
+def test_fields_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(
+        b'{"id":"a","text":"x","metadata":{"url":"http://\\u00e9","n":1e400,"deep":{"k":"v"}}}\n'
+        b'{"id":"b","text":"x","metadata":{"url":3}}\n{"id":"c","text":"x","metadata":4}\n'
+    )
+    (documents,) = list(read_documents(path, keep_raw=True))
+    assert documents.field("$.metadata.url").to_pylist() == ["http://é", None, None]
+    assert documents.field("metadata.deep.k").to_pylist() == ["v", None, None]
+    assert documents.field("metadata").to_pylist() == [None, None, None]
+    assert documents.field("text").to_pylist() == ["x", "x", "x"]
+
+
+def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: '.*nope\.jsonl'"):
+        list(read_documents(tmp_path / "nope.jsonl"))

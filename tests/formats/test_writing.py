@@ -1,0 +1,146 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dolma_pipeline import _native
+from dolma_pipeline.formats.documents import read_documents
+
+ODD = (
+    b'{"metadata": {"big": 123456789012345678901234567890, "f": 1.10, "e": 1E400, "deep": {"provenance": 1}},'
+    b' "text": "a\\u0041\\/", "id": "x", "extra": [ 1,2 ], "z": null}'
+)
+
+
+def written(tmp_path: Path, line: bytes, **changes: object) -> bytes:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(line + b"\n")
+    writer = _native.LineWriter(str(out))
+    for documents in read_documents(source, keep_raw=True):
+        writer.write_documents(documents.records, **changes)  # type: ignore[arg-type]
+    writer.finish()
+    return out.read_bytes().rstrip(b"\n")
+
+
+def test_nothing_changed_is_byte_for_byte(tmp_path: Path) -> None:
+    assert written(tmp_path, ODD) == ODD
+
+
+def test_a_new_text_changes_nothing_else(tmp_path: Path) -> None:
+    texts = pa.array(['new "text"\n'], pa.large_string())
+    assert written(tmp_path, ODD, texts=texts) == ODD.replace(b'"a\\u0041\\/"', b'"new \\"text\\"\\n"')
+
+
+def test_provenance_is_added_to_what_is_there(tmp_path: Path) -> None:
+    # The nested key of that name is somebody else's: members are then copied one by one.
+    out = written(tmp_path, ODD, provenance="dir/f.gz")
+    assert b'"big":123456789012345678901234567890' in out
+    assert b'"f":1.10,"e":1E400,"deep":{"provenance": 1},"provenance":"dir/f.gz:1"}' in out
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"id":"a","text":"t"}', b'{"id":"a","text":"t","metadata":{"provenance":"f:1"}}'),
+        (b'{"id":"a","text":"t","metadata":{ }}', b'{"id":"a","text":"t","metadata":{ "provenance":"f:1"}}'),
+        (b'{"id":"a","metadata":{"k":1},"text":"t"}', b'{"id":"a","metadata":{"k":1,"provenance":"f:1"},"text":"t"}'),
+        (b'{"id":"a","text":"t","metadata":null}', b'{"id":"a","text":"t","metadata":{"provenance":"f:1"}}'),
+        (b'{"id":"a","text":"t","metadata":"mine"}', b'{"id":"a","text":"t","metadata":"mine"}'),
+        (
+            b'{"id":"a","text":"t","metadata":{"provenance":"old","k":1}}',
+            b'{"id":"a","text":"t","metadata":{"k":1,"provenance":"f:1"}}',
+        ),
+    ],
+)
+def test_provenance(tmp_path: Path, line: bytes, expected: bytes) -> None:
+    assert written(tmp_path, line, provenance="f") == expected
+
+
+def test_fields_are_left_out(tmp_path: Path) -> None:
+    line = b'{"id":"a","drop":{"text":"no"},"text":"t","keep":1.0}'
+    assert written(tmp_path, line, discard=["drop"]) == b'{"id":"a","text":"t","keep":1.0}'
+
+
+def test_copies(tmp_path: Path) -> None:
+    line = b'{"id":"a","text":"t"}'
+    assert written(tmp_path, line, copies=pa.array([3], pa.uint32())) == b"\n".join([line] * 3)
+    assert written(tmp_path, line, copies=pa.array([0], pa.uint32())) == b""
+
+
+def twin(text: str, edits: list[tuple[int, int, int]], replacements: list[str]) -> str:
+    out, at = [], 0
+    for start, end, which in edits:
+        out += [text[at:start], replacements[which]]
+        at = end
+    return "".join([*out, text[at:]])
+
+
+@given(st.text(max_size=40), st.lists(st.integers(0, 40), max_size=8))
+def test_edits_equal_a_slow_twin(text: str, cuts: list[int]) -> None:
+    bounds = sorted(min(c, len(text)) for c in cuts)
+    edits = [(a, b, i % 2) for i, (a, b) in enumerate(zip(bounds[::2], bounds[1::2], strict=False))]
+    fields = [("start", pa.int64()), ("end", pa.int64()), ("replacement", pa.int32())]
+    rows = [[dict(zip(("start", "end", "replacement"), e, strict=True)) for e in edits]]
+    array = pa.array(rows, pa.list_(pa.struct(fields)))
+    (found,) = _native.apply_edits(pa.array([text], pa.large_string()), array, ["", "<é>"]).to_pylist()
+    assert found == (twin(text, edits, ["", "<é>"]) if edits else None)
+
+
+@pytest.mark.parametrize("name", ["o.jsonl", "o.jsonl.gz", "o.jsonl.zst"])
+def test_a_file_is_whole_or_not_there(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "new" / name
+    writer = _native.LineWriter(str(path))
+    writer.write(b'{"id":"a","text":"t"}\n' * 1000)
+    assert not path.exists()
+    size, digest = writer.finish()
+    assert path.stat().st_size == size
+    assert _native.blake3_file(str(path)) == digest
+    assert [p.name for p in path.parent.iterdir()] == [name]
+    assert sum(len(d) for d in read_documents(path)) == 1000
+    abandoned = _native.LineWriter(str(path))
+    abandoned.write(b"x")
+    abandoned.abort()
+    assert path.stat().st_size == size
+    assert [p.name for p in path.parent.iterdir()] == [name]
+
+
+def test_a_full_disk_is_an_os_error_and_leaves_nothing(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    # A writer that cannot make its temporary file says which file it was for.
+    directory = tmp_path / "file"
+    directory.write_text("not a directory")
+    with pytest.raises(OSError, match="file"):
+        _native.LineWriter(str(directory / "o.jsonl"))
+
+
+def test_attribute_rows_are_dolmas(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    spans = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())]))
+    writer = _native.LineWriter(str(path))
+    writer.write_attributes(
+        pa.array(["a", 'b"'], pa.large_string()),
+        pa.array([3, 4], pa.int64()),
+        pa.array(["s", None], pa.large_string()),
+        ["e__t__doc", "e__t__spans"],
+        [
+            pa.array([0.5, None], pa.float64()),
+            pa.array([[], [{"start": 1, "end": 2, "score": 1.0}, {"start": 3, "end": 4, "score": 0.25}]], spans),
+        ],
+    )
+    writer.finish()
+    assert path.read_text().splitlines() == [
+        '{"id":"a","attributes":{"e__t__doc":[[0,3,0.5]]},"source":"s"}',
+        '{"id":"b\\"","attributes":{"e__t__spans":[[1,2,1.0],[3,4,0.25]]}}',
+    ]
+    reader = _native.AttributeReader(str(path), ["e__t__spans", "nope"], raw=True)
+    batch = reader.next_rows(10)
+    assert batch.column("id").to_pylist() == ["a", 'b"']
+    assert json.loads(batch.column("raw")[0].as_py()) == {"e__t__doc": [[0, 3, 0.5]]}
+    assert batch.column("e__t__spans").to_pylist()[1][1] == {"start": 3, "end": 4, "score": 0.25}
+    assert batch.column("nope").to_pylist() == [[], []]
+    assert reader.next_rows(10).num_rows == 0
+    assert _native.attribute_keys(str(path), 100) == ["e__t__doc", "e__t__spans"]
