@@ -1,14 +1,15 @@
 """From a file, overrides and interpolations to a frozen struct, or to every mistake at once with its place.
 
-    recipe.yaml:12: $.stages[1].tag.tagers: unknown key; did you mean `taggers`? (allowed: `experiment`, ...)
+recipe.yaml:12: $.stages[1].tag.tagers: unknown key; did you mean `taggers`? (allowed: `experiment`, ...)
 """
 
 from __future__ import annotations
 
+import json
 import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -21,13 +22,16 @@ from dolma_pipeline.validation import validate
 from dolma_pipeline.yaml_file import File, Step, json_path, parse_value, read
 
 S = TypeVar("S", bound=Struct)
-_INVALID = object()
-_OVERRIDE_STEP = re.compile(r"(?:^|\.)([^.\[\]=]+)|\[(\d+)\]")
+_OVERRIDE_STEP = re.compile(r"(?:^|\.)([^.\[\]]+)|\[(\d+)\]")
 
 
 def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a YAML or JSON file (local or remote), after `a.b[0].c=value` overrides, complete and valid."""
-    file = read(path)
+    return make_recipe(read(path), overrides)
+
+
+def make_recipe(file: File, overrides: Sequence[str] = ()) -> Recipe:
+    """As `load_recipe`, of a file already read."""
     data, labels = override(file.data, overrides)
     recipe = decode(Recipe, data, file=file, labels=labels)
     validate(recipe, lambda path: place(path, file, labels))
@@ -43,15 +47,17 @@ class Label(Struct, frozen=True):
 
 def place(path: Sequence[Step], file: File | None, labels: Sequence[Label] = ()) -> str:
     """`recipe.yaml:12: $.a.b`: what a message about the value at `path` begins with."""
+    missing = file is None or not file.holds(path)
     for label in reversed(labels):
-        if tuple(path[: len(label.path)]) == label.path:
+        above = tuple(path[: len(label.path)]) == label.path
+        # A key on the way to an overridden value, where the file has none, was made by the override.
+        on_the_way = missing and label.path[: len(path)] == tuple(path)
+        if above or on_the_way:
             return f"{label.name}: {json_path(path)}"
     return json_path(path) if file is None else f"{file.where(path)}: {json_path(path)}"
 
 
-def decode(
-    form: type[S], data: Any, *, file: File | None = None, labels: Sequence[Label] = (), lax: bool = False
-) -> S:
+def decode(form: type[S], data: Any, *, file: File | None = None, labels: Sequence[Label] = (), lax: bool = False) -> S:
     """`data` with interpolations resolved as a `form`; all mistakes in one ConfigError, a line each.
 
     `lax`: strings are read as the numbers and booleans the fields want, and numbers as strings, as Dolma does.
@@ -60,15 +66,8 @@ def decode(
     check = _Check(lax)
     clean = check.value(resolved, form, ())
     if check.problems:
-        # In the order of the file, not of the walk.
-        lines = [f"{place(path, file, labels)}: {text}" for path, text in check.problems]
-        raise ConfigError("\n".join(dict.fromkeys(lines)))
-    try:
-        return msgspec.convert(clean, form)
-    except msgspec.ValidationError as error:
-        text, where = _split(str(error))
-        prefix = f"{file.name}: " if file is not None else ""
-        raise ConfigError(f"{prefix}${where}: {text}") from None
+        raise ConfigError("\n".join(f"{place(path, file, labels)}: {text}" for path, text in check.problems))
+    return msgspec.convert(clean, form)
 
 
 def override(data: Any, overrides: Sequence[str]) -> tuple[Any, list[Label]]:
@@ -125,6 +124,21 @@ def description_of(form: Any) -> str:
     return next((m.description for m in metas if isinstance(m, msgspec.Meta) and m.description), "")
 
 
+def listed(names: Iterable[Any]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: short, and in the words of YAML."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str) and len(value) > 60:
+        value = f"{value[:57]}..."
+    return json.dumps(value, ensure_ascii=False)
+
+
 class _Check:
     """Walks data along a struct's types, notes what does not fit, and returns what does, converted where allowed."""
 
@@ -139,53 +153,87 @@ class _Check:
             return self._struct(value, struct, path)
         for member in members:
             arguments = typing.get_args(member)
-            inner = arguments[-1] if arguments else None
-            if inner is None or struct_of(inner) is None:
-                continue
             if isinstance(value, list) and typing.get_origin(member) is list:
-                return [self.value(item, inner, (*path, i)) for i, item in enumerate(value)]
+                self._length(value, form, path)
+                return [self.value(item, arguments[0], (*path, i)) for i, item in enumerate(value)]
             if isinstance(value, dict) and typing.get_origin(member) is dict:
-                return {key: self.value(item, inner, (*path, key)) for key, item in value.items()}
-        return self._leaf(value, form, members, path)
+                self._length(value, form, path)
+                return {key: self.value(item, arguments[1], (*path, key)) for key, item in value.items()}
+        return self._scalar(value, form, members, path)
 
-    def _struct(self, value: Any, form: type[Struct], path: tuple[Step, ...]) -> Any:
+    def _struct(self, value: Any, form: type[Struct], path: tuple[Step, ...]) -> dict[str, Any]:
         fields = {info.encode_name: info for info in msgspec.structs.fields(form)}
-        if not isinstance(value, dict):
-            self.problems.append((path, f"expected a mapping with keys of {listed(fields)}, found {shown(value)}"))
-            return None
         clean: dict[str, Any] = {}
+        if not isinstance(value, dict):
+            self._note(path, f"expected a mapping (keys: {listed(fields)}), found {shown(value)}")
+            return clean
         for key, item in value.items():
             if key in fields:
                 clean[key] = self.value(item, fields[key].type, (*path, key))
             else:
-                hint = suggest(str(key), fields)
-                self.problems.append(((*path, key), f"unknown key{hint} (allowed: {listed(sorted(fields))})"))
+                self._note((*path, key), f"unknown key{suggest(key, fields)} (allowed: {listed(fields)})")
         for name, info in fields.items():
             if info.required and name not in value:
-                what = description_of(info.type)
-                self.problems.append((path, f"expected the key `{name}`{f' ({what})' if what else ''}, found none"))
+                meaning = description_of(info.type)
+                self._note(path, f"expected the key `{name}`{f' ({meaning})' if meaning else ''}, found none")
         return clean
 
-    def _leaf(self, value: Any, form: Any, members: tuple[Any, ...], path: tuple[Step, ...]) -> Any:
-        value, lax = _plain(value), self._lax or isinstance(value, Text)
-        if isinstance(value, str) and str in members:
-            lax = False
-        elif lax and str in members and isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = value if type(value) in members else str(value)
-        elif lax and isinstance(value, str) and bool in members:
-            value = parse_value(value)
-        if self._lax and isinstance(value, str) and not any(m is str or typing.get_origin(m) is Literal for m in members):
-            value = [value] if any(typing.get_origin(m) is list for m in members) else value
+    def _length(self, value: list[Any] | dict[str, Any], form: Any, path: tuple[Step, ...]) -> None:
+        for meta in typing.get_args(form)[1:] if typing.get_origin(form) is Annotated else ():
+            if meta.min_length is not None and len(value) < meta.min_length:
+                self._note(path, f"expected at least {meta.min_length}, found {len(value)}")
+
+    def _scalar(self, value: Any, form: Any, members: tuple[Any, ...], path: tuple[Step, ...]) -> Any:
+        lax = self._lax or isinstance(value, Text)
+        if isinstance(value, str):
+            value = str(value)
+            if lax and bool in members and str not in members:
+                value = parse_value(value)
+        elif lax and str in members and isinstance(value, (int, float)) and type(value) not in members:
+            value = str(value)
         choices = [c for m in members if typing.get_origin(m) is Literal for c in typing.get_args(m)]
-        if choices and isinstance(value, str) and value not in choices and str not in members:
-            text = f"expected one of {listed(choices)}, found `{value}`{suggest(value, choices)}"
-            self.problems.append((path, text))
-            return _INVALID
+        if choices and isinstance(value, str) and value not in choices:
+            self._note(path, f"expected one of {listed(choices)}, found {shown(value)}{suggest(value, choices)}")
+            return value
         try:
-            return msgspec.to_builtins(msgspec.convert(value, form, strict=not lax))
+            return msgspec.convert(value, form, strict=not lax or str in members)
         except msgspec.ValidationError as error:
-            text, where = _split(str(error))
-            inside = _inside(value, where)
-            found = "" if ", found " in text else f", found {shown(inside)}"
-            self.problems.append((path, f"{f'at `{where}` ' if where else ''}{text}{found}"))
-            return _INVALID
+            # msgspec names types; the value says more.
+            expected = str(error).partition(", got ")[0].replace("`array`", "`list`").replace("`object`", "`mapping`")
+            self._note(path, f"{expected[:1].lower()}{expected[1:]}, found {shown(value)}")
+            return value
+
+    def _note(self, path: tuple[Step, ...], text: str) -> None:
+        self.problems.append((path, text))
+
+
+def _override_path(name: str) -> tuple[Step, ...]:
+    """The steps of `a.b[0].c`; none if it is not of that form."""
+    steps: list[Step] = []
+    position = 0
+    while position < len(name):
+        match = _OVERRIDE_STEP.match(name, position)
+        if match is None:
+            return ()
+        steps.append(match[1] if match[1] is not None else int(match[2]))
+        position = match.end()
+    return tuple(steps)
+
+
+def _put(data: Any, path: tuple[Step, ...], value: Any, name: str, done: tuple[Step, ...]) -> Any:
+    """A copy of `data` with `value` at `path`; mappings on the way are made where there is nothing."""
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        if not isinstance(data, list):
+            raise ConfigError(f"{name}: expected a list at {json_path(done)}, found {shown(data)}")
+        if step >= len(data):
+            raise ConfigError(f"{name}: expected an index below {len(data)} at {json_path(done)}, found {step}")
+        copy = list(data)
+        copy[step] = _put(data[step], rest, value, name, (*done, step))
+        return copy
+    if data is not None and not isinstance(data, dict):
+        raise ConfigError(f"{name}: expected a mapping at {json_path(done)}, found {shown(data)}")
+    below = data or {}
+    return {**below, step: _put(below.get(step), rest, value, name, (*done, step))}

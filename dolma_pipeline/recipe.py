@@ -199,6 +199,8 @@ class Train(Base):
     weight_decay: Annotated[float, Meta(ge=0)] = 0.1
     checkpoint_every: PositiveInt = 100
     evaluate_every: PositiveInt = 100
+    threads: Annotated[int, Meta(ge=1, description="of one process; several have one each")] = 2
+    precision: Annotated[Literal["fp32", "bf16"], Meta(description="of products; sums stay in fp32")] = "fp32"
     seed: Annotated[int | None, Meta(description="default: the seed of the recipe")] = None
 
 

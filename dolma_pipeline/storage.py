@@ -27,9 +27,7 @@ def local(path: str) -> Path:
     """`path` as a local one; a remote scheme is a ConfigError."""
     scheme = re.match(r"^([a-z][a-z0-9+.-]*)://", path)
     if scheme and scheme[1] != "file":
-        raise ConfigError(
-            f"{path}: expected a local path, found the scheme `{scheme[1]}://`; copy the files here first"
-        )
+        raise ConfigError(f"{path}: expected a local path, found `{scheme[1]}://`; copy the files here first")
     return Path(path.removeprefix("file://")).expanduser()
 
 
@@ -50,7 +48,7 @@ def find_files(patterns: str | Sequence[str], where: str) -> list[Path]:
 
 def _nearest_directory(path: Path) -> str:
     for parent in path.parents:
-        if parent.is_dir() and parent not in (Path("."), Path("/")):
+        if parent.is_dir() and parent not in (Path(), Path("/")):
             return f" (the directory {parent} is there)"
     return ""
 
@@ -130,6 +128,6 @@ def lock(directory: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StageError(
-                f"{directory}: another run is at work here; wait for it or choose another work_dir"
+                f"{directory}: another run is at work here; wait for it, or choose another work_dir"
             ) from None
         yield

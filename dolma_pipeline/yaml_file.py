@@ -56,6 +56,18 @@ class File(Struct, frozen=True):
         line = self._line(path)
         return self.name if line is None else f"{self.name}:{line}"
 
+    def holds(self, path: Sequence[Step]) -> bool:
+        """Whether the file itself has something at `path`."""
+        value = self.data
+        for step in path:
+            if isinstance(value, dict) and step in value:
+                value = value[step]
+            elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+                value = value[step]
+            else:
+                return False
+        return True
+
     def _line(self, path: Sequence[Step]) -> int | None:
         node, line = self.root, None
         for step in path:

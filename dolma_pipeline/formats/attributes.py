@@ -64,7 +64,7 @@ class AttributeWriter:
         lengths: pa.Int64Array | None = None,
         source: pa.LargeStringArray | None = None,
     ) -> None:
-        """The same without the documents; JSON lines need `lengths` (code points of each text) and may name `source`."""
+        """The same without the documents; JSON lines need `lengths` (code points of each text)."""
         if self._lines is not None:
             shown = source if self._with_source else None
             self._lines.write_attributes(ids, lengths, shown, list(columns), list(columns.values()))

@@ -137,7 +137,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                         dedupe=config,
                         keys=key_file(s),
                         rows=row_file(s),
-                    )  # fmt: skip
+                    )
                 ),
                 inputs=(s.path,),
                 version=VERSION,
@@ -190,7 +190,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                         verdicts=verdicts,
                         shard_index=i,
                         path=files[s.id],
-                    )  # fmt: skip
+                    )
                 ),
                 inputs=(key_file(s), row_file(s), *verdicts),
                 version=VERSION,

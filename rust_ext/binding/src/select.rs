@@ -1,5 +1,142 @@
-use pyo3::prelude::*;
+//! Dolma's filters and span expressions.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::sync::{Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, LargeBinaryArray};
+use dolma_core::select::{Documents, RowError, Selector, SpanSelector};
+use dolma_core::{Error, Result};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3_arrow::PyArray;
+
+use crate::door::{released, to_pyarrow, to_python};
+
+/// Documents and what stands beside them, taken from Python before the GIL is released.
+struct Batch {
+    raw: LargeBinaryArray,
+    rows: Vec<LargeBinaryArray>,
+    columns: Vec<(String, ArrayRef)>,
+}
+
+impl Batch {
+    fn new(raw: PyArray, attributes: Vec<PyArray>, columns: Vec<(String, PyArray)>) -> PyResult<Self> {
+        Ok(Batch {
+            raw: binary(raw)?,
+            rows: attributes.into_iter().map(binary).collect::<PyResult<_>>()?,
+            columns: columns.into_iter().map(|(key, array)| (key, array.into_inner().0)).collect(),
+        })
+    }
+
+    fn documents(&self) -> Result<Documents<'_>> {
+        if self.raw.null_count() > 0 {
+            return Err(Error::invalid("expected raw documents without nulls"));
+        }
+        Documents::new(&self.raw, &self.rows, &self.columns)
+    }
+}
+
+fn binary(array: PyArray) -> PyResult<LargeBinaryArray> {
+    let array = array.into_inner().0;
+    let typed = array.as_binary_opt::<i64>().cloned();
+    typed.ok_or_else(|| PyTypeError::new_err(format!("expected large_binary, found {}", array.data_type())))
+}
+
+/// The errors of the last batch.
+#[derive(Default)]
+struct Errors(Mutex<Vec<RowError>>);
+
+impl Errors {
+    fn set(&self, errors: Vec<RowError>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = errors;
+    }
+
+    fn get(&self) -> Vec<RowError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[pyclass(name = "Selector", frozen)]
+struct PySelector {
+    inner: Selector,
+    errors: Errors,
+}
+
+#[pymethods]
+impl PySelector {
+    #[new]
+    #[pyo3(signature = (include, exclude, syntax="jsonpath"))]
+    fn new(py: Python<'_>, include: Vec<String>, exclude: Vec<String>, syntax: &str) -> PyResult<Self> {
+        let inner = syntax.parse().and_then(|syntax| Selector::new(&include, &exclude, syntax));
+        Ok(PySelector { inner: inner.map_err(|e| to_python(py, e))?, errors: Errors::default() })
+    }
+
+    #[getter]
+    fn names(&self) -> Vec<String> {
+        self.inner.names().to_vec()
+    }
+
+    #[getter]
+    fn errors(&self) -> Vec<RowError> {
+        self.errors.get()
+    }
+
+    #[pyo3(signature = (raw, attributes=Vec::new(), columns=Vec::new()))]
+    fn select<'py>(
+        &self,
+        py: Python<'py>,
+        raw: PyArray,
+        attributes: Vec<PyArray>,
+        columns: Vec<(String, PyArray)>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let batch = Batch::new(raw, attributes, columns)?;
+        let (kept, errors) = released(py, || Ok(self.inner.select(&batch.documents()?)))?;
+        self.errors.set(errors);
+        to_pyarrow(py, std::sync::Arc::new(kept))
+    }
+}
+
+#[pyclass(name = "SpanSelector", frozen)]
+struct PySpanSelector {
+    inner: SpanSelector,
+    errors: Errors,
+}
+
+#[pymethods]
+impl PySpanSelector {
+    #[new]
+    #[pyo3(signature = (expression, syntax="jsonpath"))]
+    fn new(py: Python<'_>, expression: &str, syntax: &str) -> PyResult<Self> {
+        let inner = syntax.parse().and_then(|syntax| SpanSelector::new(expression, syntax));
+        Ok(PySpanSelector { inner: inner.map_err(|e| to_python(py, e))?, errors: Errors::default() })
+    }
+
+    #[getter]
+    fn names(&self) -> Vec<String> {
+        self.inner.names().to_vec()
+    }
+
+    #[getter]
+    fn errors(&self) -> Vec<RowError> {
+        self.errors.get()
+    }
+
+    #[pyo3(signature = (raw, attributes=Vec::new(), columns=Vec::new()))]
+    fn spans<'py>(
+        &self,
+        py: Python<'py>,
+        raw: PyArray,
+        attributes: Vec<PyArray>,
+        columns: Vec<(String, PyArray)>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let batch = Batch::new(raw, attributes, columns)?;
+        let (spans, errors) = released(py, || Ok(self.inner.spans(&batch.documents()?)))?;
+        self.errors.set(errors);
+        to_pyarrow(py, spans)
+    }
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PySelector>()?;
+    module.add_class::<PySpanSelector>()
 }

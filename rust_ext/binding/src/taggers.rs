@@ -1,5 +1,85 @@
-use pyo3::prelude::*;
+//! Taggers: one call measures a batch of texts with all of them.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch};
+use arrow_schema::{Field, Schema};
+use dolma_core::taggers::{by_name, catalogue, round5, tag_texts, Kind, Tagger};
+use dolma_core::{Error, Result};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3_arrow::{PyArray, PyRecordBatch};
+
+use crate::door::{released, to_pyarrow};
+
+fn find(name: &str) -> Result<Box<dyn Tagger>> {
+    by_name(name).ok_or_else(|| Error::invalid(format!("unknown native tagger `{name}`")))
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Document => "document",
+        Kind::Spans => "spans",
+    }
+}
+
+/// One record batch per name, its columns the attributes of that tagger.
+#[pyfunction]
+#[pyo3(name = "tag_texts")]
+fn tag<'py>(py: Python<'py>, texts: PyArray, names: Vec<String>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let array = texts.into_inner().0;
+    let texts = array.as_string_opt::<i64>().ok_or_else(|| {
+        PyTypeError::new_err(format!("expected large_string texts, found {}", array.data_type()))
+    })?;
+    let batches = released(py, || {
+        let mut taggers = names.iter().map(|n| find(n)).collect::<Result<Vec<_>>>()?;
+        let columns = tag_texts(&mut taggers, texts)?;
+        taggers.iter().zip(columns).map(|(tagger, arrays)| to_batch(tagger.as_ref(), arrays)).collect::<Result<Vec<_>>>()
+    })?;
+    batches.into_iter().map(|b| PyRecordBatch::new(b).into_pyarrow(py)).collect()
+}
+
+fn to_batch(tagger: &dyn Tagger, arrays: Vec<ArrayRef>) -> Result<RecordBatch> {
+    let field = |(name, kind): &(&str, Kind)| Field::new(*name, kind.data_type(), *kind == Kind::Document);
+    let schema = Schema::new(tagger.attributes().iter().map(field).collect::<Vec<_>>());
+    RecordBatch::try_new(Arc::new(schema), arrays).map_err(|e| Error::invalid(e.to_string()))
+}
+
+/// (name, one line of description) of all native taggers, sorted by name.
+#[pyfunction]
+fn tagger_catalogue() -> Vec<(&'static str, &'static str)> {
+    catalogue().collect()
+}
+
+#[pyfunction]
+fn tagger_names() -> Vec<&'static str> {
+    catalogue().map(|(name, _)| name).collect()
+}
+
+/// (attribute, "document" or "spans") in the order of the columns.
+#[pyfunction]
+fn tagger_attributes(py: Python<'_>, name: String) -> PyResult<Vec<(&'static str, &'static str)>> {
+    let tagger = released(py, || find(&name))?;
+    Ok(tagger.attributes().iter().map(|(name, kind)| (*name, kind_name(*kind))).collect())
+}
+
+/// Scores as attributes store them: `round(score, 5)`.
+#[pyfunction]
+fn round_scores<'py>(py: Python<'py>, scores: PyArray) -> PyResult<Bound<'py, PyAny>> {
+    let array = scores.into_inner().0;
+    let scores = array.as_primitive_opt::<Float64Type>().ok_or_else(|| {
+        PyTypeError::new_err(format!("expected double scores, found {}", array.data_type()))
+    })?;
+    let rounded: Float64Array = released(py, || Ok(scores.unary(round5)))?;
+    to_pyarrow(py, Arc::new(rounded))
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(tag, module)?)?;
+    module.add_function(wrap_pyfunction!(tagger_catalogue, module)?)?;
+    module.add_function(wrap_pyfunction!(tagger_names, module)?)?;
+    module.add_function(wrap_pyfunction!(tagger_attributes, module)?)?;
+    module.add_function(wrap_pyfunction!(round_scores, module)?)
 }

@@ -5,10 +5,10 @@
 
 use super::dictionary::Token;
 
-/// Slots at first and at most (8 MB); all is forgotten when three of four are taken.
+/// Slots at first and at most (8 MB); all is forgotten when more than three of four of these are taken.
 const FEWEST: usize = 1 << 12;
 const MOST: usize = 1 << 18;
-/// Row numbers remembered at most: 16 MB.
+/// Row numbers beyond which all is forgotten: 16 MB.
 const ROWS: usize = 1 << 22;
 /// Slots looked at for one token. A text made to collide gains nothing: its tokens are worked out each time.
 const PROBES: usize = 8;
@@ -56,13 +56,22 @@ impl Key {
     }
 }
 
-/// 40 bytes; the length of a free slot's key is 0. The first of its rows is the hash of the word.
+/// Half a cache line; `length` is 0 in a free slot. The first of its rows is the hash of the word.
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    key: Key,
+#[repr(align(32))]
+pub(super) struct Entry {
+    words: [u64; 3],
     start: u32,
     rows: u16,
+    length: u8,
     kind: u8,
+}
+
+impl Entry {
+    #[inline]
+    fn is_of(&self, key: Key) -> bool {
+        self.words == key.words && self.length == key.length
+    }
 }
 
 #[derive(Debug)]
@@ -77,68 +86,75 @@ impl Cache {
         Cache { slots: vec![Entry::default(); FEWEST], taken: 0, rows: Vec::new() }
     }
 
-    /// The token of `key` with its rows, if remembered.
+    /// What stands in the first slot of `key`, to be handed to `get`. Called for some tokens ahead, it lets the waits
+    /// for memory, which are most of the cost, overlap.
     #[inline]
-    pub fn get(&self, key: Key) -> Option<(Token, &[u32])> {
-        let mask = self.slots.len() - 1;
-        let home = key.hash();
-        for at in home..home.wrapping_add(PROBES) {
-            let entry = self.slots.get(at & mask)?;
-            if entry.key == key {
-                let start = entry.start as usize;
-                let (&hash, rows) = self.rows.get(start..start + 1 + usize::from(entry.rows))?.split_first()?;
-                let token = match entry.kind {
-                    0 => Token::Word(hash),
-                    1 => Token::Label,
-                    _ => Token::End(hash),
-                };
-                return Some((token, rows));
-            }
-            if entry.key.length == 0 {
-                return None;
-            }
-        }
-        None
+    pub fn peek(&self, key: Key) -> Entry {
+        self.slots.get(key.hash() & (self.slots.len() - 1)).copied().unwrap_or_default()
     }
 
-    /// Remembers a token that `get` did not find, if there is a slot for it.
-    pub fn put(&mut self, key: Key, token: Token, rows: &[u32]) {
-        let Ok(count) = u16::try_from(rows.len()) else { return };
-        if (self.taken + 1) * 4 > self.slots.len() * 3 || self.rows.len() + rows.len() >= ROWS {
-            self.make_room();
+    /// The token of `key` with its rows, if remembered. A `peeked` entry may be out of date, but slots are
+    /// only filled until `make_room`.
+    #[inline]
+    pub fn get(&self, key: Key, peeked: &Entry) -> Option<(Token, &[u32])> {
+        if peeked.is_of(key) {
+            return self.open(peeked);
         }
+        let home = key.hash();
+        let slots = (0..PROBES).map_while(|i| self.slots.get(home.wrapping_add(i) & (self.slots.len() - 1)));
+        let mut taken = slots.take_while(|entry| entry.length > 0);
+        self.open(taken.find(|entry| entry.is_of(key))?)
+    }
+
+    #[inline]
+    fn open(&self, entry: &Entry) -> Option<(Token, &[u32])> {
+        let start = entry.start as usize;
+        let (&hash, rows) = self.rows.get(start..start + 1 + usize::from(entry.rows))?.split_first()?;
+        let token = match entry.kind {
+            0 => Token::Word(hash),
+            1 => Token::Label,
+            _ => Token::End(hash),
+        };
+        Some((token, rows))
+    }
+
+    /// Remembers a token that `get` did not find, if there is a slot for it. Peeked entries stay good.
+    pub fn put(&mut self, key: Key, token: Token, rows: &[u32]) {
         let (kind, hash) = match token {
             Token::Word(hash) => (0, hash),
             Token::Label => (1, 0),
             Token::End(hash) => (2, hash),
         };
+        let Ok(count) = u16::try_from(rows.len()) else { return };
         let start = self.rows.len() as u32;
-        if place(&mut self.slots, Entry { key, start, rows: count, kind }) {
+        let entry = Entry { words: key.words, start, rows: count, length: key.length, kind };
+        if place(&mut self.slots, entry) {
             self.taken += 1;
             self.rows.push(hash);
             self.rows.extend_from_slice(rows);
         }
     }
 
-    /// Doubles the slots, or forgets everything.
-    fn make_room(&mut self) {
-        if self.slots.len() < MOST && self.rows.len() < ROWS / 2 {
-            let mut slots = vec![Entry::default(); self.slots.len() * 2];
-            self.taken = self.slots.iter().filter(|e| e.key.length > 0 && place(&mut slots, **e)).count();
-            self.slots = slots;
-        } else {
+    /// Doubles the slots, or forgets everything, when it is full. To be called while no peeked entry is in use.
+    pub fn make_room(&mut self) {
+        let is_full = self.taken * 4 > self.slots.len() * 3;
+        if self.rows.len() > ROWS || (is_full && self.slots.len() >= MOST) {
             self.slots.fill(Entry::default());
             self.rows.clear();
             self.taken = 0;
+        } else if is_full {
+            let mut slots = vec![Entry::default(); self.slots.len() * 2];
+            self.taken = self.slots.iter().filter(|e| e.length > 0 && place(&mut slots, **e)).count();
+            self.slots = slots;
         }
     }
 }
 
 fn place(slots: &mut [Entry], entry: Entry) -> bool {
     let mask = slots.len() - 1;
-    let home = entry.key.hash();
-    for at in home..home.wrapping_add(PROBES) {
-        if let Some(slot) = slots.get_mut(at & mask).filter(|s| s.key.length == 0) {
+    let home = Key { words: entry.words, length: entry.length }.hash();
+    for at in (0..PROBES).map(|i| home.wrapping_add(i)) {
+        if let Some(slot) = slots.get_mut(at & mask).filter(|s| s.length == 0) {
             *slot = entry;
             return true;
         }
@@ -165,16 +181,23 @@ mod tests {
         assert_eq!(Key::new(long.as_bytes(), 0), None);
     }
 
+    fn get(cache: &Cache, text: &str) -> Option<(Token, Vec<u32>)> {
+        let key = key(text);
+        cache.get(key, &cache.peek(key)).map(|(token, rows)| (token, rows.to_vec()))
+    }
+
     #[test]
     fn what_was_put_is_found() {
         let mut cache = Cache::new();
+        let early = cache.peek(key("a"));
         cache.put(key("a"), Token::Word(1), &[10, 11]);
         cache.put(key("b"), Token::Label, &[]);
         cache.put(key("</s>"), Token::End(7), &[3]);
-        assert_eq!(cache.get(key("a")), Some((Token::Word(1), &[10, 11][..])));
-        assert_eq!(cache.get(key("b")), Some((Token::Label, &[][..])));
-        assert_eq!(cache.get(key("</s>")), Some((Token::End(7), &[3][..])));
-        assert_eq!(cache.get(key("c")), None);
+        assert_eq!(get(&cache, "a"), Some((Token::Word(1), vec![10, 11])));
+        assert_eq!(get(&cache, "b"), Some((Token::Label, vec![])));
+        assert_eq!(get(&cache, "</s>"), Some((Token::End(7), vec![3])));
+        assert_eq!(get(&cache, "c"), None);
+        assert_eq!(cache.get(key("a"), &early), Some((Token::Word(1), &[10, 11][..])));
     }
 
     #[test]
@@ -182,17 +205,19 @@ mod tests {
         let mut cache = Cache::new();
         let most = MOST * 3 / 4;
         for i in 0..most {
+            cache.make_room();
             cache.put(key(&i.to_string()), Token::Word(i as u32), &[i as u32]);
         }
         assert_eq!(cache.slots.len(), MOST);
-        let found = (0..most).filter(|i| cache.get(key(&i.to_string())) == Some((Token::Word(*i as u32), &[*i as u32][..])));
-        assert!(found.count() > most * 9 / 10);
+        let found = (0..most).filter_map(|i| Some((i as u32, get(&cache, &i.to_string())?)));
+        let right = found.filter(|(i, found)| *found == (Token::Word(*i), vec![*i]));
+        assert!(right.count() > most * 9 / 10);
         let mut more = most;
         while cache.taken > 1 {
+            cache.make_room();
             cache.put(key(&more.to_string()), Token::Label, &[]);
             more += 1;
         }
-        assert_eq!(cache.rows.len(), 1);
-        assert_eq!(cache.get(key("0")), None);
+        assert_eq!((cache.rows.len(), get(&cache, "0")), (1, None));
     }
 }

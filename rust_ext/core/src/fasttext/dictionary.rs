@@ -205,6 +205,7 @@ impl Dictionary {
     /// Rows of the n-grams of `<token>`, which a NUL follows. The hash of each is that of the one before and a character
     /// more, which is whole where the next byte starts another.
     fn character_ngrams(&self, padded: &[u8], rows: &mut Vec<u32>) {
+        let from = rows.len();
         let Orders { min_chars, max_chars, buckets, .. } = self.orders;
         let last = padded.len().saturating_sub(2);
         for start in 0..=last {
@@ -213,12 +214,12 @@ impl Dictionary {
             };
             let is_bracket = start == 0 || start == last;
             let (mut length, mut hash) = (0, BASIS);
-            for &[byte, next] in rest.array_windows::<2>() {
+            for (&byte, &next) in rest.iter().zip(rest.iter().skip(1)) {
                 hash = step(hash, byte);
                 if starts_character(next) {
                     length += 1;
                     if length >= min_chars && !(length == 1 && is_bracket) {
-                        rows.extend(self.bucket_row(buckets.of(hash)));
+                        rows.push(buckets.of(hash));
                     }
                     if length >= max_chars {
                         break;
@@ -226,31 +227,34 @@ impl Dictionary {
                 }
             }
         }
+        self.bucket_rows(rows, from);
     }
 
     /// Appends the rows of the word n-grams of two words and more; `hashes` are those of a line's words.
     pub fn word_ngrams(&self, hashes: &[u32], rows: &mut Vec<u32>) {
+        let from = rows.len();
         let buckets = u64::from(self.orders.buckets.divisor());
         let signed = |hash: u32| i64::from(hash as i32) as u64;
         for (start, &first) in hashes.iter().enumerate() {
             let mut hash = signed(first);
             for &next in hashes.iter().skip(start + 1).take(self.orders.words.saturating_sub(1) as usize) {
                 hash = hash.wrapping_mul(116_049_371).wrapping_add(signed(next));
-                rows.extend(self.bucket_row((hash % buckets) as u32));
+                rows.push((hash % buckets) as u32);
             }
         }
+        self.bucket_rows(rows, from);
     }
 
     pub fn has_word_ngrams(&self) -> bool {
         self.orders.words > 1
     }
 
-    fn bucket_row(&self, bucket: u32) -> Option<u32> {
-        let row = match &self.kept {
-            Some(kept) => kept.get(bucket)?,
-            None => bucket,
-        };
-        Some(self.words + row)
+    /// Puts rows in the place of the buckets in `rows` past `from`.
+    fn bucket_rows(&self, rows: &mut Vec<u32>, from: usize) {
+        if let Some(kept) = &self.kept {
+            kept.select(rows, from);
+        }
+        rows.iter_mut().skip(from).for_each(|row| *row += self.words);
     }
 }
 

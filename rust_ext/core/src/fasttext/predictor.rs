@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cache::{Cache, Key};
+use super::cache::{Cache, Entry, Key};
 use super::dictionary::{Token, END};
 use super::loss::Best;
 use super::Model;
@@ -48,6 +48,28 @@ const SPACES: [bool; 256] = {
 
 fn is_space(byte: u8) -> bool {
     SPACES.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+/// Tokens looked up in the cache before the first of them is added.
+const AHEAD: usize = 16;
+
+/// The tokens of a text, each with the bytes from its start to the end of the text.
+struct Tokens<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = (&'a str, &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let start = self.at + rest.iter().position(|&b| !is_space(b))?;
+        let rest = self.text.as_bytes().get(start..)?;
+        self.at = start + rest.iter().position(|&b| is_space(b)).unwrap_or(rest.len());
+        Some((self.text.get(start..self.at)?, rest))
+    }
 }
 
 /// What Python's `str.isspace` is true of: also the four separators that Unicode does not call white space.
@@ -121,22 +143,29 @@ impl Predictor {
         let text = if self.reading.strip { text.trim_matches(is_python_space) } else { text };
         self.hidden.fill(0.0);
         self.hashes.clear();
-        let mut count = 0;
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        let mut ended = false;
+        let (mut count, mut ended) = (0, false);
+        let mut tokens = Tokens { text, at: 0 };
         while !ended {
-            let Some(rest) = bytes.get(at..) else { break };
-            at += rest.iter().position(|&b| !is_space(b)).unwrap_or(rest.len());
-            let Some(rest) = text.get(at..).filter(|r| !r.is_empty()) else { break };
-            let length = rest.bytes().position(is_space).unwrap_or(rest.len());
-            at += length;
-            let (token, rows) = self.add_token(rest, length);
-            ended = matches!(token, Token::End(_));
-            count += rows;
-        }
-        if !ended {
-            count += self.add_token(END, END.len()).1;
+            self.cache.make_room();
+            let mut ahead = [("", None); AHEAD];
+            let mut filled = 0;
+            for (slot, (token, rest)) in ahead.iter_mut().zip(&mut tokens) {
+                let key = Key::new(rest, token.len());
+                *slot = (token, key.map(|k| (k, self.cache.peek(k))));
+                filled += 1;
+            }
+            if filled == 0 {
+                count += self.add_token(END, None).1;
+                break;
+            }
+            for (token, key) in ahead.iter().take(filled) {
+                let (token, rows) = self.add_token(token, key.as_ref());
+                count += rows;
+                ended = matches!(token, Token::End(_));
+                if ended {
+                    break;
+                }
+            }
         }
         count += self.add_word_ngrams();
         if count > 0 {
@@ -146,17 +175,17 @@ impl Predictor {
         count > 0
     }
 
-    /// Adds the rows of the token that is the first `length` bytes of `text`; their number with what the token is.
+    /// Adds the rows of `token`; their number with what the token is. `peeked`: its key, if it is short enough for one,
+    /// and the entry that the cache had for it.
     #[inline]
-    fn add_token(&mut self, text: &str, length: usize) -> (Token, usize) {
-        let key = Key::new(text.as_bytes(), length);
-        let (token, count) = if let Some((token, rows)) = key.and_then(|k| self.cache.get(k)) {
+    fn add_token(&mut self, token: &str, peeked: Option<&(Key, Entry)>) -> (Token, usize) {
+        let (token, count) = if let Some((token, rows)) = peeked.and_then(|(key, entry)| self.cache.get(*key, entry)) {
             self.model.input.add_rows(rows, &mut self.hidden);
             (token, rows.len())
         } else {
-            let token = self.resolve(text.get(..length).unwrap_or_default());
+            let token = self.resolve(token);
             self.model.input.add_rows(&self.rows, &mut self.hidden);
-            if let Some(key) = key {
+            if let Some(&(key, _)) = peeked {
                 self.cache.put(key, token, &self.rows);
             }
             (token, self.rows.len())

@@ -48,7 +48,8 @@ fn reach<'d>(step: &Step, root: &'d Value, node: &'d Value, out: &mut Vec<&'d Va
         }
         Step::Slice { start, end, step } => {
             let items = node.as_array().map(Vec::as_slice).unwrap_or_default();
-            let bound = |i: i64| if i < 0 { position(i, items.len()).unwrap_or(0) } else { i as usize }.min(items.len());
+            let bound =
+                |i: i64| if i < 0 { position(i, items.len()).unwrap_or(0) } else { i as usize }.min(items.len());
             let (from, to) = (bound(*start), end.map_or(items.len(), bound));
             out.extend(items.get(from..to).unwrap_or_default().iter().step_by(*step));
         }
@@ -188,7 +189,9 @@ fn all_equal(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
 /// Equality of values; numbers by value, so that a score of `1` equals `1.0`.
 fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
-        (Value::Number(l), Value::Number(r)) => l == r || matches!((l.as_f64(), r.as_f64()), (Some(l), Some(r)) if l == r),
+        (Value::Number(l), Value::Number(r)) => {
+            l == r || matches!((l.as_f64(), r.as_f64()), (Some(l), Some(r)) if l == r)
+        }
         (Value::Array(l), Value::Array(r)) => l.len() == r.len() && l.iter().zip(r).all(|(l, r)| equal(l, r)),
         (Value::Object(l), Value::Object(r)) => {
             l.len() == r.len() && l.iter().all(|(key, l)| r.get(key).is_some_and(|r| equal(l, r)))

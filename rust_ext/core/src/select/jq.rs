@@ -1,7 +1,8 @@
 //! jq programs, by jaq.
 
+use jaq_core::box_iter::box_once;
 use jaq_core::load::{Arena, File, Loader};
-use jaq_core::{data, unwrap_valr, Compiler, Ctx, ValT, Vars};
+use jaq_core::{data, unwrap_valr, Compiler, Ctx, Cv, Error, Exn, Native, ValT, ValXs, Vars};
 use jaq_json::{Map, Val};
 use serde_json::{Number, Value};
 
@@ -11,7 +12,7 @@ type Filter = jaq_core::Filter<data::JustLut<Val>>;
 pub type Input = Val;
 
 /// What a program may not ask: its answer would not be a function of the document.
-const UNFIT: [&str; 6] = ["env", "now", "halt", "localtime", "strflocaltime", "mktime"];
+const UNFIT: [&str; 6] = ["env", "now", "halt", "halt_error", "localtime", "strflocaltime"];
 
 /// A compiled program.
 pub struct Program {
@@ -26,7 +27,9 @@ impl Program {
             return Err(format!("jq `{text}`: `{word}` is not available: a filter sees nothing but the document"));
         }
         let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-        let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+        let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs()).map(|(name, arguments, native)| {
+            (name, arguments, if UNFIT.contains(&name) { Native::new(refuse) } else { native })
+        });
         let arena = Arena::default();
         let modules = Loader::new(defs).load(&arena, File { code: text, path: () }).map_err(|errors| {
             let first = errors.into_iter().next().map(|(_, error)| explain(text, error));
@@ -36,9 +39,7 @@ impl Program {
             let unknown = errors.into_iter().flat_map(|(_, found)| found).next();
             unknown.map_or_else(
                 || format!("jq `{text}`: does not compile"),
-                |(name, what)| {
-                    format!("jq `{text}`: undefined {} `{name}`{}", what.as_str(), place(text, name))
-                },
+                |(name, what)| format!("jq `{text}`: undefined {} `{name}`{}", what.as_str(), place(text, name)),
             )
         })?;
         Ok(Program { text: text.to_owned(), filter })
@@ -56,6 +57,11 @@ impl Program {
     }
 }
 
+/// Stands in for what is unfit where the text does not show it, as in an interpolated string; `halt` would end the process.
+fn refuse(_: Cv<'_, data::JustLut<Val>>) -> ValXs<'_, Val> {
+    box_once(Err(Exn::from(Error::str("a filter sees nothing but the document"))))
+}
+
 /// Words outside of quotes.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let unquoted = text.split('"').step_by(2);
@@ -64,6 +70,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 fn explain(text: &str, error: jaq_core::load::Error<&str>) -> String {
     use jaq_core::load::Error;
+
     let (expected, found) = match &error {
         Error::Io(errors) => (errors.first().map(|(_, e)| e.clone()).unwrap_or_default(), ""),
         Error::Lex(errors) => errors.first().map(|(e, s)| (e.as_str().to_owned(), *s)).unwrap_or_default(),

@@ -106,10 +106,17 @@ impl Selector {
     }
 
     fn keeps(&self, document: &Value) -> std::result::Result<bool, String> {
+        // What jq sees is made once, however many programs run.
         let mut input = None;
         let mut keep = self.include.is_empty();
         for expression in &self.include {
-            keep = matches(expression, document, &mut input)? == Some(true);
+            keep = match expression {
+                Expression::JsonPath(path) => !evaluate::find(path, document).is_empty(),
+                Expression::Jq(program) => {
+                    let found = program.run(input.get_or_insert_with(|| jq::value(document)).clone())?;
+                    !found.is_empty() && found.iter().all(jq::truthy)
+                }
+            };
             if keep {
                 break;
             }
@@ -121,26 +128,12 @@ impl Selector {
             keep = match expression {
                 Expression::JsonPath(path) => evaluate::find(path, document).is_empty(),
                 Expression::Jq(program) => {
-                    !program.run(input.get_or_insert_with(|| jq::value(document)).clone())?.iter().any(jq::truthy)
+                    let found = program.run(input.get_or_insert_with(|| jq::value(document)).clone())?;
+                    !found.iter().any(jq::truthy)
                 }
             };
         }
         Ok(keep)
-    }
-}
-
-/// Whether an `include` matches. `input`: the document as jq sees it, made once however many programs run.
-fn matches(
-    expression: &Expression,
-    document: &Value,
-    input: &mut Option<jq::Input>,
-) -> std::result::Result<Option<bool>, String> {
-    match expression {
-        Expression::JsonPath(path) => Ok(Some(!evaluate::find(path, document).is_empty())),
-        Expression::Jq(program) => {
-            let out = program.run(input.get_or_insert_with(|| jq::value(document)).clone())?;
-            Ok((!out.is_empty()).then(|| out.iter().all(jq::truthy)))
-        }
     }
 }
 
@@ -198,11 +191,7 @@ impl SpanSelector {
     }
 }
 
-fn collect_spans(
-    value: &Value,
-    depth: usize,
-    spans: &mut Vec<(usize, usize, f64)>,
-) -> std::result::Result<(), String> {
+fn collect_spans(value: &Value, depth: usize, spans: &mut Vec<(usize, usize, f64)>) -> std::result::Result<(), String> {
     match value {
         Value::Null => Ok(()),
         Value::Array(items) => {
@@ -217,10 +206,9 @@ fn collect_spans(
             }
             items.iter().try_for_each(|item| collect_spans(item, depth + 1, spans))
         }
-        other => Err(format!(
-            "expected [[start, end, score], ...], found {}",
-            crate::json::excerpt(&other.to_string(), 60)
-        )),
+        other => {
+            Err(format!("expected [[start, end, score], ...], found {}", crate::json::excerpt(&other.to_string(), 60)))
+        }
     }
 }
 

@@ -1,0 +1,285 @@
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float64Array, LargeBinaryArray};
+use proptest::prelude::*;
+use serde_json::{json, Value};
+
+use super::*;
+
+fn raw(documents: &[Value]) -> LargeBinaryArray {
+    documents.iter().map(|d| Some(d.to_string().into_bytes())).collect()
+}
+
+fn texts(expressions: &[&str]) -> Vec<String> {
+    expressions.iter().map(|e| (*e).to_owned()).collect()
+}
+
+fn select(include: &[&str], exclude: &[&str], syntax: Syntax, documents: &[Value]) -> Vec<Option<bool>> {
+    let raw = raw(documents);
+    let selector = Selector::new(&texts(include), &texts(exclude), syntax).unwrap();
+    selector.select(&Documents::new(&raw, &[], &[]).unwrap()).0.iter().collect()
+}
+
+/// Whether the path reaches anything in `document`.
+fn reaches(path: &str, document: &Value) -> bool {
+    select(&[path], &[], Syntax::JsonPath, std::slice::from_ref(document)) == [Some(true)]
+}
+
+fn scored(key: &str, score: Value) -> Value {
+    json!({"id": "1", "text": "x", "attributes": {key: [[0, 1, score]]}})
+}
+
+#[test]
+fn a_filter_on_attributes_tests_the_attributes_object() {
+    let below = "$.attributes[?(@.e__t__a && @.e__t__a[0] && @.e__t__a[0][2] < 0.5)]";
+    assert!(reaches(below, &scored("e__t__a", json!(0.4))));
+    assert!(!reaches(below, &scored("e__t__a", json!(0.5))));
+    assert!(!reaches(below, &scored("other", json!(0.4))));
+    assert!(!reaches(below, &json!({"attributes": {"e__t__a": []}})));
+    assert!(!reaches(below, &json!({"id": "1"})));
+}
+
+#[test]
+fn dollar_at_is_the_root() {
+    let path = "$@.attributes[?(@.bff_duplicate && @.bff_duplicate[0] && @.bff_duplicate[0][2] >= 1.0)]";
+    assert!(reaches(path, &scored("bff_duplicate", json!(1))));
+    assert!(!reaches(path, &scored("bff_duplicate", json!(0.99999))));
+}
+
+#[test]
+fn numbers_are_equal_by_value() {
+    for path in
+        ["$.attributes[?(@.a[0][2] == 1)]", "$.attributes[?(@.a[0][2] == 1.0)]", "$@.attributes[?(@.a[0][2] <= 1e0)]"]
+    {
+        assert!(reaches(path, &scored("a", json!(1.0))), "{path}");
+        assert!(reaches(path, &scored("a", json!(1))), "{path}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_unequal_but_neither_less_nor_greater() {
+    let document = json!({"attributes": {}});
+    assert!(reaches("$.attributes[?(@.a[0][2] != 1)]", &document));
+    assert!(!reaches("$.attributes[?(@.a[0][2] == 1)]", &document));
+    assert!(!reaches("$.attributes[?(@.a[0][2] >= 1)]", &document));
+    assert!(!reaches("$.attributes[?(@.a[0][2] < 1)]", &document));
+}
+
+#[test]
+fn and_binds_tighter_than_or_and_not_tightest() {
+    let d = json!({"a": 1, "b": 2});
+    assert!(reaches("$[?(@.a == 1 || @.b == 3 && @.c)]", &d));
+    assert!(!reaches("$[?((@.a == 1 || @.b == 3) && @.c)]", &d));
+    assert!(reaches("$[?(!@.c && @.a)]", &d));
+    assert!(!reaches("$[?(!(@.c || @.a))]", &d));
+}
+
+#[test]
+fn both_sides_of_and_see_the_same_element() {
+    let document = json!({"attributes": {"a": [[0, 5, 0.9], [5, 6, 0.1]]}});
+    assert!(reaches("$.attributes.a[?(@[2] > 0.5 && @[1] > 3)]", &document));
+    assert!(!reaches("$.attributes.a[?(@[2] > 0.5 && @[1] > 5)]", &document));
+}
+
+#[test]
+fn strings_regular_expressions_and_sets() {
+    let d = json!({"source": "it's", "metadata": {"url": "https://a.example/x", "tags": ["p", "q"]}});
+    assert!(reaches("$[?(@.source == 'it\\'s')]", &d));
+    assert!(reaches("$.metadata[?(@.url ~= '^https?://[a-z]\\.example/')]", &d));
+    assert!(!reaches("$.metadata[?(@.url ~= '^ftp:')]", &d));
+    assert!(reaches("$.metadata.tags[?(@ in ['q', 'r'])]", &d));
+    assert!(!reaches("$.metadata.tags[?(@ in ['r'])]", &d));
+    assert!(reaches("$.metadata[?(@.tags anyOf ['q'] && @.tags subsetOf ['p','q'] && @.tags size 2)]", &d));
+    assert!(reaches("$.metadata[?(@.tags noneOf ['z'] && @.url nin ['z'])]", &d));
+    assert!(reaches("$.metadata[?(@.tags.length() == 2)]", &d));
+    assert!(reaches("$[?(@.source == $.source)]", &d));
+}
+
+#[test]
+fn steps_reach_what_they_name() {
+    let d = json!({"a": {"b": [10, 11, 12, 13], "c": {"b": [20]}}, "n": null});
+    let find = |path: &str| {
+        let path = jsonpath::parse(path).unwrap();
+        Value::Array(evaluate::find(&path, &d).into_iter().map(|v| v.into_owned()).collect())
+    };
+    assert_eq!(find("$.a.b[1]"), json!([11]));
+    assert_eq!(find("$.a.b[0,-1]"), json!([10, 13]));
+    assert_eq!(find("$.a.b[1:3]"), json!([11, 12]));
+    assert_eq!(find("$.a.b[-3::2]"), json!([11, 13]));
+    assert_eq!(find("$.a.b[2:99]"), json!([12, 13]));
+    assert_eq!(find("$['a']['c'].b.[*]"), json!([20]));
+    assert_eq!(find("$..b"), json!([[10, 11, 12, 13], [20]]));
+    assert_eq!(find("$.a['b','c'].b"), json!([[20]]));
+    assert_eq!(find("$.a.b.length()"), json!([4]));
+    assert_eq!(find("$.a.b[?(@ > 10)].length()"), json!([3]));
+    assert_eq!(find("$.n"), json!([null]));
+    assert_eq!(find("$.n.m"), json!([]));
+}
+
+#[test]
+fn a_path_that_does_not_parse_says_where() {
+    let error = |path: &str| jsonpath::parse(path).unwrap_err();
+    assert_eq!(
+        error("$.attributes[?(@.a < )]"),
+        "jsonpath `$.attributes[?(@.a < )]`: expected a path, a number, a quoted string, `true`, `false` or `null` \
+         at column 22, found `)`"
+    );
+    assert_eq!(
+        error("$.a[?(@.b ~= '(')]"),
+        "jsonpath `$.a[?(@.b ~= '(')]`: expected a regular expression (unclosed group) at column 14, found `'`"
+    );
+    assert_eq!(error("$.a[?(@.b"), "jsonpath `$.a[?(@.b`: expected `)` at column 10, found the end");
+    assert_eq!(error(""), "jsonpath ``: expected a path such as `$.attributes` at column 1, found the end");
+    assert_eq!(error("$.a b"), "jsonpath `$.a b`: expected `.`, `[` or the end at column 5, found `b`");
+    let deep = format!("$[?({}@.a{})]", "(".repeat(10_000), ")".repeat(10_000));
+    assert!(error(&deep).contains("expected at most 64 levels of parentheses at column 69"));
+}
+
+#[test]
+fn jq_keeps_by_truth() {
+    let documents = [json!({"a": 1, "s": ""}), json!({"a": 0, "s": "x"}), json!({"a": 1.5, "s": "x"})];
+    let (yes, no) = (Some(true), Some(false));
+    assert_eq!(select(&[".a"], &[], Syntax::Jq, &documents), [yes, no, yes]);
+    assert_eq!(select(&[], &[".s"], Syntax::Jq, &documents), [yes, no, no]);
+    assert_eq!(select(&[".a", ".s"], &[".a == 1"], Syntax::Jq, &documents), [no, yes, yes]);
+    assert_eq!(select(&["empty"], &[], Syntax::Jq, &documents), [no, no, no]);
+    assert_eq!(select(&[], &["empty"], Syntax::Jq, &documents), [yes, yes, yes]);
+    // Every output of an include must hold; any output of an exclude drops.
+    assert_eq!(select(&[".a, .s"], &[], Syntax::Jq, &documents), [no, no, yes]);
+    assert_eq!(select(&[], &[".a, .s"], Syntax::Jq, &documents), [no, no, no]);
+}
+
+#[test]
+fn a_jq_error_is_of_its_row_only() {
+    let raw =
+        raw(&[json!({"attributes": {"a": [1]}}), json!({"attributes": {"a": "x"}}), json!({"attributes": {"a": [0]}})]);
+    let selector = Selector::new(&[".attributes.a | add".to_owned()], &[], Syntax::Jq).unwrap();
+    let (kept, errors) = selector.select(&Documents::new(&raw, &[], &[]).unwrap());
+    assert_eq!(kept.iter().collect::<Vec<_>>(), [Some(true), None, Some(false)]);
+    assert_eq!(errors, [(1, "cannot use \"x\" as iterable (array or object)".to_owned())]);
+}
+
+#[test]
+fn a_jq_program_that_does_not_compile_says_why() {
+    let error = |text: &str| Selector::new(&[text.to_owned()], &[], Syntax::Jq).err().unwrap().to_string();
+    assert_eq!(error(".a | foo"), "jq `.a | foo`: undefined filter `foo` at column 6");
+    assert_eq!(error(".a |"), "jq `.a |`: expected term at column 5");
+    assert_eq!(error("now > 1"), "jq `now > 1`: `now` is not available: a filter sees nothing but the document");
+    let hidden = [r#""\(halt(0))""#, r#""\(now)" | length"#];
+    for text in hidden {
+        let refused = jq::Program::new(text).unwrap().run(jq::value(&json!({})));
+        assert_eq!(refused.unwrap_err(), "a filter sees nothing but the document");
+    }
+    assert!(Selector::new(&[".a == \"now\"".to_owned()], &[], Syntax::Jq).is_ok());
+}
+
+#[test]
+fn attributes_beside_a_document_are_merged_into_its_own() {
+    let raw = raw(&[json!({"id": "1", "text": "añb", "attributes": {"a": [[0, 1, 9]], "b": 1}})]);
+    let rows: Vec<LargeBinaryArray> = [r#"{"a":[[0,1,2]],"c":[]}"#, r#"{"a":[[0,2,3]]}"#]
+        .map(|row| LargeBinaryArray::from_iter_values([row.as_bytes()]))
+        .into();
+    let mut spans = crate::taggers::Column::new(Kind::Spans, 1);
+    spans.span(1, 2, 0.5);
+    spans.finish_row();
+    let columns: Vec<(String, ArrayRef)> = vec![
+        ("d".to_owned(), Arc::new(Float64Array::from(vec![0.25]))),
+        ("e".to_owned(), spans.finish()),
+        ("f".to_owned(), Arc::new(Float64Array::from(vec![None]))),
+    ];
+    let documents = Documents::new(&raw, &rows, &columns).unwrap();
+    let merged = json!({"a": [[0, 2, 3]], "b": 1, "c": [], "d": [[0, 3, 0.25]], "e": [[1, 2, 0.5]]});
+    assert_eq!(documents.get(0, None).unwrap()["attributes"], merged);
+    let only = documents.get(0, Some(&["attributes".to_owned()])).unwrap();
+    assert_eq!(only["attributes"], merged);
+    assert_eq!(documents.get(0, Some(&["id".to_owned()])).unwrap(), json!({"id": "1"}));
+    assert!(Documents::new(&raw, &[LargeBinaryArray::from_iter_values([b"{}", b"{}"])], &[]).is_err());
+}
+
+#[test]
+fn a_line_that_is_no_document_is_an_error_of_its_row() {
+    let deep = format!("{{\"metadata\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let raw = LargeBinaryArray::from_iter_values([deep.as_bytes(), b"{\"metadata\": [1]", b"[]"]);
+    for (syntax, text) in [(Syntax::JsonPath, "$.metadata"), (Syntax::Jq, ".metadata")] {
+        let selector = Selector::new(&[text.to_owned()], &[], syntax).unwrap();
+        let (kept, errors) = selector.select(&Documents::new(&raw, &[], &[]).unwrap());
+        assert_eq!(kept.null_count(), 3);
+        assert!(errors[0].1.starts_with("recursion limit exceeded"), "{errors:?}");
+        assert!(errors[1].1.starts_with("EOF while parsing"), "{errors:?}");
+    }
+    // What no expression reads may be as deep as it likes.
+    let selector = Selector::new(&[], &["$.attributes.a".to_owned()], Syntax::JsonPath).unwrap();
+    assert!(selector.select(&Documents::new(&raw.slice(0, 1), &[], &[]).unwrap()).0.value(0));
+}
+
+#[test]
+fn names_are_the_attributes_that_are_looked_up() {
+    let names = |text: &str, syntax| Selector::new(&[text.to_owned()], &[], syntax).unwrap().names().to_vec();
+    let path = "$.attributes[?(@.e__t__a && (@.dup[0][2] > 1 || !(@.b)) && $.metadata.x == 1)]";
+    assert_eq!(names(path, Syntax::JsonPath), ["b", "dup", "e__t__a"]);
+    assert_eq!(names("$.attributes.dup", Syntax::JsonPath), ["dup"]);
+    assert_eq!(names("$.attributes['d']", Syntax::JsonPath), ["d"]);
+    assert_eq!(names(".attributes.e__t__a[0][2] < 1 and .attributes?.dup != null", Syntax::Jq), ["dup", "e__t__a"]);
+    assert_eq!(names(".attributes | length", Syntax::Jq), Vec::<String>::new());
+}
+
+#[test]
+fn spans_are_found_in_every_shape() {
+    let raw = raw(&[
+        json!({"attributes": {"a": [[0, 2, 0.9], [3, 4, 0.1]], "b": [[5, 6, 1]]}}),
+        json!({"attributes": {}}),
+        json!({"attributes": {"a": "x"}}),
+    ]);
+    let documents = Documents::new(&raw, &[], &[]).unwrap();
+    let find = |text: &str, syntax| {
+        let (found, errors) = SpanSelector::new(text, syntax).unwrap().spans(&documents);
+        let list = found.as_list::<i32>();
+        assert_eq!(list.len(), 3);
+        assert_eq!(list.value_length(1), 0);
+        let spans = list.values().as_struct();
+        let starts = spans.column(0).as_primitive::<Int64Type>().values().to_vec();
+        let scores = spans.column(2).as_primitive::<Float64Type>().values().to_vec();
+        (starts, scores, errors.len())
+    };
+    assert_eq!(find("$.attributes.a", Syntax::JsonPath), (vec![0, 3], vec![0.9, 0.1], 1));
+    assert_eq!(find("$.attributes.a[?(@[2] > 0.5)]", Syntax::JsonPath), (vec![0], vec![0.9], 0));
+    assert_eq!(find("$.attributes['a','b']", Syntax::JsonPath), (vec![0, 3, 5], vec![0.9, 0.1, 1.0], 1));
+    assert_eq!(find(".attributes.a", Syntax::Jq), (vec![0, 3], vec![0.9, 0.1], 1));
+    assert_eq!(find(".attributes.a[]? | select(.[2] < 0.5)", Syntax::Jq), (vec![3], vec![0.1], 0));
+    let (_, errors) = SpanSelector::new("$.attributes.a", Syntax::JsonPath).unwrap().spans(&documents);
+    assert_eq!(errors, [(2, "expected [[start, end, score], ...], found \"x\"".to_owned())]);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parsers_panic(text in "[$@.\\[\\]?()!&|<>=~'\"\\\\a-c0-9,:* é-]{0,40}") {
+        let document = json!({"a": {"b": [[0, 1, 0.5], [1, 2, "c"]], "c": null}});
+        if let Ok(path) = jsonpath::parse(&text) {
+            evaluate::find(&path, &document);
+            names::fields(&path);
+        }
+        if let Ok(program) = jq::Program::new(&text) {
+            let _ = program.run(jq::value(&document));
+        }
+    }
+
+    /// Reading only the fields that a path names changes nothing of what it finds.
+    #[test]
+    fn projection_is_safe(
+        path in prop::sample::select(vec![
+            "$.a", "$.a.b", "$..b", "$[?(@.a)]", "$[?(@.a && $.b)].b", "$.*", "$", "$.b[?($.a.b == @)]", "$['a','b']",
+            "$.length()", "$[?(@.c == $)]", "$.a[?(@.b || !@.c)]",
+        ]),
+        a in prop::option::of(0..2), b in prop::option::of(0..2), c in prop::option::of(0..2),
+    ) {
+        let document = json!({"a": {"b": a, "c": b}, "b": b, "c": c});
+        let line = raw(std::slice::from_ref(&document));
+        let parsed = jsonpath::parse(path).unwrap();
+        let fields = names::fields(&parsed);
+        let seen = Documents::new(&line, &[], &[]).unwrap().get(0, fields.as_deref()).unwrap();
+        let whole = evaluate::find(&parsed, &document);
+        prop_assert_eq!(evaluate::find(&parsed, &seen), whole);
+    }
+}

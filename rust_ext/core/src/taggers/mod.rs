@@ -3,114 +3,22 @@
 //! A pass builds one [`Text`] per document; every tagger of the pass reads its shared, lazily computed views
 //! (characters, words, lines), so a text is segmented once however many taggers run.
 
+mod c4;
+pub mod chars;
+pub mod column;
+mod gopher;
+mod intern;
+mod length;
+mod ngrams;
+mod pii;
 pub mod text;
 
-use std::sync::Arc;
-
-use arrow_array::builder::{Float64Builder, Int64Builder, ListBuilder, StructBuilder};
 use arrow_array::{Array, ArrayRef, LargeStringArray};
-use arrow_schema::{DataType, Field, Fields};
 
+pub use column::{round5, span_fields, Column, Kind};
 pub use text::Text;
 
 use crate::{Error, Result};
-
-/// How an attribute is laid out in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// One score for the whole document, or none: a nullable float64.
-    Document,
-    /// Any number of `[start, end, score]`: a list of struct<start: int64, end: int64, score: float64>.
-    Spans,
-}
-
-/// The values of one attribute for the documents of a batch, one `push_*` (or none) then `finish_row` per document.
-pub enum Column {
-    Document(Float64Builder, Option<f64>),
-    Spans(ListBuilder<StructBuilder>),
-}
-
-pub fn span_fields() -> Fields {
-    Fields::from(vec![
-        Field::new("start", DataType::Int64, false),
-        Field::new("end", DataType::Int64, false),
-        Field::new("score", DataType::Float64, false),
-    ])
-}
-
-impl Column {
-    pub fn new(kind: Kind, rows: usize) -> Self {
-        match kind {
-            Kind::Document => Column::Document(Float64Builder::with_capacity(rows), None),
-            Kind::Spans => {
-                let spans = StructBuilder::new(
-                    span_fields(),
-                    vec![
-                        Box::new(Int64Builder::new()),
-                        Box::new(Int64Builder::new()),
-                        Box::new(Float64Builder::new()),
-                    ],
-                );
-                let item = Field::new("item", DataType::Struct(span_fields()), false);
-                Column::Spans(ListBuilder::with_capacity(spans, rows).with_field(Arc::new(item)))
-            }
-        }
-    }
-
-    /// The score of the whole document; rounded to five decimals, as attributes are stored.
-    pub fn set(&mut self, score: f64) {
-        if let Column::Document(_, value) = self {
-            *value = Some(round5(score));
-        }
-    }
-
-    /// A half-open span of code points with its score, rounded to five decimals.
-    pub fn span(&mut self, start: usize, end: usize, score: f64) {
-        if let Column::Spans(list) = self {
-            let spans = list.values();
-            if let Some(b) = spans.field_builder::<Int64Builder>(0) {
-                b.append_value(start as i64);
-            }
-            if let Some(b) = spans.field_builder::<Int64Builder>(1) {
-                b.append_value(end as i64);
-            }
-            if let Some(b) = spans.field_builder::<Float64Builder>(2) {
-                b.append_value(round5(score));
-            }
-            spans.append(true);
-        }
-    }
-
-    pub fn finish_row(&mut self) {
-        match self {
-            Column::Document(builder, value) => builder.append_option(value.take()),
-            Column::Spans(list) => list.append(true),
-        }
-    }
-
-    pub fn finish(&mut self) -> ArrayRef {
-        match self {
-            Column::Document(builder, _) => Arc::new(builder.finish()),
-            Column::Spans(list) => Arc::new(list.finish()),
-        }
-    }
-}
-
-/// Scores are stored with five decimals, rounded as Python's `round(score, 5)` does.
-///
-/// The fast path divides an integer by 1e5, which is the nearest double to that decimal; only a score within 1e-6 of a
-/// tie needs the exact decimal expansion.
-pub fn round5(score: f64) -> f64 {
-    let scaled = score * 1e5;
-    if !scaled.is_finite() || scaled.abs() >= 1e15 {
-        return score;
-    }
-    let nearest = scaled.round();
-    if ((scaled - nearest).abs() - 0.5).abs() > 1e-6 {
-        return nearest / 1e5;
-    }
-    format!("{score:.5}").parse().unwrap_or(score)
-}
 
 /// A tagger measures one document at a time into its own columns.
 pub trait Tagger: Send {
@@ -121,24 +29,115 @@ pub trait Tagger: Send {
     fn tag(&mut self, text: &Text<'_>, columns: &mut [Column]);
 }
 
+/// Name, one line of description, and how to make one.
+type Entry = (&'static str, &'static str, fn() -> Box<dyn Tagger>);
+
+/// Every tagger of this crate, by name.
+const CATALOGUE: [Entry; 11] = [
+    ("bytes_length_v1", "bytes of UTF-8", || Box::new(length::Length::new(length::Unit::Bytes))),
+    ("c4_v1", "line and word rules of C4, `javascript` as a word", || Box::new(c4::C4::v1())),
+    ("c4_v2", "line and word rules of C4, `javascript` anywhere", || Box::new(c4::C4::v2())),
+    ("char_length_strip_ws_v1", "code points of the text without the white space around it", || {
+        Box::new(length::Length::new(length::Unit::StrippedChars))
+    }),
+    ("char_length_v1", "code points", || Box::new(length::Length::new(length::Unit::Chars))),
+    ("doc_count_v1", "1 for each document", || Box::new(length::Length::new(length::Unit::Documents))),
+    ("gopher_v1", "quality and repetition signals of Gopher, lines at each break", || Box::new(gopher::Gopher::v1())),
+    ("gopher_v2", "quality and repetition signals of Gopher, lines at runs of breaks", || {
+        Box::new(gopher::Gopher::v2())
+    }),
+    ("pii_regex_v2", "e-mail addresses, US phone numbers, IPv4 addresses", || Box::new(pii::Pii::new())),
+    ("whitespace_tokenizer_v1", "runs of word characters and of punctuation, plus one", || {
+        Box::new(length::Length::new(length::Unit::Tokens))
+    }),
+    ("whitespace_tokenizer_with_paragraphs_v1", "the same by paragraph, and their sum", || {
+        Box::new(length::ParagraphTokens)
+    }),
+];
+
+/// Names of all taggers, sorted, each with one line of description.
+pub fn catalogue() -> impl Iterator<Item = (&'static str, &'static str)> {
+    CATALOGUE.iter().map(|(name, about, _)| (*name, *about))
+}
+
+/// Names of all taggers, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    catalogue().map(|(name, _)| name)
+}
+
+/// A fresh tagger.
+pub fn by_name(name: &str) -> Option<Box<dyn Tagger>> {
+    CATALOGUE.iter().find(|(known, ..)| *known == name).map(|(.., make)| make())
+}
+
 /// Runs `taggers` over a column of texts in one pass.
 ///
-/// Returns, per tagger, its columns in the order of [`Tagger::attributes`]. A null text is an error: the reader never
-/// yields one.
+/// Returns, per tagger, its columns in the order of [`Tagger::attributes`]. A null text is an error, as the reader
+/// never yields one; so are a text of 4 GiB or more and 2^31 spans of one attribute in a batch, which offsets could
+/// not tell apart.
 pub fn tag_texts(taggers: &mut [Box<dyn Tagger>], texts: &LargeStringArray) -> Result<Vec<Vec<ArrayRef>>> {
     if texts.null_count() > 0 {
-        return Err(Error::invalid("expected texts without nulls"));
+        return Err(Error::invalid(format!("expected texts without nulls, found {}", texts.null_count())));
     }
     let mut columns: Vec<Vec<Column>> = taggers
         .iter()
         .map(|t| t.attributes().iter().map(|(_, kind)| Column::new(*kind, texts.len())).collect())
         .collect();
+    let mut spare = text::Spare::default();
     for row in 0..texts.len() {
-        let text = Text::new(texts.value(row));
+        let value = texts.value(row);
+        if u32::try_from(value.len()).is_err() {
+            let found = value.len();
+            return Err(Error::invalid(format!("text {row}: expected less than 4 GiB, found {found} bytes")));
+        }
+        let text = Text::reusing(value, spare);
         for (tagger, out) in taggers.iter_mut().zip(&mut columns) {
             tagger.tag(&text, out);
             out.iter_mut().for_each(Column::finish_row);
+            if out.iter().any(|c| i32::try_from(c.spans()).is_err()) {
+                return Err(Error::invalid("expected fewer than 2^31 spans in a batch: tag fewer documents at once"));
+            }
         }
+        spare = text.into_spare();
     }
     Ok(columns.iter_mut().map(|out| out.iter_mut().map(Column::finish).collect()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_sorted_and_complete() {
+        let listed: Vec<_> = names().collect();
+        let mut sorted = listed.clone();
+        sorted.sort_unstable();
+        assert_eq!(listed, sorted);
+        assert!(listed.iter().all(|name| by_name(name).is_some()));
+        assert!(by_name("gopher_v3").is_none());
+    }
+
+    #[test]
+    fn a_null_text_is_an_error() {
+        let texts = LargeStringArray::from(vec![Some("a"), None]);
+        let error = tag_texts(&mut [], &texts).unwrap_err();
+        assert_eq!(error.to_string(), "expected texts without nulls, found 1");
+    }
+
+    proptest! {
+        /// A document's attributes do not depend on the documents before it, and nothing panics.
+        #[test]
+        fn documents_do_not_leak_into_each_other(texts in prop::collection::vec("(\\PC|[ab \\n@.\\x1c0-9]){0,80}", 0..6)) {
+            let all = || names().filter_map(by_name).collect::<Vec<_>>();
+            let batch = tag_texts(&mut all(), &LargeStringArray::from(texts.clone())).unwrap();
+            for (row, text) in texts.iter().enumerate() {
+                let alone = tag_texts(&mut all(), &LargeStringArray::from(vec![text.as_str()])).unwrap();
+                for (many, one) in batch.iter().flatten().zip(alone.iter().flatten()) {
+                    prop_assert_eq!(&many.slice(row, 1).to_data(), &one.to_data());
+                }
+            }
+        }
+    }
 }

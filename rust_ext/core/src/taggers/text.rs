@@ -1,25 +1,190 @@
 //! One document's text with the views that taggers share.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
+
+use super::chars::{Classes, SPACE};
+
+/// A word of `str.split()`: bytes `start..end`, its code points, and the union of its characters' class bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    pub start: u32,
+    pub end: u32,
+    pub chars: u32,
+    pub classes: u8,
+}
+
+/// Buffers of the views of a text that is done with, for the next one.
+#[derive(Default)]
+pub struct Spare {
+    words: Vec<Word>,
+}
 
 /// A text and its lazily computed, shared views. Offsets in the public format count Unicode code points.
 pub struct Text<'a> {
     pub str: &'a str,
+    ascii: OnceCell<bool>,
     chars: OnceCell<usize>,
+    words: OnceCell<Vec<Word>>,
+    spare: Cell<Spare>,
 }
 
 impl<'a> Text<'a> {
+    /// At most 4 GiB (see `tag_texts`): offsets of words are 32-bit.
     pub fn new(str: &'a str) -> Self {
-        Text { str, chars: OnceCell::new() }
+        Text::reusing(str, Spare::default())
+    }
+
+    pub fn reusing(str: &'a str, spare: Spare) -> Self {
+        let spare = Cell::new(spare);
+        Text { str, ascii: OnceCell::new(), chars: OnceCell::new(), words: OnceCell::new(), spare }
+    }
+
+    pub fn into_spare(self) -> Spare {
+        let spare = self.spare.into_inner();
+        Spare { words: self.words.into_inner().unwrap_or(spare.words) }
     }
 
     /// Length in code points.
     pub fn chars(&self) -> usize {
-        *self.chars.get_or_init(|| self.str.chars().count())
+        *self.chars.get_or_init(|| if self.is_ascii() { self.str.len() } else { count_chars(self.str) })
     }
 
     /// One byte per character: byte offsets are code point offsets.
     pub fn is_ascii(&self) -> bool {
-        self.chars() == self.str.len()
+        *self.ascii.get_or_init(|| self.str.is_ascii())
+    }
+
+    /// `str.split()`.
+    pub fn words(&self) -> &[Word] {
+        self.words.get_or_init(|| {
+            let mut words = self.spare.take().words;
+            words.clear();
+            if self.is_ascii() {
+                split_ascii(self.str, &mut words);
+            } else {
+                split_unicode(self.str, &mut words);
+            }
+            words
+        })
+    }
+
+    /// The bytes of a word of this text.
+    pub fn bytes(&self, word: &Word) -> &'a [u8] {
+        self.str.as_bytes().get(word.start as usize..word.end as usize).unwrap_or_default()
+    }
+
+    /// Lines as `str.split("\n")` gives them, with the byte offset of each.
+    pub fn lines(&self) -> Lines<'a> {
+        Lines { rest: Some(self.str), start: 0 }
+    }
+}
+
+/// See [`Text::lines`]; an empty text has one empty line.
+pub struct Lines<'a> {
+    rest: Option<&'a str>,
+    start: usize,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (usize, &'a str);
+
+    fn next(&mut self) -> Option<(usize, &'a str)> {
+        let rest = self.rest?;
+        let start = self.start;
+        let newline = memchr::memchr(b'\n', rest.as_bytes());
+        let (line, after) = match newline {
+            Some(at) => (rest.get(..at)?, rest.get(at + 1..)),
+            None => (rest, None),
+        };
+        self.start = start + line.len() + 1;
+        self.rest = after;
+        Some((start, line))
+    }
+}
+
+/// Code points: the bytes that do not continue a character.
+pub fn count_chars(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn split_ascii(text: &str, words: &mut Vec<Word>) {
+    let classes = Classes::get().ascii();
+    let mut start = None;
+    let mut bits = 0;
+    let mut push = |from: usize, to: usize, bits: u8| {
+        words.push(Word { start: from as u32, end: to as u32, chars: (to - from) as u32, classes: bits });
+    };
+    for (at, byte) in text.bytes().enumerate() {
+        let class = classes[usize::from(byte & 0x7f)];
+        match (class & SPACE != 0, start) {
+            (false, None) => (start, bits) = (Some(at), class),
+            (false, Some(_)) => bits |= class,
+            (true, Some(from)) => {
+                push(from, at, bits);
+                start = None;
+            }
+            (true, None) => {}
+        }
+    }
+    if let Some(from) = start {
+        push(from, text.len(), bits);
+    }
+}
+
+fn split_unicode(text: &str, words: &mut Vec<Word>) {
+    let classes = Classes::get();
+    let mut word: Option<Word> = None;
+    for (at, c) in text.char_indices() {
+        let class = classes.of(c);
+        if class & SPACE != 0 {
+            words.extend(word.take().map(|w| Word { end: at as u32, ..w }));
+            continue;
+        }
+        let w = word.get_or_insert(Word { start: at as u32, end: 0, chars: 0, classes: 0 });
+        w.chars += 1;
+        w.classes |= class;
+    }
+    words.extend(word.map(|w| Word { end: text.len() as u32, ..w }));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::chars::{is_python_space, LETTER, SYMBOL};
+    use super::*;
+
+    fn words(text: &str) -> Vec<&str> {
+        let view = Text::new(text);
+        view.words().iter().map(|w| &text[w.start as usize..w.end as usize]).collect()
+    }
+
+    #[test]
+    fn words_are_those_of_str_split() {
+        assert_eq!(words("  one\ttwo\u{1c}three\u{85}four\u{3000}\u{a0}"), ["one", "two", "three", "four"]);
+        assert_eq!(words("a\0b \u{200b}"), ["a\0b", "\u{200b}"]);
+        assert_eq!(words(" \n"), Vec::<&str>::new());
+        let text = Text::new("né #1 …");
+        let found: Vec<_> = text.words().iter().map(|w| (w.chars, w.classes & (LETTER | SYMBOL))).collect();
+        assert_eq!(found, [(2, LETTER), (2, SYMBOL), (1, SYMBOL)]);
+    }
+
+    #[test]
+    fn lines_keep_empty_ones() {
+        let lines = |t| Text::new(t).lines().collect::<Vec<_>>();
+        assert_eq!(lines("a\n\nb\n"), [(0, "a"), (2, ""), (3, "b"), (5, "")]);
+        assert_eq!(lines(""), [(0, "")]);
+    }
+
+    proptest! {
+        #[test]
+        fn both_paths_split_alike(text in "[a-c #\\x1c\\n…é\u{2003}]{0,40}") {
+            prop_assert_eq!(words(&text), text.split(is_python_space).filter(|w| !w.is_empty()).collect::<Vec<_>>());
+            let used = Text::new("left over");
+            used.words();
+            let (fresh, reused) = (Text::new(&text), Text::reusing(&text, used.into_spare()));
+            prop_assert_eq!(reused.words(), fresh.words());
+            prop_assert_eq!(reused.chars(), text.chars().count());
+        }
     }
 }

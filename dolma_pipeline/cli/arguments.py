@@ -1,0 +1,94 @@
+"""Options from structs: the field `a.b` of a configuration is the option `--a.b`, its description the help.
+
+Values are kept as strings and decoded with the rest of the configuration, so that an option may hold an interpolation
+and a mistake in one is reported like a mistake in a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import typing
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import NODEFAULT, Struct
+
+from dolma_pipeline.config import Label, alternatives, decode, description_of, merge, struct_of
+from dolma_pipeline.yaml_file import File, parse_value, read
+
+S = TypeVar("S", bound=Struct)
+_DEST = "option "
+"""Before the dotted name in a Namespace: no attribute of the parser itself begins so."""
+
+
+def add_options(parser: argparse.ArgumentParser, form: type[Struct]) -> None:
+    """Adds an option for every field of `form` and of the structs in it."""
+    _add(parser, parser, form, "")
+
+
+def load_config(arguments: argparse.Namespace, form: type[S]) -> S:
+    """Defaults, under the file given with `-c`, under the options; decoded as Dolma would, mistakes as one error."""
+    file: File | None = read(arguments.config) if arguments.config is not None else None
+    given, labels = options(arguments)
+    data = merge(file.data if file is not None else {}, given)
+    return decode(form, data, file=file, labels=labels, lax=True)
+
+
+def options(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Label]]:
+    """What was given on the command line, nested, and which option each value came from."""
+    nested: dict[str, Any] = {}
+    labels: list[Label] = []
+    for dest, value in sorted(vars(arguments).items()):
+        if not dest.startswith(_DEST):
+            continue
+        name = dest.removeprefix(_DEST)
+        path = tuple(name.split("."))
+        inner = nested
+        for step in path[:-1]:
+            inner = inner.setdefault(step, {})
+        inner[path[-1]] = value
+        labels.append(Label(path, f"--{name}"))
+    return nested, labels
+
+
+def _add(parser: argparse.ArgumentParser, group: Any, form: type[Struct], prefix: str) -> None:
+    for info in msgspec.structs.fields(form):
+        name = f"{prefix}{info.encode_name}"
+        members = alternatives(info.type)
+        nested = struct_of(info.type)
+        if nested is not None:
+            _add(parser, parser.add_argument_group(name), nested, f"{name}.")
+            continue
+        settings: dict[str, Any] = {
+            "dest": f"{_DEST}{name}",
+            "default": argparse.SUPPRESS,
+            "help": _help(description_of(info.type), info.default, info.default_factory),
+        }
+        item = next((typing.get_args(m)[0] for m in members if typing.get_origin(m) is list), None)
+        if bool in members:
+            settings["action"] = argparse.BooleanOptionalAction
+        elif item is not None and struct_of(item) is not None:
+            settings |= {"nargs": "*", "metavar": "YAML", "type": parse_value}
+        elif item is not None:
+            settings |= {"nargs": "*", "metavar": _metavar(alternatives(item))}
+        else:
+            settings["metavar"] = _metavar(members)
+        group.add_argument(f"--{name}", **settings)
+
+
+def _metavar(members: tuple[Any, ...]) -> str:
+    choices = [str(c) for m in members if typing.get_origin(m) is Literal for c in typing.get_args(m)]
+    if choices:
+        return "{" + ",".join(choices) + "}"
+    return next((word for kind, word in ((int, "INT"), (float, "NUMBER")) if kind in members), "TEXT")
+
+
+def _help(description: str, default: Any, factory: Any) -> str:
+    value = factory() if factory is not NODEFAULT else default
+    if value is NODEFAULT or value is None or value == [] or value == "":
+        shown = ""
+    elif isinstance(value, bool):
+        shown = "(default: on)" if value else ""
+    else:
+        shown = f"(default: {msgspec.json.encode(value).decode() if isinstance(value, str) else value})"
+    return " ".join(part for part in (description, shown) if part).replace("%", "%%")

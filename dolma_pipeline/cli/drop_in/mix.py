@@ -1,0 +1,127 @@
+"""`dolma mix`: each stream is filtered and edited by its attributes into files of its own."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from dolma_pipeline.cli import arguments as cli
+from dolma_pipeline.cli.drop_in.shared import CompressionConfig, Config, WorkDir, ledger, run_command
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.recipe import DocumentFormat, Edit, Mix, PositiveInt, Recipe, Select, Source, Stage
+
+Syntax = Literal["jsonpath", "jq"]
+FORMATS: dict[str | None, DocumentFormat] = {None: "jsonl.gz", "gz": "jsonl.gz", "zst": "jsonl.zst", "": "jsonl"}
+
+
+class StreamOutput(Config):
+    path: Annotated[str | None, Meta(description="directory of the mixed files")] = None
+    max_size_in_bytes: Annotated[int, Meta(ge=1, description="of inputs that become one file")] = 2 * 2**30
+    discard_fields: Annotated[list[str], Meta(description="top-level fields to leave out")] = []
+    min_text_length: Annotated[int | None, Meta(ge=0, description="bytes of stripped text after the edits")] = 0
+
+
+class Filter(Config):
+    include: list[str] = []
+    exclude: list[str] = []
+    syntax: Syntax = "jsonpath"
+
+
+class SpanReplacement(Config):
+    span: str
+    min_score: float | None = None
+    max_score: float | None = None
+    replacement: str = ""
+    syntax: Syntax = "jsonpath"
+
+
+class Stream(Config):
+    name: str
+    documents: list[str] = []
+    output: StreamOutput = StreamOutput()
+    attributes: list[str] = []
+    filter: Filter | None = None
+    span_replacement: list[SpanReplacement] = []
+    compression: CompressionConfig = CompressionConfig()
+
+
+class MixerConfig(Config):
+    """Dolma's configuration of `mix`."""
+
+    streams: Annotated[list[Stream], Meta(description="what to mix into what; usually in the file")] = []
+    work_dir: WorkDir = WorkDir()
+    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    shuffle: Annotated[bool, Meta(description="join inputs into files of max_size_in_bytes; --no-: one each")] = True
+    dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
+
+
+NO_EFFECT = {"work_dir.input": "inputs are read where they are"}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    cli.add_options(parser, MixerConfig)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return run_command(arguments, MixerConfig, to_recipes, NO_EFFECT, processes=lambda c: c.processes)
+
+
+def to_recipes(config: MixerConfig) -> list[Recipe]:
+    """A recipe with one `mix` stage for each stream."""
+    if not config.streams:
+        raise ConfigError("$.streams: expected at least one stream, found none; give a file with `-c FILE`")
+    recipes = []
+    places: dict[tuple[str, str | None], int] = {}
+    for i, stream in enumerate(config.streams):
+        where = f"$.streams[{i}]"
+        first = places.setdefault((stream.name, stream.output.path), i)
+        if first != i:
+            raise ConfigError(
+                f"{where}: expected another name or output.path than $.streams[{first}] has: both would write "
+                f"{stream.output.path}/{stream.name}-0000"
+            )
+        recipes.append(_recipe(config, stream, where))
+    return recipes
+
+
+def _recipe(config: MixerConfig, stream: Stream, where: str) -> Recipe:
+    path = stream.output.path
+    if not path:
+        raise ConfigError(f"{where}.output.path: expected a directory, found none")
+    if not stream.documents:
+        raise ConfigError(f"{where}.documents: expected globs of document files, found none")
+    select = None
+    if stream.filter is not None:
+        if not stream.filter.include and not stream.filter.exclude:
+            raise ConfigError(f"{where}.filter: expected `include` or `exclude`, found neither")
+        select = Select(include=stream.filter.include, exclude=stream.filter.exclude, syntax=stream.filter.syntax)
+    mix = Mix(
+        name=stream.name,
+        select=select,
+        edit=[
+            Edit(
+                span=s.span,
+                replacement=s.replacement,
+                syntax=s.syntax,
+                min_score=s.min_score,
+                max_score=s.max_score,
+            )
+            for s in stream.span_replacement
+        ],
+        min_text_length=stream.output.min_text_length or 0,
+        discard_fields=stream.output.discard_fields,
+        destination=path,
+        max_size_in_bytes=stream.output.max_size_in_bytes if config.shuffle else 0,
+        format=FORMATS[stream.compression.output],
+    )
+    # All of a stream's files are one source: an output may hold documents of several data sets.
+    documents = list(dict.fromkeys(stream.documents))
+    return Recipe(
+        name=f"mix {stream.name}",
+        work_dir=ledger(config.work_dir, path, "mix", stream.name, documents),
+        layout="beside",
+        sources={stream.name: Source(documents=documents, attributes=stream.attributes)},
+        stages=[Stage(mix=mix)],
+    )

@@ -1,0 +1,114 @@
+"""`dolma tag`: attribute files beside the documents, or in the directories that `destination` lists."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from dolma_pipeline.cli import arguments as cli
+from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, root_of, run_command, sources
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tag
+
+SortKey = Literal[
+    "calls",
+    "cumulative",
+    "filename",
+    "line",
+    "name",
+    "nfl",
+    "pcalls",
+    "stdname",
+    "time",
+    "tottime",
+    "cumtime",
+    "ncalls",
+]
+
+
+class Profile(Config):
+    enable: bool = False
+    output: str | None = None
+    steps: int | None = None
+    sort_key: SortKey = "tottime"
+    lines: int = 100
+
+
+class TagConfig(Config):
+    """Dolma's configuration of `tag`."""
+
+    documents: Annotated[list[str], Meta(description="globs of document files")] = []
+    destination: Annotated[
+        list[str] | None, Meta(description="directories of the attribute files, one per glob; default: beside")
+    ] = None
+    tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = []
+    taggers: Annotated[list[str], Meta(description="names of taggers, run in one pass; `dolma list` has them")] = []
+    experiment: Annotated[
+        str | None, Meta(description="directory of the attribute files; without it one per tagger")
+    ] = None
+    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    ignore_existing: Annotated[bool, Meta(description="do everything again")] = False
+    debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
+    profile: Profile = Profile()
+    work_dir: WorkDir = WorkDir()
+    dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
+
+
+_TIMINGS = "timings.json in the ledger directory has the time of every phase"
+NO_EFFECT = {
+    "profile.enable": _TIMINGS,
+    "profile.output": _TIMINGS,
+    "profile.steps": _TIMINGS,
+    "profile.sort_key": _TIMINGS,
+    "profile.lines": _TIMINGS,
+    "work_dir.input": "inputs are read where they are",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    cli.add_options(parser, TagConfig)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return run_command(
+        arguments,
+        TagConfig,
+        to_recipes,
+        NO_EFFECT,
+        processes=lambda c: 1 if c.debug else c.processes,
+        force=lambda c: c.ignore_existing,
+    )
+
+
+def to_recipes(config: TagConfig) -> list[Recipe]:
+    """One recipe with one `tag` stage."""
+    require(config.documents, "documents", "globs of document files")
+    require(config.taggers, "taggers", "names of taggers")
+    where = config.destination
+    if where is not None and len(where) != len(config.documents):
+        raise ConfigError(
+            f"$.destination: expected a directory for each of the {len(config.documents)} patterns in `documents`, "
+            f"found {len(where)}"
+        )
+    name = config.experiment or "+".join(config.taggers)[:80]
+    beside = where[0] if where else root_of(config.documents)
+    return [
+        Recipe(
+            name=f"tag {name}",
+            work_dir=ledger(config.work_dir, beside, "tag", name, config.documents),
+            layout="beside",
+            sources=sources(config.documents, destinations=where, beside=where is None),
+            stages=[
+                Stage(
+                    tag=Tag(
+                        taggers=config.taggers,
+                        experiment=config.experiment,
+                        tagger_modules=config.tagger_modules,
+                        format="jsonl.gz",
+                    )
+                )
+            ],
+        )
+    ]

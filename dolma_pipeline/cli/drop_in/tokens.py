@@ -1,0 +1,138 @@
+"""`dolma tokens`: documents to flat token files with an index."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from dolma_pipeline.cli import arguments as cli
+from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, run_command, sources
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tokenizer, Tokens
+
+
+class TokenizerConfig(Config):
+    name_or_path: Annotated[str | None, Meta(description="a tokenizer.json, or a name on the Hugging Face hub")] = None
+    bos_token_id: Annotated[int | None, Meta(ge=0, description="put before each document")] = None
+    eos_token_id: Annotated[int | None, Meta(ge=0, description="put after each document")] = None
+    pad_token_id: Annotated[int | None, Meta(ge=0)] = None
+    segment_before_tokenization: Annotated[bool, Meta(description="encode line by line")] = False
+    refresh: int = 0
+    fast: bool = True
+    encode_special_tokens: Annotated[bool, Meta(description="treat special tokens in a text as text")] = False
+
+
+class Fields(Config):
+    text_field_name: str = "text"
+    text_field_type: str = "str"
+    id_field_name: str | None = "id"
+    id_field_type: str = "str"
+
+
+class TokensConfig(Config):
+    """Dolma's configuration of `tokens`."""
+
+    documents: Annotated[list[str], Meta(description="globs of document files")] = []
+    destination: Annotated[str | None, Meta(description="directory of the token files")] = None
+    tokenizer_name_or_path: Annotated[
+        str | None, Meta(description="deprecated: tokenizer.name_or_path, with the last id of the vocabulary as EOS")
+    ] = None
+    tokenizer: TokenizerConfig | None = None
+    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    files_per_process: int | None = None
+    batch_size: int = 10_000
+    ring_size: int = 8
+    fields: Fields = Fields()
+    sample_ring_prop: bool = False
+    max_size: Annotated[PositiveInt, Meta(description="most tokens (not bytes) in a file")] = 1024 * 1024 * 1024
+    dtype: Annotated[Literal["uint8", "uint16", "uint32", "uint64"], Meta(description="of a token in the files")] = (
+        "uint16"
+    )
+    debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
+    seed: Annotated[int, Meta(description="of the order of the documents")] = 3920
+    work_dir: WorkDir = WorkDir()
+    dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
+
+
+_ORDER = "documents of all files are shuffled together, by a hash of the seed and their ids"
+NO_EFFECT = {
+    "files_per_process": "a file is one task, whichever process does it",
+    "batch_size": _ORDER,
+    "ring_size": _ORDER,
+    "sample_ring_prop": _ORDER,
+    "tokenizer.refresh": "the tokenizer is loaded once in each process",
+    "tokenizer.fast": "every tokenizer is a fast one",
+    "fields.text_field_type": "the text is a string",
+    "fields.id_field_type": "an id is written as it stands",
+    "work_dir.input": "inputs are read where they are",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    cli.add_options(parser, TokensConfig)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return run_command(
+        arguments, TokensConfig, to_recipes, NO_EFFECT, processes=lambda c: 1 if c.debug else c.processes
+    )
+
+
+def to_recipes(config: TokensConfig) -> list[Recipe]:
+    """One recipe with one `tokens` stage; the deprecated `tokenizer_name_or_path` loads the tokenizer for its size."""
+    require(config.documents, "documents", "globs of document files")
+    require(config.destination, "destination", "a directory for the token files")
+    tokenizer = config.tokenizer or TokenizerConfig()
+    if tokenizer.name_or_path is None and config.tokenizer_name_or_path is not None:
+        name = config.tokenizer_name_or_path
+        tokenizer = msgspec.structs.replace(tokenizer, name_or_path=name, eos_token_id=vocabulary_size(name) - 1)
+    require(tokenizer.name_or_path, "tokenizer.name_or_path", "a tokenizer")
+    if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+        raise ConfigError(
+            "$.tokenizer: expected bos_token_id or eos_token_id, found neither: nothing would part the documents"
+        )
+    stage = Tokens(
+        tokenizer=Tokenizer(
+            path=tokenizer.name_or_path,
+            bos=tokenizer.bos_token_id,
+            eos=tokenizer.eos_token_id,
+            pad=tokenizer.pad_token_id,
+            encode_special_tokens=tokenizer.encode_special_tokens,
+            segment_before_tokenization=tokenizer.segment_before_tokenization,
+        ),
+        order="shuffle",
+        max_tokens=config.max_size,
+        dtype=config.dtype,
+        destination=config.destination,
+        text_field=config.fields.text_field_name,
+        id_field=config.fields.id_field_name,
+    )
+    destination = config.destination or ""
+    return [
+        Recipe(
+            name="tokens",
+            work_dir=ledger(config.work_dir, destination, "tokens", Path(destination).name, config.documents),
+            sources=sources(config.documents),
+            stages=[Stage(tokens=stage)],
+            seed=config.seed,
+        )
+    ]
+
+
+def vocabulary_size(name_or_path: str) -> int:
+    """Of the tokenizer in a file, or of that name on the hub, added tokens included."""
+    from tokenizers import Tokenizer as Loaded
+
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        path = path / "tokenizer.json"
+    try:
+        loaded = Loaded.from_file(str(path)) if path.is_file() else Loaded.from_pretrained(name_or_path)
+    # The library raises bare Exceptions.
+    except Exception as error:
+        raise ConfigError(f"$.tokenizer_name_or_path: `{name_or_path}` could not be loaded: {error}") from None
+    return int(loaded.get_vocab_size(with_added_tokens=True))

@@ -1,0 +1,1 @@
+"""`dolma list`: the taggers there are, those of `--tagger_modules` included."""

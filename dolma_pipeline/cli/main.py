@@ -1,0 +1,132 @@
+"""`dolma`: finds the command, hands it its arguments, and turns what comes out into an exit code.
+
+0 done, 1 failed, 2 usage or configuration error, 3 finished but over the bad-input budget, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from dolma_pipeline import __version__
+from dolma_pipeline.cli.parser import Parser
+from dolma_pipeline.errors import ConfigError, DolmaError, unknown
+
+
+class Command(NamedTuple):
+    """A module with `add_options(parser)` and `run(arguments) -> int`."""
+
+    module: str
+    help: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "run": Command("dolma_pipeline.cli.run", "run a recipe: from raw text to tokens and a trained model"),
+    "plan": Command("dolma_pipeline.cli.plan", "print what `run` would do, and what is done already"),
+    "verify": Command("dolma_pipeline.cli.verify", "check the files and the accounts of a finished run"),
+    "tag": Command("dolma_pipeline.cli.drop_in.tag", "tag documents, or spans of them, with taggers"),
+    "dedupe": Command("dolma_pipeline.cli.drop_in.dedupe", "mark documents or paragraphs that were seen before"),
+    "mix": Command("dolma_pipeline.cli.drop_in.mix", "filter and edit documents by their attributes"),
+    "tokens": Command("dolma_pipeline.cli.drop_in.tokens", "turn documents into token files"),
+    "list": Command("dolma_pipeline.cli.list", "list the taggers"),
+}
+LATER = ("stat", "warc")
+"""Commands of Dolma that this version does not have."""
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code; every error is reported on stderr."""
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except DolmaError as error:
+        _report(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("dolma: interrupted; the same command again resumes where it stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has what it wanted; without this the interpreter complains when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except OSError as error:
+        if error.errno is None:
+            return _bug()
+        # The disk is full, a directory is read only: of the machine, not of this program.
+        name = f": {error.filename}" if error.filename is not None else ""
+        _report(f"{error.strerror}{name}")
+        return 1
+    except Exception:
+        return _bug()
+    return code
+
+
+def make_parser(chosen: str | None = None) -> tuple[Parser, dict[str, Parser]]:
+    """The parser, and that of each command; only the `chosen` one has its options, no other is imported."""
+    parser = Parser(
+        prog="dolma",
+        usage="dolma [-c FILE] COMMAND [OPTION ...]",
+        description="Raw text to training tokens to a trained, judged language model.",
+        epilog="`dolma COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 usage or configuration "
+        "error, 3 finished but too much of the input was bad.",
+    )
+    parser.add_argument("--version", action="version", version=f"dolma-pipeline {__version__}")
+    parser.add_argument("-c", "--config", metavar="FILE", help="YAML or JSON configuration; options go over it")
+    commands = parser.add_subparsers(prog="dolma", dest="command", metavar="COMMAND", required=True, title="commands")
+    children: dict[str, Parser] = {}
+    for name, command in COMMANDS.items():
+        description = f"{command.help[0].upper()}{command.help[1:]}."
+        child = children[name] = commands.add_parser(name, help=command.help, description=description)
+        child.add_argument("-c", "--config", metavar="FILE", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        if name == chosen:
+            importlib.import_module(command.module).add_options(child)
+    return parser, children
+
+
+def _run(argv: list[str]) -> int:
+    chosen = _command(argv)
+    if chosen in LATER:
+        raise ConfigError(f"`dolma {chosen}` is not in this version; dolma 1.2.1 has it and reads the same files")
+    if chosen is not None and chosen not in COMMANDS:
+        raise ConfigError(unknown("command", chosen, COMMANDS))
+    parser, children = make_parser(chosen)
+    arguments, extras = parser.parse_known_args(argv)
+    if extras:
+        children[arguments.command].refuse(extras)
+    code: int = importlib.import_module(COMMANDS[arguments.command].module).run(arguments)
+    return code
+
+
+def _command(argv: Sequence[str]) -> str | None:
+    """The first argument that is neither an option nor the value of `-c`."""
+    rest = iter(argv)
+    for argument in rest:
+        if argument in ("-c", "--config"):
+            next(rest, None)
+        elif not argument.startswith("-"):
+            return argument
+    return None
+
+
+def _report(message: str) -> None:
+    for line in message.splitlines() or [""]:
+        print(f"dolma: error: {line}", file=sys.stderr)
+
+
+def _bug() -> int:
+    traceback.print_exc()
+    print("dolma: this is a fault of dolma_pipeline; please report it with the lines above", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

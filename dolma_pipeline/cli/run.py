@@ -1,0 +1,122 @@
+"""`dolma run`: a recipe, from its sources to its last stage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from dolma_pipeline.config import make_recipe
+from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.recipe import Recipe
+from dolma_pipeline.yaml_file import File, parse, read
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """Which recipe, and what in it is changed."""
+    names = ", ".join(shipped())
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"a YAML or JSON file, or one of: {names}")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change a value of the recipe, as in `stages[0].tag.experiment=base`; may be repeated",
+    )
+    parser.add_argument("--work-dir", metavar="DIR", help="write there instead of the recipe's work_dir")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_recipe_options(parser)
+    parser.add_argument("--processes", type=positive, default=1, metavar="N", help="workers (default: 1)")
+    parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster: auto, ray://host:port")
+    parser.add_argument("--force", action="store_true", help="do again what is up to date")
+    parser.add_argument("--json", action="store_true", help="progress as JSON events on stderr, one a line")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    parser.add_argument(
+        "--report", action=argparse.BooleanOptionalAction, default=True, help="write report.html (default: on)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    recipe = recipe_of(arguments)
+    from dolma_pipeline.errors import BadInputError
+    from dolma_pipeline.run import RunOptions, run_recipe
+
+    options = RunOptions(
+        processes=arguments.processes,
+        address=arguments.address,
+        force=arguments.force,
+        progress="none" if arguments.quiet else "json" if arguments.json else "auto",
+    )
+    late: BadInputError | None = None
+    try:
+        run_recipe(recipe, options)
+    except BadInputError as error:
+        # It is raised when all is done: the summary shows where the bad input is.
+        late = error
+    finish(Path(recipe.work_dir), report=arguments.report, json_line=arguments.json, quiet=arguments.quiet)
+    if late is not None:
+        raise late
+    return 0
+
+
+def finish(directory: Path, *, report: bool, json_line: bool, quiet: bool) -> None:
+    """The summary on stdout, or with `json_line` where the manifest and the report are."""
+    page: Path | None = None
+    if report:
+        from dolma_pipeline.report.html import write_report
+
+        page = write_report(directory)
+    if json_line:
+        found = {"event": "finished", "manifest": str(directory / "manifest.json"), "report": page and str(page)}
+        print(json.dumps(found))
+    elif not quiet:
+        from dolma_pipeline.report.summary import render_summary
+
+        print(render_summary(directory).rstrip("\n"))
+    sys.stdout.flush()
+
+
+def recipe_of(arguments: argparse.Namespace) -> Recipe:
+    """The recipe named on the command line, or with `-c`, after `--set` and `--work-dir`."""
+    name = arguments.recipe if arguments.recipe is not None else arguments.config
+    if name is None:
+        raise ConfigError(f"expected a recipe: a file, or {_listed(shipped())}, as in `dolma run quickstart`")
+    overrides = list(arguments.set)
+    if arguments.work_dir is not None:
+        overrides.append(f"work_dir={json.dumps(arguments.work_dir)}")
+    return make_recipe(find_recipe(name), overrides)
+
+
+def find_recipe(name: str) -> File:
+    """The file of that name, or the shipped recipe."""
+    if "://" in name or "/" in name or Path(name).suffix or Path(name).is_file():
+        return read(name)
+    if name not in shipped():
+        raise ConfigError(
+            f"expected a recipe file, or one of {_listed(shipped())}, found neither for `{name}`"
+            f"{suggest(name, shipped())}"
+        )
+    text = resources.files("dolma_pipeline").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
+    return parse(text, f"{name}.yaml")
+
+
+def shipped() -> list[str]:
+    """Names of the recipes that come with the package."""
+    directory = resources.files("dolma_pipeline").joinpath("recipes")
+    return sorted(f.name.removesuffix(".yaml") for f in directory.iterdir() if f.name.endswith(".yaml"))
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found `{text}`")
+    return int(text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

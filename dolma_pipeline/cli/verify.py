@@ -1,0 +1,31 @@
+"""`dolma verify`: whether the files of a run are what its manifest says, and every document accounted for."""
+
+from __future__ import annotations
+
+import argparse
+
+from dolma_pipeline.errors import VerifyError
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="the work directory of a finished run, or its manifest.json"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from dolma_pipeline.verify import verify_run
+
+    total = 0
+    for directory in arguments.runs:
+        problems = verify_run(directory)
+        for problem in problems:
+            print(f"{directory}: {problem}")
+        if not problems:
+            print(f"{directory}: every file and every count is as its manifest says")
+        total += len(problems)
+    if total:
+        raise VerifyError(
+            f"{total} {'problem' if total == 1 else 'problems'} found; running the recipe again repairs files"
+        )
+    return 0

@@ -1,0 +1,166 @@
+"""A finished run as its report needs it: the manifest, the timings, the loss and the first lines of the quarantine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dolma_pipeline.errors import DataError
+from dolma_pipeline.formats.quarantine import QuarantineRow
+from dolma_pipeline.manifest import NAME, TIMINGS, RunManifest, StageAccount, Timings
+from dolma_pipeline.storage import read_json
+from dolma_pipeline.task import Counts
+
+MOST_EXAMPLES = 20
+
+
+class Training(Struct, frozen=True, kw_only=True):
+    """A train stage; a figure it did not record is None."""
+
+    loss: tuple[tuple[int, float], ...] = ()
+    """(step, loss) of the training batches, in order of step."""
+    final_loss: float | None = None
+    perplexity: float | None = None
+    """Of the tokens set aside."""
+    validation_tokens: int | None = None
+    parameters: int | None = None
+    tokens_per_second: float | None = None
+
+    @property
+    def last_loss(self) -> float | None:
+        return self.final_loss if self.final_loss is not None else (self.loss[-1][1] if self.loss else None)
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """Everything a report shows."""
+
+    directory: Path
+    manifest: RunManifest
+    timings: Timings | None = None
+    training: Training | None = None
+    quarantined: tuple[QuarantineRow, ...] = ()
+    """The first lines of the quarantine, in order of file."""
+
+    def stages(self, kind: str) -> list[StageAccount]:
+        return [stage for stage in self.manifest.stages if stage.kind == kind]
+
+    @property
+    def first(self) -> Counts:
+        """Documents that went in: those of the first stage that counted any."""
+        return next((total(s.counts.values()) for s in self.manifest.stages if s.counts), Counts())
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Tokens by source, of all tokens stages."""
+        found: dict[str, int] = {}
+        for stage in self.stages("tokens"):
+            listed = stage.details.get("tokens")
+            by_source = listed if isinstance(listed, dict) else {s: c.tokens for s, c in stage.counts.items()}
+            for source, number in by_source.items():
+                found[source] = found.get(source, 0) + int(number)
+        return found
+
+    def label(self, stage: StageAccount) -> str:
+        """The stage's id with the name the recipe gives it: `03-dedupe paragraphs`."""
+        number, _, _ = stage.id.partition("-")
+        stages = self.manifest.recipe.get("stages", [])
+        if number.isdigit() and 0 < int(number) <= len(stages):
+            name = stages[int(number) - 1].get(stage.kind, {}).get("name")
+            return f"{stage.id} {name}" if name else stage.id
+        return stage.id
+
+
+def load_run(run_dir: Path) -> Run:
+    """The run in `run_dir`; a DataError if it has no manifest, which is written when a run has finished."""
+    path = run_dir / NAME
+    if not path.is_file():
+        raise DataError(f"{run_dir}: expected a {NAME}, found none; it is written when a run has finished")
+    manifest: RunManifest = read_json(path, RunManifest)
+    timings = read_json(run_dir / TIMINGS, Timings) if (run_dir / TIMINGS).is_file() else None
+    return Run(
+        directory=run_dir,
+        manifest=manifest,
+        timings=timings,
+        training=_training(manifest, run_dir / "train" / "metrics.jsonl"),
+        quarantined=tuple(islice(_quarantine(run_dir / "quarantine"), MOST_EXAMPLES)),
+    )
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """The sum of `counts`."""
+    result = Counts()
+    for each in counts:
+        result.add(each)
+    return result
+
+
+def rules(counts: Iterable[Counts]) -> list[str]:
+    """Names of the rules that dropped anything, the one that dropped most first."""
+    dropped = total(counts).dropped
+    return sorted((name for name in dropped if dropped[name]), key=lambda name: (-dropped[name], name))
+
+
+def _training(manifest: RunManifest, metrics: Path) -> Training | None:
+    stage = next((s for s in reversed(manifest.stages) if s.kind == "train"), None)
+    if stage is None and not metrics.is_file():
+        return None
+    details = stage.details if stage is not None else {}
+    points = _points(details.get("loss")) or _points([(r.get("step"), r.get("loss")) for r in _rows(metrics)])
+    return Training(
+        loss=points,
+        final_loss=_number(details.get("final_loss")),
+        perplexity=_number(details.get("perplexity")),
+        validation_tokens=_whole(details.get("validation_tokens")),
+        parameters=_whole(details.get("parameters")),
+        tokens_per_second=_number(details.get("tokens_per_second")),
+    )
+
+
+def _points(listed: Any) -> tuple[tuple[int, float], ...]:
+    """(step, loss) of what looks like that; the last one of a step, as a resumed run may write a step again."""
+    found: dict[int, float] = {}
+    for pair in listed if isinstance(listed, (list, tuple)) else []:
+        if isinstance(pair, (list, tuple)) and len(pair) == 2:
+            step, loss = _whole(pair[0]), _number(pair[1])
+            if step is not None and loss is not None:
+                found[step] = loss
+    return tuple(sorted(found.items()))
+
+
+def _number(value: Any) -> float | None:
+    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    return number if math.isfinite(number) else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file of lines; a line that is none, such as the last of a killed run, is passed over."""
+    if not path.is_file():
+        return
+    with path.open("rb") as handle:
+        for line in handle:
+            try:
+                row = msgspec.json.decode(line)
+            except msgspec.DecodeError:
+                continue
+            if isinstance(row, dict):
+                yield row
+
+
+def _quarantine(directory: Path) -> Iterator[QuarantineRow]:
+    for path in sorted(directory.rglob("*.jsonl")) if directory.is_dir() else []:
+        for row in _rows(path):
+            try:
+                yield msgspec.convert(row, QuarantineRow)
+            except msgspec.ValidationError:
+                continue

@@ -1,0 +1,322 @@
+"""mix: drop, edit and sample documents by their attributes. One pass without a budget; with one, measure, plan, write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from msgspec import Struct
+
+from dolma_pipeline import _native
+from dolma_pipeline.errors import DataError
+from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.mixers.decide import Decider, MixInput
+from dolma_pipeline.mixers.names import resolve_names
+from dolma_pipeline.mixers.sampling import Rate, SourceHistogram, plan_budget
+from dolma_pipeline.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.recipe import Mix
+from dolma_pipeline.stages.corpus import Corpus, Shard, stem
+from dolma_pipeline.storage import output, read_json, write_json
+from dolma_pipeline.task import Context, Counts, Output, Report, Task
+
+VERSION = 1
+SAMPLED_OUT = "budget"
+"""The rule under which documents count that the budget has no room for."""
+
+
+class MixShards(Struct, frozen=True, kw_only=True):
+    """Inputs of one source, decided in order, into one output file."""
+
+    mix: Mix
+    source: str
+    inputs: list[MixInput]
+    names: dict[str, tuple[str, str]]
+    """Of the attributes the rules speak of: (experiment, key)."""
+    seed: int
+    path: str
+    rates: str | None = None
+
+
+class MeasureShards(Struct, frozen=True, kw_only=True):
+    """How much of the inputs would be kept, by sampling key: what a budget is planned with."""
+
+    mix: Mix
+    source: str
+    inputs: list[MixInput]
+    names: dict[str, tuple[str, str]]
+    seed: int
+    path: str
+
+
+class PlanBudget(Struct, frozen=True, kw_only=True):
+    """Add the measures of all shards up and choose each source's rate."""
+
+    mix: Mix
+    measures: list[str]
+    path: str
+    where: str
+
+
+class Measure(Struct, frozen=True, kw_only=True):
+    """A measure on disk."""
+
+    source: str
+    histogram: SourceHistogram
+
+
+def sampling_seed(seed: int, name: str) -> int:
+    """Two mixes of one recipe draw independently."""
+    digest = pa.array([name], pa.large_string())
+    return int(_native.keyed_hash(digest, seed)[0].as_py())
+
+
+def measure(config: MeasureShards, context: Context) -> Report:
+    decider = Decider(config.mix, config.names)
+    histogram = SourceHistogram()
+    for each in config.inputs:
+        for decision in decider.decisions(each):
+            kept = decision.kept
+            hashes = sampling_hashes(decision.documents, config.seed, config.mix.name)
+            histogram.add(hashes[kept], decision.sizes()[kept])
+    write_json(config.path, Measure(source=config.source, histogram=histogram))
+    return Report(outputs=[output(config.path)])
+
+
+def sampling_hashes(documents: Documents, seed: int, name: str) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    return np.asarray(_native.keyed_hash(documents.id, sampling_seed(seed, name)).to_numpy(zero_copy_only=False))
+
+
+def plan_rates(config: PlanBudget, context: Context) -> Report:
+    histograms: dict[str, SourceHistogram] = {}
+    for path in config.measures:
+        found: Measure = read_json(path, Measure)
+        histograms.setdefault(found.source, SourceHistogram()).merge(found.histogram)
+    if config.mix.budget is None:
+        raise DataError(f"{config.where}: expected a budget")
+    rates = plan_budget(config.mix.budget, histograms, config.where)
+    write_json(config.path, rates)
+    return Report(outputs=[output(config.path)], details={"rates": msgspec.to_builtins(rates)})
+
+
+def mix_shards(config: MixShards, context: Context) -> Report:
+    mix = config.mix
+    decider = Decider(mix, config.names)
+    counts = Counts()
+    edited: Counter[str] = Counter()
+    outputs: list[Output] = []
+    warnings: list[str] = []
+    rate = None
+    if config.rates is not None:
+        rate = read_json(config.rates, dict[str, Rate]).get(config.source)
+    writer = _native.LineWriter(config.path)
+    try:
+        for each in config.inputs:
+            quarantine = Quarantine(each.quarantine, each.path) if each.quarantine is not None else None
+            try:
+                for decision in decider.decisions(each):
+                    copies = _copies(decision.rule, decision.documents, rate, config)
+                    documents, text_bytes = writer.write_documents(
+                        decision.documents.records,
+                        copies=pa.array(copies, pa.uint32()),
+                        texts=decision.texts,
+                        provenance=each.label if mix.provenance else None,
+                        discard=mix.discard_fields,
+                    )
+                    _count(counts, decision.rule, decision.documents, copies, decider.rules)
+                    counts.documents_out += documents
+                    counts.bytes_out += text_bytes
+                    edited.update(decision.edited)
+                bad = decider.bad
+                counts.quarantined += len(bad)
+                counts.documents_in += len(bad)
+                if quarantine is not None:
+                    quarantine.add(bad)
+                    outputs += quarantine.finish()
+            except BaseException:
+                if quarantine is not None:
+                    quarantine.abort()
+                raise
+            warnings += decider.warnings
+        size, digest = writer.finish()
+    except BaseException:
+        writer.abort()
+        raise
+    counts.edited = dict(sorted(edited.items()))
+    outputs.append(Output(config.path, size, digest))
+    return Report(counts={config.source: counts}, outputs=outputs, warnings=warnings)
+
+
+def _copies(
+    rule: np.ndarray[tuple[int], np.dtype[np.int16]],
+    documents: Documents,
+    rate: Rate | None,
+    config: MixShards,
+) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    copies = (rule < 0).astype(np.uint32)
+    if rate is not None:
+        hashes = sampling_hashes(documents, config.seed, config.mix.name)
+        copies *= np.uint32(rate.copies) + (hashes < np.uint64(rate.threshold)).astype(np.uint32)
+    return copies
+
+
+def _count(
+    counts: Counts,
+    rule: np.ndarray[tuple[int], np.dtype[np.int16]],
+    documents: Documents,
+    copies: np.ndarray[tuple[int], np.dtype[np.uint32]],
+    rules: list[str],
+) -> None:
+    counts.documents_in += len(documents)
+    counts.bytes_in += documents.text_bytes
+    counts.repeated += int(np.maximum(copies.astype(np.int64) - 1, 0).sum())
+    hits = np.bincount(rule[rule >= 0], minlength=len(rules))
+    for name, hit in zip(rules, hits.tolist(), strict=True):
+        if hit:
+            counts.dropped[name] = counts.dropped.get(name, 0) + hit
+    sampled_out = int(((rule < 0) & (copies == 0)).sum())
+    if sampled_out:
+        counts.dropped[SAMPLED_OUT] = counts.dropped.get(SAMPLED_OUT, 0) + sampled_out
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """The shards that become one output."""
+
+    source: str
+    shards: list[Shard]
+    output: Shard
+
+
+def groups(shards: list[Shard], mix: Mix, directory: Path) -> Iterator[Group]:
+    """One output per input, named like it; or, with a size, as many neighbours of one source as fit in it."""
+    if mix.max_size_in_bytes == 0:
+        for shard in shards:
+            name = f"{stem(shard.name)}.{mix.format}"
+            path = directory / "documents" / shard.source / name
+            label = f"{mix.name}/{shard.source}/{name}"
+            yield Group(
+                source=shard.source,
+                shards=[shard],
+                output=Shard(source=shard.source, name=name, path=str(path), label=label),
+            )
+        return
+    together: list[Shard] = []
+    total = number = 0
+    for shard in shards:
+        size = Path(shard.path).stat().st_size if Path(shard.path).is_file() else 0
+        if together and (total + size > mix.max_size_in_bytes or shard.source != together[0].source):
+            yield _joined(together, mix, directory, number)
+            together, total, number = [], 0, number + 1
+        together.append(shard)
+        total += size
+    if together:
+        yield _joined(together, mix, directory, number)
+
+
+def _joined(shards: list[Shard], mix: Mix, directory: Path, number: int) -> Group:
+    name = f"{mix.name}-{number:04d}.{mix.format}"
+    source = shards[0].source
+    shard = Shard(source=source, name=name, path=str(directory / name), label=f"{mix.name}/{name}")
+    return Group(source=source, shards=shards, output=shard)
+
+
+def plan(builder: Builder, number: int, config: Mix) -> None:
+    builder.flush()
+    where = f"$.stages[{number - 1}].mix"
+    final = f"{number:02d}-{config.name}"
+    measured, sampled = f"{final}-measure", f"{final}-sample"
+    corpus, places = builder.corpus, builder.places
+    names = resolve_names(config, corpus.keys, corpus.attributes, where)
+    experiments = sorted({e for e, _ in names.values()})
+    if config.select is not None or any(e.span is not None for e in config.edit):
+        experiments = list(corpus.attributes)
+    directory = Path(config.destination) if config.destination else places.work_dir / "mixed" / config.name
+    quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
+    all_groups = list(groups(corpus.shards, config, directory))
+    seed = builder.recipe.seed
+
+    def inputs(group: Group) -> list[MixInput]:
+        return [
+            MixInput(
+                path=s.path,
+                label=s.label,
+                attributes={e: corpus.attributes[e][s.id] for e in experiments if s.id in corpus.attributes[e]},
+                quarantine=quarantine[s.id],
+            )
+            for s in group.shards
+        ]
+
+    def files(group: Group) -> list[str]:
+        return [p for i in inputs(group) for p in (i.path, *i.attributes.values())]
+
+    def measure_path(group: Group) -> str:
+        return str(places.scratch(measured, group.output, ".json"))
+
+    rates = str(places.work_dir / "scratch" / sampled / "rates.json") if config.budget is not None else None
+
+    def build_measures(state: State) -> list[Task]:
+        return [
+            Task(
+                phase=measured,
+                name=g.output.id,
+                run=f"{__name__}:measure",
+                config=msgspec.to_builtins(
+                    MeasureShards(
+                        mix=config, source=g.source, inputs=inputs(g), names=names, seed=seed, path=measure_path(g)
+                    )
+                ),
+                inputs=tuple(files(g)),
+                version=VERSION,
+            )
+            for g in all_groups
+        ]
+
+    def build_rates(state: State) -> list[Task]:
+        measures = [measure_path(g) for g in all_groups]
+        task = PlanBudget(mix=config, measures=measures, path=rates or "", where=where)
+        return [
+            Task(
+                phase=sampled,
+                name="rates",
+                run=f"{__name__}:plan_rates",
+                config=msgspec.to_builtins(task),
+                inputs=tuple(measures),
+                version=VERSION,
+            )
+        ]
+
+    def build_mix(state: State) -> list[Task]:
+        return [
+            Task(
+                phase=final,
+                name=g.output.id,
+                run=f"{__name__}:mix_shards",
+                config=msgspec.to_builtins(
+                    MixShards(
+                        mix=config,
+                        source=g.source,
+                        inputs=inputs(g),
+                        names=names,
+                        seed=seed,
+                        path=g.output.path,
+                        rates=rates,
+                    )
+                ),
+                inputs=(*files(g), *([rates] if rates is not None else [])),
+                version=VERSION,
+            )
+            for g in all_groups
+        ]
+
+    if rates is not None:
+        what = f"measure what {len(all_groups)} shards would keep"
+        builder.add_phase(Phase(id=measured, what=what, build=build_measures))
+        builder.add_phase(Phase(id=sampled, what="choose a rate for each source", build=build_rates, after=[measured]))
+    what = f"{len(config.drop)} rules, {len(config.edit)} edits, {len(all_groups)} outputs"
+    builder.add_phase(Phase(id=final, what=what, build=build_mix))
+    builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=(measured, sampled, final)))
+    builder.corpus = Corpus(shards=[g.output for g in all_groups], raw=False)

@@ -1,0 +1,54 @@
+"""Every random choice of the stage: hashes of a document under a seed, so that none depends on who else is there."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dolma_pipeline import _native
+
+Purpose = Literal["order", "holdout", "sample"]
+
+
+def derived_seed(seed: int, purpose: Purpose) -> int:
+    """A seed of 64 bits for one purpose: choices made for different purposes are independent of each other."""
+    return int.from_bytes(hashlib.blake2b(f"tokens/{purpose}/{seed}".encode(), digest_size=8).digest(), "little")
+
+
+def order_keys(ids: pa.LargeStringArray, label: str, lines: pa.Int64Array, seed: int) -> NDArray[np.uint64]:
+    """The place of each document in the shuffle.
+
+    A mix may repeat a document: its copies have one id but not one line, so that the place hashes both.
+    """
+    text = pa.large_string()
+    place = pa.scalar(label, text)
+    located = pc.binary_join_element_wise(ids, place, lines.cast(text), pa.scalar("\0", text))
+    return _hashes(located, derived_seed(seed, "order"))
+
+
+def held_out(ids: pa.LargeStringArray, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Which documents are for validation: by id alone, so that copies stay together and newcomers move nobody."""
+    return chosen(_hashes(ids, derived_seed(seed, "holdout")), fraction)
+
+
+def chosen(hashes: NDArray[np.uint64], fraction: float) -> NDArray[np.bool_]:
+    """Which hashes are in the first `fraction` of the 64-bit range."""
+    bound = int(fraction * 2.0**64)
+    if bound >= 2**64:
+        return np.ones(len(hashes), dtype=np.bool_)
+    return hashes < np.uint64(bound)
+
+
+def sample_keys(ids: pa.LargeStringArray, seed: int) -> NDArray[np.uint64]:
+    """The rank of each document in a sample: the smallest are drawn first."""
+    return _hashes(ids, derived_seed(seed, "sample"))
+
+
+def _hashes(values: pa.LargeStringArray, seed: int) -> NDArray[np.uint64]:
+    hashes: NDArray[np.uint64] = _native.keyed_hash(values, seed).to_numpy(zero_copy_only=False)
+    return hashes

@@ -1,0 +1,170 @@
+"""An encoded shard: its tokens in one raw file and, in the same order, an Arrow file that says whose they are.
+
+Both are sorted by key, so that any range of keys is one range of either file. The index maps into memory as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from dolma_pipeline.errors import DataError
+from dolma_pipeline.storage import atomic_path, output
+from dolma_pipeline.task import Output
+
+Order: TypeAlias = Literal["shuffle", "input"]
+COPY_TOKENS = 4 << 20
+"""Tokens in memory while a shard is brought into the order of its keys."""
+FIELDS = [
+    pa.field("key", pa.uint64(), nullable=False),
+    pa.field("start", pa.int64(), nullable=False),
+    pa.field("length", pa.int64(), nullable=False),
+    pa.field("line", pa.int64(), nullable=False),
+    pa.field("id", pa.large_string(), nullable=False),
+]
+
+
+class ShardFiles(Struct, frozen=True):
+    """Where the two files of an encoded shard are, and what is in them."""
+
+    index: Output
+    tokens: Output
+
+
+class ShardWriter:
+    """Writes an encoded shard. Tokens wait on disk for their place in the order, only the index waits in memory."""
+
+    def __init__(self, base: str, *, label: str, dtype: np.dtype[np.unsignedinteger], order: Order) -> None:
+        self._index = Path(f"{base}.arrow")
+        self._tokens = Path(f"{base}.tokens")
+        self._label = label
+        self._dtype = dtype
+        self._order = order
+        self._keys: list[NDArray[np.uint64]] = []
+        self._lengths: list[NDArray[np.int64]] = []
+        self._lines: list[NDArray[np.int64]] = []
+        self._ids: list[pa.LargeStringArray] = []
+        self._tokens.parent.mkdir(parents=True, exist_ok=True)
+        self._unsorted = self._tokens.parent / f".{self._tokens.name}.unsorted.tmp-{os.getpid()}"
+        self._file = self._unsorted.open("wb")
+
+    def add(
+        self,
+        ids: pa.LargeStringArray,
+        lines: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        tokens: Sequence[NDArray[np.unsignedinteger]],
+    ) -> None:
+        """Documents in input order: for each its id, line, key and tokens (already of the shard's type)."""
+        if not tokens:
+            return
+        self._ids.append(ids)
+        self._lines.append(lines)
+        self._keys.append(keys)
+        self._lengths.append(np.array([len(t) for t in tokens], dtype=np.int64))
+        np.concatenate(tokens).astype(self._dtype, copy=False).tofile(self._file)
+
+    def finish(self) -> ShardFiles:
+        self._file.close()
+        keys = np.concatenate([np.zeros(0, dtype=np.uint64), *self._keys])
+        lengths = np.concatenate([np.zeros(0, dtype=np.int64), *self._lengths])
+        lines = np.concatenate([np.zeros(0, dtype=np.int64), *self._lines])
+        ids = pa.concat_arrays([pa.array([], pa.large_string()), *self._ids])
+        # Equal keys stay in input order: the order is total.
+        sequence = np.argsort(keys, kind="stable")
+        if self._order == "shuffle" and len(keys):
+            with atomic_path(self._tokens) as temporary:
+                self._sort(lengths, sequence, temporary)
+            self._unsorted.unlink()
+        else:
+            self._unsorted.replace(self._tokens)
+        sorted_lengths = lengths[sequence]
+        columns = [
+            pa.array(keys[sequence]),
+            pa.array(_starts(sorted_lengths)),
+            pa.array(sorted_lengths),
+            pa.array(lines[sequence]),
+            ids.take(pa.array(sequence)),
+        ]
+        metadata = {"label": self._label, "dtype": self._dtype.name}
+        batch = pa.RecordBatch.from_arrays(columns, schema=pa.schema(FIELDS, metadata))
+        with (
+            atomic_path(self._index) as temporary,
+            pa.OSFile(str(temporary), "wb") as sink,
+            pa.ipc.new_file(sink, batch.schema) as writer,
+        ):
+            writer.write_batch(batch)
+        return ShardFiles(index=output(self._index), tokens=output(self._tokens))
+
+    def _sort(self, lengths: NDArray[np.int64], sequence: NDArray[np.int64], path: Path) -> None:
+        starts = _starts(lengths)
+        unsorted = np.memmap(self._unsorted, dtype=self._dtype, mode="r")
+        with path.open("wb") as file:
+            for rows in _runs(sequence, lengths):
+                np.concatenate([unsorted[starts[i] : starts[i] + lengths[i]] for i in rows]).tofile(file)
+
+    def abort(self) -> None:
+        self._file.close()
+        self._unsorted.unlink(missing_ok=True)
+
+
+def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.cumsum(lengths) - lengths
+
+
+def _runs(sequence: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """`sequence` in runs of about COPY_TOKENS tokens."""
+    number = _starts(lengths[sequence]) // COPY_TOKENS
+    yield from np.split(sequence, 1 + np.flatnonzero(np.diff(number)))
+
+
+class ShardIndex:
+    """An encoded shard to read: columns mapped into memory, tokens read by range."""
+
+    def __init__(self, files: ShardFiles) -> None:
+        self._index = files.index.path
+        self._tokens = files.tokens.path
+        try:
+            # The columns hold the mapping after the file is closed, so that thousands of shards need no descriptors.
+            with pa.memory_map(self._index) as source:
+                batch = pa.ipc.open_file(source).get_batch(0)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{self._index}: expected the index of an encoded shard: {error}") from None
+        metadata = batch.schema.metadata or {}
+        if batch.schema.names != [f.name for f in FIELDS] or b"label" not in metadata or b"dtype" not in metadata:
+            raise DataError(f"{self._index}: expected the index of an encoded shard, found another Arrow file")
+        self.label: str = metadata[b"label"].decode()
+        self.dtype = np.dtype(metadata[b"dtype"].decode()).newbyteorder("<")
+        self.keys: NDArray[np.uint64] = batch.column("key").to_numpy()
+        self.lengths: NDArray[np.int64] = batch.column("length").to_numpy()
+        self.lines: NDArray[np.int64] = batch.column("line").to_numpy()
+        self.ids: pa.LargeStringArray = batch.column("id")
+        self._starts: NDArray[np.int64] = batch.column("start").to_numpy()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def token_position(self, row: int) -> int:
+        """Tokens before document `row`, which may be the number of documents."""
+        if row == 0:
+            return 0
+        return int(self._starts[row - 1] + self.lengths[row - 1])
+
+    def read(self, low: int, high: int) -> NDArray[np.unsignedinteger]:
+        """The tokens of the documents low ... high - 1, one after the other."""
+        first, last = self.token_position(low), self.token_position(high)
+        with Path(self._tokens).open("rb") as file:
+            file.seek(first * self.dtype.itemsize)
+            tokens = np.fromfile(file, dtype=self.dtype, count=last - first)
+        if len(tokens) != last - first:
+            raise DataError(
+                f"{self._tokens}: expected {last} tokens or more, found {first + len(tokens)}; encode the shard again"
+            )
+        return tokens

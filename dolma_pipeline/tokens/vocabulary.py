@@ -1,0 +1,82 @@
+"""What a vocabulary decides: the type of a token in a file, and the ids that begin, end and pad documents."""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec import Struct
+
+from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.recipe import Tokenizer
+from dolma_pipeline.tokens.engine import Engine
+
+DTYPES = ("uint8", "uint16", "uint32", "uint64")
+END_OF_TEXT = "<|endoftext|>"
+PADDING = "<|padding|>"
+
+
+class SpecialIds(Struct, frozen=True, kw_only=True):
+    """Ids of the tokens around documents; None where a corpus has none."""
+
+    bos: int | None = None
+    eos: int | None = None
+    pad: int | None = None
+
+
+def token_dtype(vocab_size: int, dtype: str | None = None, where: str = "$.dtype") -> np.dtype[np.unsignedinteger]:
+    """The little-endian type of a token: the smallest that holds the vocabulary, or `dtype` where that is enough."""
+    smallest = next(d for d in DTYPES if vocab_size - 1 <= np.iinfo(d).max)
+    if dtype is None:
+        dtype = smallest
+    elif vocab_size - 1 > np.iinfo(dtype).max:
+        raise ConfigError(
+            f"{where}: expected a type that holds the ids 0 to {vocab_size - 1} of the vocabulary, "
+            f"found `{dtype}` (0 to {np.iinfo(dtype).max}); `{smallest}` would, and is taken where none is given"
+        )
+    return np.dtype(dtype).newbyteorder("<")
+
+
+def special_ids(engine: Engine, tokenizer: Tokenizer, where: str = "$.tokenizer") -> SpecialIds:
+    """The ids that the recipe names or, for a tokenizer trained here, those of its own end-of-text and padding.
+
+    Neither BOS nor EOS, or one that the vocabulary does not have, is a ConfigError.
+    """
+    bos, eos, pad = tokenizer.bos, tokenizer.eos, tokenizer.pad
+    if tokenizer.train is not None:
+        named = tokenizer.train.special_tokens
+        if bos is None and eos is None and END_OF_TEXT in named:
+            eos = END_OF_TEXT
+        if pad is None and PADDING in named:
+            pad = PADDING
+    if bos is None and eos is None:
+        raise ConfigError(
+            f"{where}: expected `eos` or `bos`, found neither: without one nothing would part two documents "
+            f"(special tokens of this tokenizer: {_listed(engine.special_tokens)})"
+        )
+    return SpecialIds(
+        bos=_token_id(engine, bos, f"{where}.bos"),
+        eos=_token_id(engine, eos, f"{where}.eos"),
+        pad=_token_id(engine, pad, f"{where}.pad"),
+    )
+
+
+def _token_id(engine: Engine, token: str | int | None, where: str) -> int | None:
+    if token is None:
+        return None
+    if isinstance(token, int):
+        if not 0 <= token < engine.vocab_size:
+            raise ConfigError(f"{where}: expected an id from 0 to {engine.vocab_size - 1}, found {token}")
+        return token
+    found = engine.token_id(token)
+    if found is None:
+        # Special tokens first: among 100,000 others the nearest name is seldom the one that was meant.
+        nearest = suggest(token, engine.special_tokens) or suggest(token, engine.vocabulary())
+        raise ConfigError(
+            f"{where}: expected a token of the vocabulary, found `{token}`{nearest} "
+            f"(special tokens: {_listed(engine.special_tokens)})"
+        )
+    return found
+
+
+def _listed(tokens: list[str]) -> str:
+    shown = ", ".join(f"`{t}`" for t in tokens[:10]) or "none"
+    return shown if len(tokens) <= 10 else f"{shown} and {len(tokens) - 10} more"

@@ -1,0 +1,21 @@
+"""Training an OLMo on token files: one code path from one CPU process to many nodes of GPUs.
+
+    stage.py    the pipeline's door: a TrainTask in, a Report out
+    launch.py   starts the ranks of this machine     __main__.py  what each rank runs
+    trainer.py  the loop, over one noun per file: model, presets, config, data, documents, parallel, optimizer,
+                schedule, checkpoint, evaluate, metrics, hf, safetensors
+
+Only what a rank runs imports PyTorch; recipes are planned and checked without it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from dolma_pipeline.errors import ConfigError
+
+
+def require_torch() -> None:
+    """Without PyTorch, a ConfigError that says how to get it."""
+    if importlib.util.find_spec("torch") is None:
+        raise ConfigError("training needs PyTorch: pip install 'dolma-pipeline[train]'")

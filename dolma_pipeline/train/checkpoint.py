@@ -1,0 +1,201 @@
+"""Sharded checkpoints that are whole or not there: written under a temporary name, hashed, renamed.
+
+    checkpoints/step-00000300/    one .distcp file per rank, .metadata, trainer.json (where the run stood),
+                                  manifest.json (SHA-256 of every other file; written last)
+    checkpoints/latest            -> step-00000300
+
+A checkpoint may be loaded by any number of ranks. Equal runs write equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+import torch.distributed.checkpoint as dcp
+from msgspec import Struct
+from torch import Tensor, nn
+from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import StorageMeta, TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.storage import write_json
+from dolma_pipeline.train.parallel import World
+from dolma_pipeline.train.presets import Architecture
+
+MANIFEST = "manifest.json"
+STATE = "trainer.json"
+LATEST = "latest"
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """What two runs must share for one to go on from the other's checkpoint."""
+
+    model: Architecture
+    vocab_size: int
+    tokens: str
+    """SHA-256 of the token directory's manifest.json."""
+    sequence_length: int
+    batch_size: int
+    drop_last: bool
+    seed: int
+
+
+class TrainerState(Struct, frozen=True, kw_only=True):
+    """Where a run stood: with the identity this fixes its position in the data."""
+
+    step: int
+    identity: Identity
+
+
+class CheckpointManifest(Struct, frozen=True, kw_only=True):
+    files: dict[str, str]
+    """SHA-256 in hex by name."""
+
+
+class _Writer(FileSystemWriter):
+    """The file writer without the random id it puts into the metadata."""
+
+    def storage_meta(self) -> StorageMeta | None:
+        return StorageMeta()
+
+
+class Checkpoints:
+    """The checkpoints of one run."""
+
+    def __init__(self, directory: Path, keep: int, world: World) -> None:
+        self.directory = directory
+        self.keep = keep
+        self.world = world
+
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> Path:
+        """Writes the checkpoint of `state.step` and removes all but the newest `keep`; called on all ranks."""
+        final = self.directory / step_name(state.step)
+        # The same on every rank, for all of them write into it.
+        temporary = self.directory / f".{final.name}.tmp"
+        if self.world.first:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+        self.world.barrier()
+        parameters, moments = get_state_dict(model, optimizer)
+        writer = _Writer(temporary, single_file_per_rank=True, thread_count=1)
+        dcp.save({"model": parameters, "optimizer": moments}, storage_writer=writer)
+        if self.world.first:
+            write_json(temporary / STATE, state)
+            files = {p.name: sha256(p) for p in sorted(temporary.iterdir())}
+            write_json(temporary / MANIFEST, CheckpointManifest(files=files))
+            if final.exists():
+                shutil.rmtree(final)
+            temporary.rename(final)
+            self._point_latest(final.name)
+            for old in self._steps()[: -self.keep]:
+                _remove(self.directory / step_name(old))
+        self.world.barrier()
+        return final
+
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path) -> None:
+        """Fills `model` and `optimizer` in place; called on all ranks, of any number."""
+        parameters, moments = get_state_dict(model, optimizer)
+        state: dict[str, Any] = {"model": parameters, "optimizer": moments}
+        dcp.load(state, storage_reader=FileSystemReader(checkpoint))
+        set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+
+    def newest(self, identity: Identity) -> tuple[Path, TrainerState, list[str]] | None:
+        """The newest whole checkpoint, its state, and what was wrong with newer ones; called on all ranks.
+
+        A checkpoint of another run is a ConfigError, so that no run is continued on other data by mistake.
+        """
+        found: Any = self.world.share(self._newest() if self.world.first else None)
+        if found is None:
+            return None
+        path, state, problems = found
+        check_identity(state.identity, identity, path)
+        return path, state, problems
+
+    def _newest(self) -> tuple[Path, TrainerState, list[str]] | None:
+        problems: list[str] = []
+        for step in reversed(self._steps()):
+            path = self.directory / step_name(step)
+            try:
+                return path, verify(path), problems
+            except DataError as error:
+                problems.append(str(error))
+        return None
+
+    def _steps(self) -> list[int]:
+        names = [p.name for p in self.directory.glob("step-*")] if self.directory.is_dir() else []
+        return sorted(int(n.removeprefix("step-")) for n in names if n.removeprefix("step-").isdecimal())
+
+    def _point_latest(self, name: str) -> None:
+        temporary = self.directory / f".{LATEST}.tmp"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(name)
+        temporary.replace(self.directory / LATEST)
+
+
+def step_name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def verify(checkpoint: Path) -> TrainerState:
+    """The state of a checkpoint all of whose files are what its manifest says; else a DataError that names the file."""
+    try:
+        manifest = msgspec.json.decode((checkpoint / MANIFEST).read_bytes(), type=CheckpointManifest)
+        for name, expected in manifest.files.items():
+            found = sha256(checkpoint / name)
+            if found != expected:
+                raise DataError(f"{checkpoint / name}: expected SHA-256 {expected[:12]}..., found {found[:12]}...")
+        return msgspec.json.decode((checkpoint / STATE).read_bytes(), type=TrainerState)
+    except (OSError, msgspec.DecodeError) as error:
+        raise DataError(f"{checkpoint}: not a whole checkpoint: {error}") from None
+
+
+def check_identity(found: Identity, expected: Identity, checkpoint: Path) -> None:
+    """A checkpoint that was made with other settings is a ConfigError that lists them."""
+    different = [
+        f"{name} {getattr(found, name)!r} instead of {getattr(expected, name)!r}"
+        for name in Identity.__struct_fields__
+        if getattr(found, name) != getattr(expected, name)
+    ]
+    if different:
+        raise ConfigError(
+            f"{checkpoint} is of another run, with {', '.join(different)}; choose another output directory, or remove "
+            f"this one to start over"
+        )
+
+
+def read_parameters(checkpoint: Path) -> Iterator[tuple[str, Tensor]]:
+    """The name and the whole tensor of each parameter, in order of name, one in memory at a time; no ranks needed."""
+    reader = FileSystemReader(checkpoint)
+    metadata = reader.read_metadata().state_dict_metadata
+    for key in sorted(metadata):
+        stored = metadata[key]
+        if key.startswith("model.") and isinstance(stored, TensorStorageMetadata):
+            name = key.removeprefix("model.")
+            state = {"model": {name: torch.empty(stored.size, dtype=stored.properties.dtype)}}
+            dcp.load(state, storage_reader=FileSystemReader(checkpoint), no_dist=True)
+            yield name, state["model"][name]
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _remove(path: Path) -> None:
+    """Takes the name away first: what is left of an interrupted removal does not look like a checkpoint."""
+    gone = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(gone, ignore_errors=True)
+    os.replace(path, gone)
+    shutil.rmtree(gone)

@@ -1,0 +1,94 @@
+"""Starts the ranks of this machine and waits for them; none outlives the call."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from dolma_pipeline.errors import ConfigError, StageError
+from dolma_pipeline.train import require_torch
+
+KEPT_LINES = 20
+"""Of the output, for the error."""
+GRACE_SECONDS = 60
+"""To save a checkpoint in, before ranks that were asked to stop are killed."""
+
+
+def launch(config: Path, nproc: int, threads: int, emit: Callable[[str], None]) -> None:
+    """Trains by the TrainerConfig in the file `config`, in `nproc` processes; each line they print goes to `emit`.
+
+    Ranks that fail, or stop before the end, are a StageError with the last lines. An exception here, such as that of
+    Ctrl-C, asks the ranks to save and stop, and ends them if they do not.
+    """
+    require_torch()
+    module = [sys.executable, "-m", "dolma_pipeline.train", str(config)]
+    if nproc > 1:
+        runner = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+        module = [*runner, "--nproc-per-node", str(nproc), *module[1:]]
+    # A group of its own, so that Ctrl-C reaches the ranks through us, once, and so that all can be ended.
+    process = subprocess.Popen(
+        module,
+        env=_environment(nproc, threads),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    last: deque[str] = deque(maxlen=KEPT_LINES)
+    try:
+        for line in process.stdout or ():
+            last.append(line.rstrip())
+            emit(last[-1])
+        status = process.wait()
+    except BaseException:
+        _stop(process)
+        raise
+    finally:
+        _kill_group(process.pid)
+    if status:
+        _fail(status, nproc, last)
+
+
+def _environment(nproc: int, threads: int) -> dict[str, str]:
+    environment = dict(os.environ)
+    # We may be a rank of something else.
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        environment.pop(name, None)
+    environment["OMP_NUM_THREADS"] = str(threads if nproc == 1 else 1)
+    environment["PYTHONUNBUFFERED"] = "1"
+    if sys.platform == "linux":
+        # All ranks are here: a host name that does not resolve must not matter.
+        environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    return environment
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.communicate(timeout=GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        _kill_group(process.pid)
+        process.wait()
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _fail(status: int, nproc: int, last: deque[str]) -> None:
+    text = "\n".join(f"  {line}" for line in last)
+    errors = [line.partition("error: ")[2] for line in last if line.startswith("error: ")]
+    if errors and status == ConfigError.exit_code:
+        raise ConfigError(errors[0])
+    how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"failed with status {status}"
+    raise StageError(f"training with {nproc} processes {how}; its last lines:\n{text}")

@@ -1,0 +1,173 @@
+"""validate: what the types of a recipe cannot say. Each message begins with the `$.path` of what is wrong.
+
+It reads no file and loads no model: what depends on those (a pattern that matches nothing, an attribute that no stage
+writes) is found when the plan is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import UNSET
+
+from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.recipe import Budget, Dedupe, Edit, Mix, Recipe, Select, Source, Tag, Tokens
+from dolma_pipeline.yaml_file import Step, json_path
+
+Path = tuple[Step, ...]
+_NAME = re.compile(r"^\w[\w.+-]*$")
+STAGES = ("tag", "dedupe", "mix", "tokens", "train")
+
+
+def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path) -> None:
+    """Raises one ConfigError with a line for each mistake; `where` says where a path of the recipe stands."""
+    checks = _Checks(recipe)
+    checks.run()
+    if checks.problems:
+        raise ConfigError("\n".join(f"{where(path)}: {text}" for path, text in checks.problems))
+
+
+class _Checks:
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.problems: list[tuple[Path, str]] = []
+        self._experiments: dict[str, str] = {}
+        self._destinations: dict[tuple[str, str], str] = {}
+
+    def run(self) -> None:
+        for name, source in self.recipe.sources.items():
+            self._source(name, source, ("sources", name))
+        tokenized = False
+        for i, stage in enumerate(self.recipe.stages):
+            path: Path = ("stages", i)
+            given = [kind for kind in STAGES if getattr(stage, kind) is not UNSET]
+            if len(given) != 1:
+                self._note(path, f"expected exactly one of {_listed(STAGES)}, found {_listed(given) or 'none'}")
+            if stage.tag is not UNSET:
+                self._tag(stage.tag, (*path, "tag"))
+            if stage.dedupe is not UNSET:
+                self._dedupe(stage.dedupe, (*path, "dedupe"))
+            if stage.mix is not UNSET:
+                self._mix(stage.mix, (*path, "mix"))
+            if stage.tokens is not UNSET:
+                tokenized = True
+                self._tokens(stage.tokens, (*path, "tokens"))
+            if stage.train is not UNSET and not tokenized:
+                self._note((*path, "train"), "expected a `tokens` stage before it to train on, found none")
+
+    def _source(self, name: str, source: Source, path: Path) -> None:
+        self._name(name, path)
+        self._exactly_one(path, {"documents": source.documents, "collect": source.collect})
+        if source.documents == []:
+            self._note((*path, "documents"), "expected at least one pattern, found none")
+        for i, experiment in enumerate(source.attributes):
+            if experiment in source.attributes[:i]:
+                self._note((*path, "attributes", i), f"expected each experiment once, found `{experiment}` again")
+
+    def _tag(self, tag: Tag, path: Path) -> None:
+        for i, tagger in enumerate(tag.taggers):
+            if tagger in tag.taggers[:i]:
+                self._note((*path, "taggers", i), f"expected each tagger once, found `{tagger}` again")
+        if tag.experiment is not None:
+            self._name(tag.experiment, (*path, "experiment"))
+            self._experiment(tag.experiment, (*path, "experiment"))
+        else:
+            for i, tagger in enumerate(dict.fromkeys(tag.taggers)):
+                self._experiment(tagger, (*path, "taggers", i))
+        if tag.format == "parquet":
+            for name, source in self.recipe.sources.items():
+                if source.destination is not None:
+                    text = f"expected a JSONL format for the `destination` of source `{name}`, found `parquet`"
+                    self._note((*path, "format"), f"{text}; `jsonl.gz` is Dolma's")
+
+    def _dedupe(self, dedupe: Dedupe, path: Path) -> None:
+        self._name(dedupe.name, (*path, "name"))
+        self._experiment(dedupe.name, (*path, "name"))
+        self._exactly_one(path, {"documents": dedupe.documents, "paragraphs": dedupe.paragraphs})
+        if dedupe.documents is not None and not re.fullmatch(r"[^.\s$]+(\.[^.\s$]+)*", dedupe.documents.key):
+            text = f"expected a dotted path such as `text` or `metadata.url`, found `{dedupe.documents.key}`"
+            self._note((*path, "documents", "key"), text)
+        if dedupe.bloom is not None and dedupe.bloom.read_only and dedupe.bloom.file is None:
+            self._note((*path, "bloom"), "expected the `file` of the filter that is to be read only, found none")
+
+    def _mix(self, mix: Mix, path: Path) -> None:
+        self._name(mix.name, (*path, "name"))
+        self._destination("mix", mix.destination or mix.name, path)
+        for name, expression in mix.drop.items():
+            if not expression.strip():
+                self._note(
+                    (*path, "drop", name), "expected an expression such as `gopher_v2.word_count < 50`, found none"
+                )
+        if mix.select is not None:
+            self._select(mix.select, (*path, "select"))
+        for i, edit in enumerate(mix.edit):
+            self._edit(edit, (*path, "edit", i))
+        if mix.budget is not None:
+            self._budget(mix.budget, (*path, "budget"))
+
+    def _select(self, select: Select, path: Path) -> None:
+        if not select.include and not select.exclude:
+            self._note(path, "expected `include` or `exclude`, found neither")
+
+    def _edit(self, edit: Edit, path: Path) -> None:
+        self._exactly_one(path, {"replace": edit.replace, "cut": edit.cut, "span": edit.span})
+        if edit.with_ and edit.replace is None:
+            self._note((*path, "with"), "expected `with` beside `replace` alone")
+        if edit.replacement and edit.span is None:
+            self._note((*path, "replacement"), "expected `replacement` beside `span` alone")
+        low, high = edit.min_score, edit.max_score
+        if low is not None and high is not None and low >= high:
+            self._note(path, f"expected min_score < max_score, found {low:g} and {high:g}: no span has such a score")
+
+    def _budget(self, budget: Budget, path: Path) -> None:
+        self._exactly_one(path, {"tokens": budget.tokens, "bytes": budget.bytes})
+        sources = self.recipe.sources
+        for name, weight in budget.weights.items():
+            if name not in sources:
+                text = f"unknown source `{name}`{suggest(name, sources)} (sources: {_listed(sources)})"
+                self._note((*path, "weights", name), text)
+            if weight < 0:
+                self._note((*path, "weights", name), f"expected a weight >= 0, found {weight:g}")
+        if not budget.weights:
+            return
+        missing = [name for name in sources if name not in budget.weights]
+        if missing:
+            text = f"expected a weight for every source, found none for {_listed(missing)}; 0 leaves a source out"
+            self._note((*path, "weights"), text)
+        if not sum(budget.weights.values()) > 0:
+            self._note((*path, "weights"), "expected a weight above 0, found none")
+
+    def _tokens(self, tokens: Tokens, path: Path) -> None:
+        self._exactly_one((*path, "tokenizer"), {"path": tokens.tokenizer.path, "train": tokens.tokenizer.train})
+        self._destination("tokens", tokens.destination or "", path)
+
+    def _exactly_one(self, path: Path, options: Mapping[str, Any]) -> None:
+        given = [name for name, value in options.items() if value is not None]
+        if len(given) != 1:
+            found = _listed(given, " and ") or "none"
+            self._note(path, f"expected exactly one of {_listed(options)}, found {found}")
+
+    def _name(self, name: str, path: Path) -> None:
+        """Names become directories."""
+        if not _NAME.match(name):
+            self._note(path, f"expected a name of letters, digits, `_`, `-`, `+` and `.`, found `{name}`")
+
+    def _experiment(self, name: str, path: Path) -> None:
+        first = self._experiments.setdefault(name, json_path(path))
+        if first != json_path(path):
+            self._note(path, f"expected a name of its own, found `{name}`, which {first} writes too")
+
+    def _destination(self, kind: str, place: str, path: Path) -> None:
+        first = self._destinations.setdefault((kind, place), json_path(path))
+        if first != json_path(path):
+            remedy = "give one another `name` or `destination`" if kind == "mix" else "give one another `destination`"
+            self._note(path, f"expected a place of its own for its files, found that of {first}; {remedy}")
+
+    def _note(self, path: Path, text: str) -> None:
+        self.problems.append((path, text))
+
+
+def _listed(names: Iterable[str], joint: str = ", ") -> str:
+    return joint.join(f"`{name}`" for name in names)

@@ -1,0 +1,1 @@
+"""Selecting, editing and sampling documents by their attributes."""

@@ -1,0 +1,201 @@
+"""A `drop` rule: compiled once, evaluated on the columns of a batch.
+
+Truth has three values. A comparison with what is absent is unknown, `not` of unknown is unknown, and a document is dropped
+only where the rule is true: so a rule never drops a document for lack of a measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.mixers import attributes, names
+from dolma_pipeline.mixers.attributes import Floats
+from dolma_pipeline.mixers.syntax import (
+    Arithmetic,
+    Attribute,
+    Call,
+    Comparison,
+    Field,
+    Logic,
+    Node,
+    Not,
+    Number,
+    Text,
+    parse,
+)
+
+Truth = npt.NDArray[np.int8]
+"""1 true, 0 unknown, -1 false: `and` is the minimum, `or` the maximum, `not` the negative."""
+
+_COMPARE: dict[str, Any] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on documents."""
+
+    text: str
+    where: str
+    names: tuple[str, ...]
+    """The attributes it reads, as the text calls them, in order of appearance."""
+    fields: tuple[str, ...]
+    """What else it reads, of `length`, `bytes` (int64), `source` and `id` (strings)."""
+    tree: Node
+
+    def resolve(self, available: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, str]]:
+        """The (experiment, key) of each name; ConfigError at the first that is unknown or ambiguous."""
+        found = {}
+        for node in _walk(self.tree):
+            if isinstance(node, Attribute) and node.name not in found:
+                found[node.name] = names.resolve(node.name, available, f"{self.where}: column {node.column}")
+        return found
+
+    def evaluate(self, columns: Mapping[str, pa.Array], n: int) -> npt.NDArray[np.bool_]:
+        """Whether the rule is true of each of `n` documents.
+
+        `columns`: an array for each of `names` (nullable float64, list<struct<start, end, score>>, or nulls) and `fields`.
+        """
+        for name in (*self.names, *self.fields):
+            if name not in columns:
+                raise KeyError(f"{self.where}: no column for `{name}`, only {sorted(columns)}")
+            if len(columns[name]) != n:
+                raise ValueError(f"{self.where}: `{name}`: expected {n} rows, found {len(columns[name])}")
+        with np.errstate(all="ignore"):
+            return np.broadcast_to(_truth(self.tree, columns) > 0, n).copy()
+
+
+def compile(text: str, where: str) -> Rule:
+    """Reads `text`; a mistake is a ConfigError that begins with `where`, with its column and a caret below it."""
+    tree = parse(text, where)
+    found: dict[str, None] = {}
+    fields: set[str] = set()
+    for node in _walk(tree):
+        if isinstance(node, Attribute):
+            found[node.name] = None
+        elif isinstance(node, Field):
+            fields.add(node.name)
+        elif isinstance(node, Text) and node.field:
+            fields.add(node.value)
+        elif isinstance(node, Call) and node.function == "fraction":
+            fields.add("length")
+    return Rule(text=text, where=where, names=tuple(found), fields=tuple(sorted(fields)), tree=tree)
+
+
+def compile_all(rules: Mapping[str, str], where: str) -> dict[str, Rule]:
+    """The rules of a `drop` section by name; `where` is the path of the section."""
+    return {name: compile(text, f"{where}.{name}") for name, text in rules.items()}
+
+
+def resolve_all(rules: Mapping[str, Rule], available: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, str]]:
+    """The (experiment, key) of every name in `rules`."""
+    found: dict[str, tuple[str, str]] = {}
+    for rule in rules.values():
+        found |= rule.resolve(available)
+    return found
+
+
+def first_hits(rules: Mapping[str, Rule], columns: Mapping[str, pa.Array], n: int) -> npt.NDArray[np.int32]:
+    """The position of the first rule that is true of each document; -1 where none is."""
+    hits = np.full(n, -1, np.int32)
+    for position, rule in enumerate(rules.values()):
+        hits[(hits < 0) & rule.evaluate(columns, n)] = position
+    return hits
+
+
+def _walk(tree: Node) -> Iterator[Node]:
+    """All nodes in the order of the text."""
+    yield tree
+    children: tuple[Node, ...] = ()
+    if isinstance(tree, Logic):
+        children = tree.parts
+    elif isinstance(tree, Not):
+        children = (tree.inner,)
+    elif isinstance(tree, Comparison):
+        children = (tree.left, tree.right)
+    elif isinstance(tree, Arithmetic):
+        children = (tree.first, *(node for _, node in tree.rest))
+    elif isinstance(tree, Call):
+        children = (tree.attribute,)
+    for child in children:
+        yield from _walk(child)
+
+
+def _truth(node: Node, columns: Mapping[str, pa.Array]) -> Truth:
+    if isinstance(node, Logic):
+        join = np.minimum if node.kind == "and" else np.maximum
+        result = _truth(node.parts[0], columns)
+        for part in node.parts[1:]:
+            result = join(result, _truth(part, columns))
+        return result
+    if isinstance(node, Not):
+        negated: Truth = np.negative(_truth(node.inner, columns))
+        return negated
+    if isinstance(node, Comparison):
+        if isinstance(node.left, Text) and isinstance(node.right, Text):
+            return _same_text(node.left, node.right, columns, node.sign == "==")
+        left, right = _number(node.left, columns), _number(node.right, columns)
+        return _signed(_COMPARE[node.sign](left, right), ~(np.isnan(left) | np.isnan(right)))
+    if isinstance(node, Attribute | Call):
+        name = node.name if isinstance(node, Attribute) else node.attribute.name
+        found = attributes.present(columns[name])
+        return _signed(found, np.ones_like(found))
+    raise ConfigError(f"expected a condition, found {node}")
+
+
+def _signed(value: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> Truth:
+    return np.where(known, np.where(value, 1, -1), 0).astype(np.int8)
+
+
+def _same_text(left: Text, right: Text, columns: Mapping[str, pa.Array], wanted: bool) -> Truth:
+    values = [columns[t.value] if t.field else pa.scalar(t.value) for t in (left, right)]
+    same = pc.equal(*values)
+    if isinstance(same, pa.Scalar):
+        return _signed(np.asarray(same.as_py() == wanted), np.asarray(True))
+    same = attributes.one_array(same)
+    known = np.asarray(same.is_valid().to_numpy(zero_copy_only=False))
+    return _signed(np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False)) == wanted, known)
+
+
+def _number(node: Node, columns: Mapping[str, pa.Array]) -> Floats:
+    """float64, NaN where it is unknown; a constant has no dimension."""
+    if isinstance(node, Number):
+        return np.asarray(node.value, np.float64)
+    if isinstance(node, Field):
+        return attributes.to_floats(columns[node.name])
+    if isinstance(node, Attribute):
+        return attributes.first(columns[node.name])
+    if isinstance(node, Call):
+        column = columns[node.attribute.name]
+        if node.function == "fraction":
+            return attributes.covered(column, attributes.to_integers(columns["length"]))
+        measure = {"count": attributes.count, "max": attributes.maximum, "sum": attributes.total}[node.function]
+        return measure(column)
+    if isinstance(node, Arithmetic):
+        result = _number(node.first, columns)
+        for sign, part in node.rest:
+            result = _calculate(result, sign, _number(part, columns))
+        return result
+    raise ConfigError(f"expected a number, found {node}")
+
+
+def _calculate(left: Floats, sign: str, right: Floats) -> Floats:
+    """Anything over zero is unknown."""
+    if sign == "/":
+        return np.asarray(np.where(right == 0, np.nan, np.divide(left, right)))
+    operation = {"+": np.add, "-": np.subtract, "*": np.multiply}[sign]
+    return np.asarray(operation(left, right))

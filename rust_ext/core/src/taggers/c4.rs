@@ -1,0 +1,250 @@
+//! The cleaning rules of C4 (arXiv 1910.10683, section 2.2) with the definitions of Dolma 1.2.1.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use memchr::{memchr, memmem};
+
+use super::column::{Column, Kind};
+use super::text::{count_chars, Text};
+use super::Tagger;
+
+const WORDS_OF_A_LINE: usize = 3;
+const NAUGHTY: &str = include_str!("../../data/naughty_words_en.txt");
+
+const V1: [(&str, Kind); 7] = [
+    ("lines_with_no_ending_punctuation", Kind::Spans),
+    ("lines_with_too_few_words", Kind::Spans),
+    ("has_naughty_word", Kind::Document),
+    ("has_javascript", Kind::Document),
+    ("has_lorem_ipsum", Kind::Document),
+    ("has_curly_brace", Kind::Document),
+    ("line_count", Kind::Document),
+];
+
+/// `c4_v1` wants `javascript` as a word of its own, `c4_v2` anywhere; the `has_*` are 1 or absent.
+///
+/// Dolma 1.2.1's c4_v2 counts the offsets of its lines in the lower-cased text, which are off by one after each
+/// U+0130; here they are those of the text.
+pub struct C4 {
+    javascript_is_word: bool,
+}
+
+impl C4 {
+    pub fn v1() -> Self {
+        C4 { javascript_is_word: true }
+    }
+
+    pub fn v2() -> Self {
+        C4 { javascript_is_word: false }
+    }
+
+    fn look(&self, text: &Text<'_>) -> Found {
+        let naughty = Naughty::get();
+        let mut found = Found { curly_brace: memchr(b'{', text.str.as_bytes()).is_some(), ..Found::default() };
+        let lowered = lower_to_ascii(text.str);
+        let text = match &lowered {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(lowered) => &Text::new(lowered),
+        };
+        naughty.find_phrases(text.str, &mut found);
+        if self.javascript_is_word {
+            found.javascript &= text.words().iter().any(|w| text.bytes(w).eq_ignore_ascii_case(JAVASCRIPT.as_bytes()));
+        }
+        found.naughty |= text.words().iter().any(|w| naughty.is_word(text.bytes(w)));
+        found
+    }
+}
+
+impl Tagger for C4 {
+    fn attributes(&self) -> &'static [(&'static str, Kind)] {
+        &V1
+    }
+
+    fn tag(&mut self, text: &Text<'_>, columns: &mut [Column]) {
+        let [unended, short, naughty, javascript, lorem_ipsum, curly_brace, line_count] = columns else { return };
+        let found = self.look(text);
+        for (column, here) in [
+            (naughty, found.naughty),
+            (javascript, found.javascript),
+            (lorem_ipsum, found.lorem_ipsum),
+            (curly_brace, found.curly_brace),
+        ] {
+            if here {
+                column.set(1.0);
+            }
+        }
+        let mut words = text.words().iter().peekable();
+        let (mut start, mut count) = (0, 0u64);
+        for (at, line) in text.lines() {
+            let newline = usize::from(at + line.len() < text.str.len());
+            let end = start + newline + if text.is_ascii() { line.len() } else { count_chars(line) };
+            let (mut of_line, mut last) = (0, None);
+            while let Some(word) = words.next_if(|w| (w.start as usize) < at + line.len()) {
+                of_line += 1;
+                last = text.bytes(word).last();
+            }
+            if !matches!(last, Some(b'.' | b'?' | b'!' | b'"')) {
+                unended.span(start, end, 1.0);
+            }
+            if of_line < WORDS_OF_A_LINE {
+                short.span(start, end, 1.0);
+            }
+            start = end;
+            count += 1;
+        }
+        line_count.set(count as f64);
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    naughty: bool,
+    javascript: bool,
+    lorem_ipsum: bool,
+    curly_brace: bool,
+}
+
+const JAVASCRIPT: &str = "javascript";
+const LOREM_IPSUM: &str = "lorem ipsum";
+
+/// Two capitals outside ASCII have lower-case forms that start in it. With these replaced, comparing without ASCII
+/// case finds what searching the lower-cased text would.
+fn lower_to_ascii(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let has = |c: &str| memmem::find(bytes, c.as_bytes()).is_some();
+    if text.is_ascii() || !(has("\u{212a}") || has("\u{130}")) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace('\u{212a}', "k").replace('\u{130}', "i\u{307}"))
+}
+
+/// The list of naughty words: single words in buckets, everything that is searched for anywhere in one automaton.
+struct Naughty {
+    /// For the low five bits of a word's first and second byte (of either case): the set of lengths that occur.
+    lengths: Vec<u32>,
+    /// Sorted.
+    words: Vec<&'static str>,
+    anywhere: Option<AhoCorasick>,
+}
+
+impl Naughty {
+    fn get() -> &'static Naughty {
+        static NAUGHTY_WORDS: LazyLock<Naughty> = LazyLock::new(Naughty::build);
+        &NAUGHTY_WORDS
+    }
+
+    fn build() -> Naughty {
+        let list = || NAUGHTY.lines().filter(|l| !l.starts_with('#'));
+        let mut words: Vec<&str> = list().filter(|w| !w.contains(' ')).collect();
+        words.sort_unstable();
+        let mut lengths = vec![0; 1024];
+        for word in &words {
+            if let Some(set) = lengths.get_mut(bucket(word.as_bytes())) {
+                *set |= 1 << (word.len() & 31);
+            }
+        }
+        let sought = [LOREM_IPSUM, JAVASCRIPT].into_iter().chain(list().filter(|w| w.contains(' ')));
+        let anywhere = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(sought);
+        Naughty { lengths, words, anywhere: anywhere.ok() }
+    }
+
+    fn is_word(&self, word: &[u8]) -> bool {
+        let possible = self.lengths.get(bucket(word)).copied().unwrap_or_default();
+        if word.len() > 31 || possible & (1 << word.len()) == 0 {
+            return false;
+        }
+        let lowered = word.to_ascii_lowercase();
+        self.words.binary_search_by(|w| w.as_bytes().cmp(&lowered)).is_ok()
+    }
+
+    fn find_phrases(&self, text: &str, found: &mut Found) {
+        let Some(automaton) = &self.anywhere else { return };
+        for hit in automaton.find_overlapping_iter(text) {
+            match hit.pattern().as_usize() {
+                0 => found.lorem_ipsum = true,
+                1 => found.javascript = true,
+                _ => found.naughty = true,
+            }
+            if found.naughty && found.javascript && found.lorem_ipsum {
+                break;
+            }
+        }
+    }
+}
+
+fn bucket(word: &[u8]) -> usize {
+    match word {
+        [a, b, ..] => usize::from(a & 31) << 5 | usize::from(b & 31),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Float64Type, Int64Type};
+    use arrow_array::{Array, LargeStringArray};
+
+    use super::super::tag_texts;
+    use super::*;
+
+    /// The spans of both kinds of lines, and the names of the flags that are set.
+    fn tag(tagger: C4, text: &str) -> (Vec<(i64, i64)>, Vec<(i64, i64)>, Vec<&'static str>) {
+        let texts = LargeStringArray::from(vec![text]);
+        let columns = tag_texts(&mut [Box::new(tagger)], &texts).unwrap();
+        let spans = |i: usize| {
+            let fields = columns[0][i].as_list::<i32>().value(0);
+            let of = |j| fields.as_struct().column(j).as_primitive::<Int64Type>().values().to_vec();
+            of(0).into_iter().zip(of(1)).collect()
+        };
+        let set = (2..6).filter(|i| columns[0][*i].as_primitive::<Float64Type>().is_valid(0)).map(|i| V1[i].0);
+        (spans(0), spans(1), set.collect())
+    }
+
+    #[test]
+    fn lines_are_judged_by_their_last_character_and_their_words() {
+        let (unended, short, _) = tag(C4::v2(), "Ça va bien.\nno end here \r\n\n one. \" ");
+        assert_eq!(unended, [(12, 26), (26, 27)]);
+        assert_eq!(short, [(26, 27), (27, 35)]);
+        assert_eq!(tag(C4::v1(), ""), (vec![(0, 0)], vec![(0, 0)], vec![]));
+    }
+
+    #[test]
+    fn offsets_are_those_of_the_text_itself() {
+        assert_eq!(tag(C4::v2(), "\u{130}\u{130}\nab").0, [(0, 3), (3, 5)]);
+    }
+
+    #[test]
+    fn flags_ignore_case_in_unicode_too() {
+        let all = "{ LOREM Ipsum, JavaScript";
+        assert_eq!(tag(C4::v2(), all).2, ["has_javascript", "has_lorem_ipsum", "has_curly_brace"]);
+        assert_eq!(tag(C4::v1(), "javascripts javascript: nojavascript").2, Vec::<&str>::new());
+        assert_eq!(tag(C4::v2(), "nojavascript").2, ["has_javascript"]);
+        assert_eq!(tag(C4::v1(), "é JAVASCRIPT").2, ["has_javascript"]);
+        let kinky: String = "kinky".replacen('k', "\u{212a}", 1);
+        assert_eq!(tag(C4::v2(), &kinky).2, ["has_naughty_word"]);
+        assert_eq!(tag(C4::v2(), "\u{212a}inkyish").2, Vec::<&str>::new());
+        assert_eq!(tag(C4::v2(), "javascr\u{130}pt").2, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn naughty_words_are_whole_and_phrases_are_not() {
+        let naughty = Naughty::get();
+        assert_eq!((naughty.words.len(), naughty.words.binary_search(&"\u{1f595}").is_ok()), (279, true));
+        for word in &naughty.words {
+            assert!(naughty.is_word(word.to_uppercase().as_bytes()), "{word}");
+            assert!(!naughty.is_word(format!("{word}\u{301}").as_bytes()), "{word}");
+        }
+        let phrases = || NAUGHTY.lines().filter(|l| l.contains(' ') && !l.starts_with('#'));
+        assert_eq!(phrases().count(), 124);
+        for phrase in phrases() {
+            assert_eq!(tag(C4::v2(), &format!("x{}y", phrase.to_uppercase())).2, ["has_naughty_word"], "{phrase}");
+        }
+    }
+}

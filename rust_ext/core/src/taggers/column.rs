@@ -1,0 +1,193 @@
+//! The values of one attribute, on their way from a tagger to an Arrow array.
+
+use std::sync::Arc;
+
+use arrow_array::builder::Float64Builder;
+use arrow_array::{ArrayRef, Float64Array, Int64Array, ListArray, StructArray};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, Fields};
+
+/// How an attribute is laid out in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One score for the whole document, or none: a nullable float64.
+    Document,
+    /// Any number of `[start, end, score]`: a list of struct<start: int64, end: int64, score: float64>.
+    Spans,
+}
+
+impl Kind {
+    /// The Arrow type of a column of this kind.
+    pub fn data_type(self) -> DataType {
+        match self {
+            Kind::Document => DataType::Float64,
+            Kind::Spans => DataType::List(item()),
+        }
+    }
+}
+
+/// The values of one attribute for the documents of a batch, one `set` or any `span`s (or neither), then `finish_row`
+/// per document.
+pub enum Column {
+    Document(Float64Builder, Option<f64>),
+    Spans(Spans),
+}
+
+/// Plain vectors rather than Arrow's nested builders, which look up the type of each field at each value.
+#[derive(Default)]
+pub struct Spans {
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    scores: Vec<f64>,
+    offsets: Vec<i32>,
+}
+
+impl Spans {
+    fn end_offset(&self) -> i32 {
+        i32::try_from(self.starts.len()).unwrap_or(i32::MAX)
+    }
+}
+
+pub fn span_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("start", DataType::Int64, false),
+        Field::new("end", DataType::Int64, false),
+        Field::new("score", DataType::Float64, false),
+    ])
+}
+
+fn item() -> Arc<Field> {
+    Arc::new(Field::new("item", DataType::Struct(span_fields()), false))
+}
+
+impl Column {
+    pub fn new(kind: Kind, rows: usize) -> Self {
+        match kind {
+            Kind::Document => Column::Document(Float64Builder::with_capacity(rows), None),
+            Kind::Spans => Column::Spans(Spans::default()),
+        }
+    }
+
+    /// The score of the whole document; rounded to five decimals, as attributes are stored.
+    pub fn set(&mut self, score: f64) {
+        if let Column::Document(_, value) = self {
+            *value = Some(round5(score));
+        }
+    }
+
+    /// A half-open span of code points with its score, rounded to five decimals.
+    pub fn span(&mut self, start: usize, end: usize, score: f64) {
+        if let Column::Spans(spans) = self {
+            spans.starts.push(start as i64);
+            spans.ends.push(end as i64);
+            spans.scores.push(round5(score));
+        }
+    }
+
+    /// Spans of all rows so far.
+    pub fn spans(&self) -> usize {
+        match self {
+            Column::Document(..) => 0,
+            Column::Spans(spans) => spans.starts.len(),
+        }
+    }
+
+    pub fn finish_row(&mut self) {
+        match self {
+            Column::Document(builder, value) => builder.append_option(value.take()),
+            Column::Spans(spans) => spans.offsets.push(spans.end_offset()),
+        }
+    }
+
+    /// The array of all finished rows; the column starts anew. Spans beyond 2^31 are left out (see `tag_texts`).
+    pub fn finish(&mut self) -> ArrayRef {
+        match self {
+            Column::Document(builder, _) => Arc::new(builder.finish()),
+            Column::Spans(spans) => {
+                let spans = std::mem::take(spans);
+                let mut offsets = Vec::with_capacity(spans.offsets.len() + 1);
+                offsets.push(0);
+                offsets.extend_from_slice(&spans.offsets);
+                let columns: Vec<ArrayRef> = vec![
+                    Arc::new(Int64Array::from(spans.starts)),
+                    Arc::new(Int64Array::from(spans.ends)),
+                    Arc::new(Float64Array::from(spans.scores)),
+                ];
+                let values = StructArray::new(span_fields(), columns, None);
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+                Arc::new(ListArray::new(item(), offsets, Arc::new(values), None))
+            }
+        }
+    }
+}
+
+/// Scores are stored with five decimals, rounded as Python's `round(score, 5)` does.
+///
+/// The fast path divides an integer by 1e5, which is the nearest double to that decimal. Scaling errs by at most 2.4e-7
+/// below 2^31, so only a score that close to a tie, or a larger one, needs the exact decimal expansion.
+pub fn round5(score: f64) -> f64 {
+    if !score.is_finite() || score.fract() == 0.0 {
+        return score;
+    }
+    let scaled = score * 1e5;
+    let nearest = scaled.round();
+    if scaled.abs() < 2_147_483_648.0 && ((scaled - nearest).abs() - 0.5).abs() > 1e-6 {
+        return nearest / 1e5;
+    }
+    format!("{score:.5}").parse().unwrap_or(score)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use arrow_array::Array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn rows_hold_their_own_spans() {
+        let mut column = Column::new(Kind::Spans, 3);
+        column.span(0, 4, 1.0);
+        column.span(4, 5, 0.123456);
+        column.finish_row();
+        column.finish_row();
+        column.span(2, 3, 1.0);
+        column.finish_row();
+        let array = column.finish();
+        assert_eq!(array.data_type(), &Kind::Spans.data_type());
+        let list = array.as_list::<i32>();
+        assert_eq!(list.value_offsets(), &[0, 2, 2, 3]);
+        let spans = list.values().as_struct();
+        assert_eq!(spans.column(0).as_primitive::<Int64Type>().values(), &[0, 4, 2]);
+        assert_eq!(column.finish().len(), 0);
+    }
+
+    #[test]
+    fn ties_go_to_the_even_digit_and_nearly_ties_do_not() {
+        for (score, rounded) in [
+            (0.015625, 0.01562),
+            (0.046875, 0.04688),
+            (2.675005, 2.67501),
+            (1.000005, 1.00001),
+            (12345678.123455, 12345678.12345),
+            (1e15, 1e15),
+            (-0.000004, -0.0),
+            (3.0, 3.0),
+        ] {
+            assert_eq!(round5(score).to_bits(), f64::to_bits(rounded), "{score}");
+        }
+        assert!(round5(f64::NAN).is_nan());
+        assert_eq!(round5(f64::INFINITY), f64::INFINITY);
+    }
+
+    proptest! {
+        #[test]
+        fn rounds_like_the_exact_decimal(score in -1e9..1e9f64, few in -1000i64..1000) {
+            for x in [score, score * 1e-9, few as f64 / 64.0, few as f64 / 1e6] {
+                prop_assert_eq!(round5(x).to_bits(), format!("{x:.5}").parse::<f64>().unwrap_or(x).to_bits());
+            }
+        }
+    }
+}

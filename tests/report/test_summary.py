@@ -1,0 +1,113 @@
+"""The summary, to the letter, and what is left of it when pieces are missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dolma_pipeline.errors import DataError
+from dolma_pipeline.report.summary import render_summary, sparkline, table
+
+SUMMARY = """\
+toy: dolma_pipeline 0.1.0, seed 17
+
+01-tag
+                     all             news    wiki
+  documents in     1,103  100.0%    1,000     103
+  quarantined         -3    0.3%        ·      -3
+  documents out    1,100   99.7%    1,000     100
+  text in        4.50 MB          4.00 MB  500 kB
+  text out       4.49 MB   99.8%  4.00 MB  490 kB
+
+03-mix
+                     all             news    wiki
+  documents in     1,100  100.0%    1,000     100
+  repeated           +50    4.5%        ·     +50
+  too_short         -305   27.7%     -300      -5
+  duplicate          -60    5.5%      -60       ·
+  documents out      785   71.4%      640     145
+  text in        4.49 MB          4.00 MB  490 kB
+  text out       3.20 MB   71.3%  2.50 MB  700 kB
+  edits: 17 cut
+
+duplicates
+                   keys  duplicates        marked  filter full  false positives
+  02-dedupe near  1,100          60  5.5%      60        49.9%          9.8e-07
+
+tokens (uint16, vocabulary of 8,192)
+         tokens          documents  bytes/token
+  news  600,000   75.0%        640         4.17
+  wiki  200,000   25.0%        145         3.50
+  all   800,000  100.0%        785         4.00
+
+training (4.19 M parameters, 4 steps, 25.0 k tokens/s)
+  loss        9.000 █▅▂▁ 4.000
+  perplexity  31.50 of 16,000 tokens set aside
+
+time (2 min 05 s with 2 processes)
+                  time  tasks  MB/s  documents/s
+  01-tag+       0.50 s      4   9.0        2,206
+  05-train  1 min 30 s      1
+
+warnings
+  toy.jsonl.gz: truncated or corrupt after 12 documents
+
+files in RUN_DIR
+  mixed/    1 file   900 kB
+  tokens/  2 files  1.60 MB
+"""
+
+
+def test_summary(toy_run: Path) -> None:
+    assert render_summary(toy_run) == SUMMARY.replace("RUN_DIR", str(toy_run))
+
+
+def test_without_timings_training_and_mix(tmp_path: Path, manifest: dict[str, Any]) -> None:
+    news = {"documents_in": 2, "documents_out": 2, "bytes_in": 1500, "bytes_out": 1500}
+    manifest.update(stages=[{"id": "01-tag", "kind": "tag", "counts": {"news": news}}], files=[], warnings=[])
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert render_summary(tmp_path) == (
+        f"toy: dolma_pipeline 0.1.0, seed 17\n\ndocuments  2, 1.50 kB of text\n\nfiles in {tmp_path}\n"
+    )
+
+
+def test_loss_from_metrics_where_the_manifest_has_none(toy_run: Path, manifest: dict[str, Any]) -> None:
+    manifest["stages"].pop()
+    (toy_run / "manifest.json").write_text(json.dumps(manifest))
+    (toy_run / "train").mkdir()
+    rows = ['{"step": 1, "loss": 8.5}', '{"step": 2, "loss": 6}', '{"step": 2, "loss": 5.5}', '{"step": 3, "lo']
+    (toy_run / "train" / "metrics.jsonl").write_text("\n".join(rows))
+    assert "\ntraining (2 steps)\n  loss        8.500 █▁ 5.500\n\n" in render_summary(toy_run)
+
+
+def test_many_sources_have_no_columns(tmp_path: Path, manifest: dict[str, Any]) -> None:
+    one = {"documents_in": 2, "documents_out": 1, "dropped": {"rule": 1}}
+    counts = {f"source{i}": one for i in range(7)}
+    manifest["stages"] = [{"id": "03-mix", "kind": "mix", "counts": counts}]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert "source0" not in render_summary(tmp_path)
+    assert "  rule            -7   50.0%\n" in render_summary(tmp_path)
+
+
+def test_unfinished_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        render_summary(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: expected a manifest.json, found none; it is written when a run has finished"
+    )
+
+
+def test_table_aligns_and_keeps_control_characters_out() -> None:
+    assert (
+        table([["", "n"], ["a\x1b[31m", "1"], ["b", "1000"]]) == "             n\n  a\ufffd[31m     1\n  b       1000"
+    )
+
+
+def test_sparkline() -> None:
+    assert sparkline([]) == ""
+    assert sparkline([3.0, 3.0]) == "▁▁"
+    assert sparkline([7, 6, 5, 4, 3, 2, 1, 0]) == "█▇▆▅▄▃▂▁"
+    assert sparkline([0, 2, 7, 9], width=2) == "▁█"

@@ -1,0 +1,106 @@
+"""The same bytes: one process, two on Ray, killed and run again, in another directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.corpus import make_corpus, recipe
+
+DATA = ("attributes", "mixed", "tokens", "tokenizer", "quarantine", "scratch")
+
+
+def digests(work_dir: Path) -> dict[str, str]:
+    """BLAKE3 of every data file, from the manifest; and nothing is on disk that the manifest does not name."""
+    manifest = json.loads((work_dir / "manifest.json").read_text())
+    files = {f["path"]: f["blake3"] for f in manifest["files"]}
+    there = {p.relative_to(work_dir).as_posix() for d in DATA for p in (work_dir / d).rglob("*") if p.is_file()}
+    assert there == set(files)
+    return files
+
+
+def start(directory: Path, settings: dict[str, Any], *options: str) -> subprocess.Popen[bytes]:
+    path = directory / f"{Path(settings['work_dir']).name}.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    command = [sys.executable, "-m", "dolma_pipeline", "run", str(path), "--no-report", *options]
+    return subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, out.decode()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def expected(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    directory = tmp_path_factory.mktemp("one")
+    finish(start(directory, recipe(corpus, directory / "run")))
+    return digests(directory / "run")
+
+
+def test_there_is_something_to_compare(expected: dict[str, str]) -> None:
+    assert sum(p.startswith("tokens/train/part-") for p in expected) >= 4
+    assert sum(p.startswith("mixed/") for p in expected) == 6
+    assert sum(p.startswith("attributes/") for p in expected) == 18
+
+
+@pytest.mark.slow
+def test_two_processes_on_ray(corpus: Path, expected: dict[str, str], tmp_path: Path) -> None:
+    finish(start(tmp_path, recipe(corpus, tmp_path / "run"), "--processes", "2"))
+    assert digests(tmp_path / "run") == expected
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_at_three_moments(corpus: Path, expected: dict[str, str], tmp_path: Path, seed: int) -> None:
+    """SIGKILL at random moments, of which a slow start-up only makes the first less interesting."""
+    rng = random.Random(seed)
+    settings = recipe(corpus, tmp_path / "run")
+    for _ in range(3):
+        process = start(tmp_path, settings)
+        ledger = tmp_path / "run" / "ledger"
+        deadline = time.monotonic() + 60
+        entries = len(list(ledger.rglob("*.json"))) + rng.randint(1, 12)
+        while time.monotonic() < deadline and process.poll() is None and len(list(ledger.rglob("*.json"))) < entries:
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    finish(start(tmp_path, settings))
+    assert digests(tmp_path / "run") == expected
+
+
+def test_a_second_run_does_nothing(corpus: Path, tmp_path: Path) -> None:
+    settings = recipe(corpus, tmp_path / "run")
+    finish(start(tmp_path, settings))
+    first = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    finish(start(tmp_path, settings))
+    second = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    changed = {p.name for p in first if first[p] != second[p]}
+    assert changed <= {"manifest.json", "timings.json", ".lock"}
+
+
+def test_a_changed_rule_redoes_the_mix_and_not_the_tags(corpus: Path, tmp_path: Path) -> None:
+    settings = recipe(corpus, tmp_path / "run")
+    finish(start(tmp_path, settings))
+    before = digests(tmp_path / "run")
+    tags = {p: p.stat().st_mtime_ns for p in (tmp_path / "run" / "attributes").rglob("*.parquet")}
+    settings["stages"][3]["mix"]["drop"]["short"] = "gopher_v2.word_count < 60"
+    finish(start(tmp_path, settings))
+    after = digests(tmp_path / "run")
+    assert {p: p.stat().st_mtime_ns for p in tags} == tags
+    assert {p for p in before if p.startswith("attributes/")} == {p for p in after if p.startswith("attributes/")}
+    assert [before[p] for p in before if p.startswith("mixed/")] != [after[p] for p in after if p.startswith("mixed/")]

@@ -1,0 +1,76 @@
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from dolma_pipeline.errors import ConfigError, DataError, StageError
+from dolma_pipeline.storage import (
+    atomic_path,
+    find_files,
+    local,
+    lock,
+    read_json,
+    relative_name,
+    remove_temporaries,
+    replace_component,
+    write_json,
+)
+
+
+def test_only_the_last_component_of_that_name_is_replaced() -> None:
+    path = Path("/data/documents/web/documents/a/f.gz")
+    assert replace_component(path, "documents", "attributes/x") == Path("/data/documents/web/attributes/x/a/f.gz")
+    assert relative_name(path, "documents") == PurePosixPath("a/f.gz")
+    assert replace_component(Path("documents/f.gz"), "documents", "attributes/x") == Path("attributes/x/f.gz")
+    # A file of that name is no directory of that name.
+    assert replace_component(Path("/data/documents"), "documents", "attributes/x") is None
+
+
+def test_globs_are_sorted_and_each_file_counts_once(tmp_path: Path) -> None:
+    for name in ("b.gz", "a.gz", ".a.gz.tmp-12"):
+        (tmp_path / name).touch()
+    found = find_files([f"{tmp_path}/*.gz", f"{tmp_path}/a*"], "$.here")
+    assert [f.name for f in found] == ["a.gz", "b.gz"]
+
+
+def test_a_glob_without_a_match_says_so(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^\$\.here: no file matches `{tmp_path}/x/\*\.gz` \(the directory {tmp_path} is there\)$"
+    ):
+        find_files(f"{tmp_path}/x/*.gz", "$.here")
+
+
+def test_a_remote_path_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"s3://bucket/x: expected a local path, found `s3://`"):
+        local("s3://bucket/x")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "f.json"
+    write_json(path, {"b": 1, "a": [2]})
+    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert read_json(path) == {"a": [2], "b": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["f.json"]
+    assert path.read_text().index('"a"') < path.read_text().index('"b"')
+
+
+def test_json_that_is_none_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"a"')
+    with pytest.raises(DataError, match=r"x\.json: Input data was truncated"):
+        read_json(tmp_path / "x.json")
+
+
+def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".f.jsonl.zst.tmp-77").touch()
+    (tmp_path / "a" / ".hidden").touch()
+    assert remove_temporaries(tmp_path) == 1
+    assert [p.name for p in (tmp_path / "a").iterdir()] == [".hidden"]
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    with lock(tmp_path), pytest.raises(StageError, match="another run is at work here"), lock(tmp_path):
+        pass
+    with lock(tmp_path):
+        pass
