@@ -189,7 +189,7 @@ class _Check:
             value = str(value)
             if lax and bool in members and str not in members:
                 value = parse_value(value)
-        elif lax and str in members and isinstance(value, (int, float)) and type(value) not in members:
+        elif lax and str in members and type(value) in (int, float) and type(value) not in members:
             value = str(value)
         choices = [c for m in members if typing.get_origin(m) is Literal for c in typing.get_args(m)]
         if choices and isinstance(value, str) and value not in choices:

@@ -38,7 +38,7 @@ class RunManifest(Struct, kw_only=True):
     recipe: dict[str, Any]
     stages: list[StageAccount]
     files: list[Output]
-    """Paths relative to the work directory where they are in it."""
+    """Paths relative to the work directory where they are in it; of what is left in scratch/, none."""
     warnings: list[str] = []
 
 
@@ -77,6 +77,8 @@ def make_manifest(plan: Plan, state: State) -> RunManifest:
         for report in reports.values():
             for written in report.outputs:
                 path = relative(written.path, plan.work_dir)
+                if path.startswith("scratch/"):
+                    continue
                 files[path] = Output(path, written.bytes, written.blake3)
             warnings.update(dict.fromkeys(report.warnings))
     return RunManifest(

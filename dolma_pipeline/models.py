@@ -39,9 +39,7 @@ LANGUAGE_ID = ModelFiles(
 """176 languages (Joulin et al. 2016): `.bin` 131 MB, `.ftz` 0.9 MB, quantised and a little less exact. CC BY-SA 3.0."""
 
 
-def find_model(
-    model: ModelFiles, path: str | Path | None = None, environment: Mapping[str, str] | None = None
-) -> Path:
+def find_model(model: ModelFiles, path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Path:
     """The file of `model`: `path` and no other where it is given, else from $DOLMA_MODELS, else from the package.
 
     The package is located, not imported. Raises ModelNotFound; `environment` defaults to that of the process.

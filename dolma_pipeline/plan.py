@@ -6,8 +6,10 @@ A phase's tasks may depend on the reports of earlier phases (how many keys, whic
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from msgspec import UNSET, Struct
 
@@ -149,30 +151,31 @@ class Plan(Struct, kw_only=True):
 
 def make_plan(recipe: Recipe) -> Plan:
     """Unrolls `recipe`; a source that matches no file, or anything else that cannot work, is a ConfigError."""
-    from dolma_pipeline.stages import collect, dedupe, mix, tag, tokens, train
-
     validate(recipe)
     builder = Builder(recipe)
     shards: list[Shard] = []
     for name, source in recipe.sources.items():
         if source.collect is not None:
-            shards.extend(collect.shards(builder.places, name, source.collect))
+            shards.extend(_stage("collect").shards(builder.places, name, source.collect))
         else:
             shards.extend(source_shards(name, source))
-    if any(s.task for s in shards):
-        collect.plan(builder, [s for s in shards if s.task])
-    there = [s for s in shards if not s.task]
+    collected = [s for s in shards if s.task is not None]
+    if collected:
+        _stage("collect").plan(builder, collected)
+    there = [s for s in shards if s.task is None]
     builder.corpus = Corpus(shards=shards, attributes=existing_attributes(recipe, there))
     for number, stage in enumerate(recipe.stages, 1):
-        if stage.tag is not UNSET:
-            tag.plan(builder, number, stage.tag)
-        elif stage.dedupe is not UNSET:
-            dedupe.plan(builder, number, stage.dedupe)
-        elif stage.mix is not UNSET:
-            mix.plan(builder, number, stage.mix)
-        elif stage.tokens is not UNSET:
-            tokens.plan(builder, number, stage.tokens)
-        elif stage.train is not UNSET:
-            train.plan(builder, number, stage.train)
+        for kind in STAGES:
+            config = getattr(stage, kind)
+            if config is not UNSET:
+                _stage(kind).plan(builder, number, config)
     builder.flush()
     return Plan(recipe=recipe, work_dir=builder.places.work_dir, phases=builder.phases, stages=builder.stages)
+
+
+STAGES = ("tag", "dedupe", "mix", "tokens", "train")
+
+
+def _stage(kind: str) -> Any:
+    """The module that plans stages of this kind, imported on first need: one stage should not load the libraries of all."""
+    return importlib.import_module(f"dolma_pipeline.stages.{kind}")

@@ -28,7 +28,9 @@ from dolma_pipeline.yaml_file import Step, json_path, parse_value
 
 Where = Callable[[Sequence[Step]], str]
 MAX_DEPTH = 50
-"""Of interpolations within, or by way of, each other."""
+"""Of interpolations within each other."""
+MAX_CHAIN = 120
+"""Of containers and references that lead to a value: more than a file may nest, less than the interpreter bears."""
 _MISSING = object()
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)|\.")
 _OPENING = re.compile(r"(\\*)\$\{")
@@ -64,8 +66,8 @@ class _Resolution:
         if path in self._open:
             chain = " -> ".join(json_path(p) for p in [*self._open[self._open.index(path) :], path])
             raise self._error(path, f"expected a value, found a reference to itself: {chain}")
-        if len(self._open) > 4 * MAX_DEPTH:
-            raise self._error(path, f"expected at most {4 * MAX_DEPTH} references in a row, found more")
+        if len(self._open) > MAX_CHAIN:
+            raise self._error(path, f"expected at most {MAX_CHAIN} references in a row, found more")
         value = _walk(self._data, path) if raw is _MISSING else raw
         self._open.append(path)
         if isinstance(value, str):

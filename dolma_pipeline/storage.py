@@ -86,8 +86,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Writes `value` (structs too) as indented JSON with sorted keys, atomically."""
-    encoded = msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=1)
+    """Writes `value` (structs too) as indented JSON, keys in the order they have, atomically."""
+    encoded = msgspec.json.format(msgspec.json.encode(value), indent=1)
     with atomic_path(path) as temporary:
         temporary.write_bytes(encoded + b"\n")
 

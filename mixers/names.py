@@ -1,84 +1,75 @@
-"""How a recipe calls an attribute, and where that attribute is.
-
-Files hold keys in Dolma's form, `experiment__tagger__attribute` with every part reduced to letters, digits and `_`, or the
-bare name that a dedupe stage gave. A recipe says `tagger.attribute`, or `experiment.tagger.attribute` where two
-experiments have it; of a dedupe stage `near` it says `near.duplicate`.
-"""
+"""The attributes a mix speaks of, found before it runs."""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
 
-from dolma_pipeline.errors import ConfigError, suggest
-
-_Test: TypeAlias = Callable[[list[str], str, str], bool]
-LISTED = 24
-"""Most names in a message; of more only the nearest are shown."""
+from dolma_pipeline import _native
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.attributes import attribute_keys
+from dolma_pipeline.mixers import edits, expression
+from dolma_pipeline.mixers.keys import resolve
+from dolma_pipeline.recipe import Mix
 
 
-def sanitize(part: str) -> str:
-    """One part of a key, as Dolma writes it: `dclm-oh-eli5` -> `dclm_oh_eli5`."""
-    return re.sub("[^a-zA-Z0-9_]", "_", part)
+def resolve_names(
+    mix: Mix, keys: Mapping[str, Sequence[str]], files: Mapping[str, Mapping[str, str]], where: str
+) -> dict[str, tuple[str, str]]:
+    """The (experiment, key) of every attribute that the rules and edits of `mix` name.
 
-
-def readable(experiment: str, key: str) -> str:
-    """The shortest name by which a recipe can call `key` of `experiment`."""
-    prefix = f"{sanitize(experiment)}__"
-    tagger, separator, attribute = key.removeprefix(prefix).partition("__")
-    return f"{tagger}.{attribute}" if separator and tagger else f"{experiment}.{key}"
-
-
-def resolve(name: str, available: Mapping[str, Sequence[str]], where: str) -> tuple[str, str]:
-    """The (experiment, key) that `name` means; `available`: the keys of each experiment.
-
-    Raises ConfigError, which begins with `where`: no such attribute (with the nearest names), or more than one.
+    `keys`: of experiments that may not have run yet; `files`: experiment -> shard -> attribute file, which are asked for
+    the keys of the others. Raises ConfigError for whatever in `mix` cannot be meant, each with its path below `where`.
     """
-    found = _matches(name, available, _is_named) or _matches(name, available, _ends_named)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = " or ".join(f"`{experiment}.{_plain(experiment, key)}`" for experiment, key in found)
-        raise ConfigError(f"{where}: attribute `{name}` could be any of {len(found)}; write {choices}")
-    raise ConfigError(f"{where}: {_unknown(name, available)}")
+    rules = expression.compile_all(mix.drop, f"{where}.drop")
+    for i, edit in enumerate(mix.edit):
+        edits.check(edit, f"{where}.edit[{i}]")
+    selectors(mix, where)
+    available = dict(keys)
+    # Most often the first file of an experiment has all its keys; a JSON lines file need not.
+    for some in _more_keys(keys, files):
+        available = some
+        try:
+            return _resolve(mix, rules, available, where)
+        except ConfigError:
+            continue
+    return _resolve(mix, rules, available, where)
 
 
-def _matches(name: str, available: Mapping[str, Sequence[str]], matches: _Test) -> list[tuple[str, str]]:
-    parts = name.split(".")
-    return [(e, key) for e, keys in available.items() for key in keys if matches(parts, e, key)]
+def selectors(mix: Mix, where: str = "$") -> tuple[_native.Selector | None, dict[int, _native.SpanSelector]]:
+    """The compiled `select`, and by position the `span` of each edit that has one."""
+    place = f"{where}.select"
+    try:
+        select = None
+        if mix.select is not None:
+            select = _native.Selector(mix.select.include, mix.select.exclude, mix.select.syntax)
+        spans = {}
+        for i, edit in enumerate(mix.edit):
+            place = f"{where}.edit[{i}].span"
+            if edit.span is not None:
+                spans[i] = _native.SpanSelector(edit.span, edit.syntax)
+    except ValueError as error:
+        raise ConfigError(f"{place}: {error}") from None
+    return select, spans
 
 
-def _is_named(parts: list[str], experiment: str, key: str) -> bool:
-    """`key` is exactly what `parts` spell, within its experiment."""
-    clean = [sanitize(part) for part in parts]
-    own = sanitize(experiment)
-    if len(clean) == 2 and key == "__".join([own, *clean]):
-        return True
-    if clean[0] != own or len(clean) < 2:
-        return False
-    return key in ("__".join(clean), "__".join(clean[1:]))
+def _resolve(
+    mix: Mix, rules: Mapping[str, expression.Rule], available: Mapping[str, Sequence[str]], where: str
+) -> dict[str, tuple[str, str]]:
+    found = expression.resolve_all(rules, available)
+    for i, edit in enumerate(mix.edit):
+        name = edits.attribute(edit)
+        if name is not None and name not in found:
+            kind = "replace" if edit.replace is not None else "cut"
+            found[name] = resolve(name, available, f"{where}.edit[{i}].{kind}")
+    return found
 
 
-def _ends_named(parts: list[str], experiment: str, key: str) -> bool:
-    """`key` ends as `parts` do: its file has been moved to a directory of another name than its experiment."""
-    clean = [sanitize(part) for part in parts]
-    if len(clean) == 3 and clean[0] == sanitize(experiment):
-        clean = clean[1:]
-    return len(clean) == 2 and key.endswith("__" + "__".join(clean))
-
-
-def _plain(experiment: str, key: str) -> str:
-    tagger, separator, attribute = key.removeprefix(f"{sanitize(experiment)}__").partition("__")
-    return f"{tagger}.{attribute}" if separator and tagger else key
-
-
-def _unknown(name: str, available: Mapping[str, Sequence[str]]) -> str:
-    known = sorted({readable(e, key) for e, keys in available.items() for key in keys})
-    shown = known
-    if len(known) > LISTED:
-        shown = difflib.get_close_matches(name, known, n=LISTED, cutoff=0.0)[:LISTED]
-    listed = ", ".join(f"`{n}`" for n in shown) or "none"
-    more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
-    return f"unknown attribute `{name}`{suggest(name, known)} (known: {listed}{more})"
+def _more_keys(
+    keys: Mapping[str, Sequence[str]], files: Mapping[str, Mapping[str, str]]
+) -> Iterator[dict[str, Sequence[str]]]:
+    """What is known; then with the keys of one file of each other experiment; then with those of all its files."""
+    yield dict(keys)
+    others = {e: list(shards.values()) for e, shards in files.items() if e not in keys}
+    for most in (1, None):
+        more = {e: dict.fromkeys(k for path in paths[:most] for k in attribute_keys(path)) for e, paths in others.items()}
+        yield {**keys, **{e: list(found) for e, found in more.items()}}

@@ -2,9 +2,9 @@
 
     python scripts/language_id_accuracy.py [DATA] [--model FILE]
 
-DATA (default: $DOLMA_TEST_DATA) holds `SOURCE/documents/*.jsonl.gz` in Dolma's format with `metadata.lang`. Documents that
-are untranslated to a tenth or more (`metadata.untranslated`) and those without a language are left out. A regional variant
-counts as its language: `pt_BR` as `pt`.
+DATA (default: $DOLMA_TEST_DATA) holds `SOURCE/documents/*.jsonl.gz` in Dolma's format with `metadata.lang`. Documents
+that are untranslated to a tenth or more (`metadata.untranslated`) and those without a language are left out. A regional
+variant counts as its language: `pt_BR` as `pt`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Same names, attributes and scores as Dolma's taggers: the text is lower-cased, line breaks become spaces, both ends are
 stripped. Dolma downloads lid.176.bin; we take lid.176.bin where it is found and else lid.176.ftz, its quantised form
-(see `dolma_pipeline.models`), whose scores differ in the second or third decimal: name the `.bin` to reproduce a Dolma run.
+(see `dolma_pipeline.models`), which gives other scores: put the `.bin` in $DOLMA_MODELS to reproduce a run of Dolma.
 Scores are fastText's own, so a certain language has 1.00001 and its `not_` attribute -1e-05.
 
 A paragraph is a line with its line break; blank ones have no span. Scores are rounded to five decimals.
@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from dolma_pipeline.taggers.base import Attribute
 
 from dolma_pipeline import _native
 from dolma_pipeline.models import LANGUAGE_ID, find_model
-from dolma_pipeline.taggers.base import Attribute
 
 PREFIX = "__label__"
 ENGLISH = "en"
@@ -75,13 +75,13 @@ class EnglishParagraphTagger:
     `with_doc_score` adds `doc_en`, the sum of length x score over the length of the document, and `doc_not_en`.
     """
 
-    def __init__(
-        self, name: str, model: Path, *, language: str = ENGLISH, with_doc_score: bool = False
-    ) -> None:
+    def __init__(self, name: str, model: Path, *, language: str = ENGLISH, with_doc_score: bool = False) -> None:
         self.name = name
         self.model = model
         self._spans = {language: "positive", f"not_{language}": "negative"}
-        self._scores = {f"doc_{language}": "doc_positive", f"doc_not_{language}": "doc_negative"} if with_doc_score else {}
+        self._scores = (
+            {f"doc_{language}": "doc_positive", f"doc_not_{language}": "doc_negative"} if with_doc_score else {}
+        )
         self._label = PREFIX + language
         self._fasttext = load_model(model)
         self.attributes = (
@@ -97,7 +97,7 @@ class EnglishParagraphTagger:
 class AllLanguagesTagger:
     """A document score per language, null for those the model leaves out (below 1e-5).
 
-    `minimum`: only scores above it, to two decimals. Without it every document has a score for most of the 176 languages.
+    `minimum`: only scores above it, to two decimals. Without it a document has scores for most of the 176 languages.
     """
 
     def __init__(self, name: str, model: Path, *, minimum: float | None = None) -> None:
@@ -123,7 +123,8 @@ class AllLanguagesTagger:
         table = np.full((len(self._languages), len(documents)), np.nan)
         table[languages, rows] = _rounded(values.tolist(), decimals)
         return {
-            language: pa.array(column, from_pandas=True) for language, column in zip(self._languages, table, strict=True)
+            language: pa.array(column, from_pandas=True)
+            for language, column in zip(self._languages, table, strict=True)
         }
 
 
@@ -162,4 +163,4 @@ FACTORIES: dict[str, Callable[[], Tagger]] = {
         AllLanguagesTagger, _HUNDREDTHS, "176 languages, by document: scores over 0.01, to two decimals", minimum=0.01
     ),
 }
-"""Loaders by registered name; each finds the model (ModelNotFound says how to get one) and shares it with the others."""
+"""Loaders by registered name; each finds the model (or raises ModelNotFound) and shares it with the others."""

@@ -17,7 +17,7 @@ import yaml
 
 from tests.corpus import make_corpus, recipe
 
-DATA = ("attributes", "mixed", "tokens", "tokenizer", "quarantine", "scratch")
+DATA = ("attributes", "mixed", "tokens", "tokenizer", "quarantine")
 
 
 def digests(work_dir: Path) -> dict[str, str]:

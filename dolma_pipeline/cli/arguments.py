@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import typing
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -21,9 +22,12 @@ _DEST = "option "
 """Before the dotted name in a Namespace: no attribute of the parser itself begins so."""
 
 
-def add_options(parser: argparse.ArgumentParser, form: type[Struct]) -> None:
-    """Adds an option for every field of `form` and of the structs in it."""
-    _add(parser, parser, form, "")
+def add_options(
+    parser: argparse.ArgumentParser, form: type[Struct], no_effect: Mapping[str, str] | None = None
+) -> None:
+    """Adds an option for every field of `form` and of the structs in it; those in `no_effect` are called so."""
+    parser.usage = "%(prog)s [-c FILE] [OPTION ...]"
+    _add(parser, parser, form, "", no_effect or {})
 
 
 def load_config(arguments: argparse.Namespace, form: type[S]) -> S:
@@ -51,19 +55,23 @@ def options(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Label]]
     return nested, labels
 
 
-def _add(parser: argparse.ArgumentParser, group: Any, form: type[Struct], prefix: str) -> None:
+def _add(
+    parser: argparse.ArgumentParser, group: Any, form: type[Struct], prefix: str, no_effect: Mapping[str, str]
+) -> None:
     for info in msgspec.structs.fields(form):
         name = f"{prefix}{info.encode_name}"
         members = alternatives(info.type)
         nested = struct_of(info.type)
         if nested is not None:
-            _add(parser, parser.add_argument_group(name), nested, f"{name}.")
+            _add(parser, parser.add_argument_group(name), nested, f"{name}.", no_effect)
             continue
         settings: dict[str, Any] = {
             "dest": f"{_DEST}{name}",
             "default": argparse.SUPPRESS,
             "help": _help(description_of(info.type), info.default, info.default_factory),
         }
+        if name in no_effect:
+            settings["help"] = "has no effect"
         item = next((typing.get_args(m)[0] for m in members if typing.get_origin(m) is list), None)
         if bool in members:
             settings["action"] = argparse.BooleanOptionalAction
@@ -72,7 +80,8 @@ def _add(parser: argparse.ArgumentParser, group: Any, form: type[Struct], prefix
         elif item is not None:
             settings |= {"nargs": "*", "metavar": _metavar(alternatives(item))}
         else:
-            settings["metavar"] = _metavar(members)
+            # As with Dolma, an option that may be null is so when it stands without a value.
+            settings |= {"metavar": _metavar(members), "nargs": "?" if type(None) in members else None}
         group.add_argument(f"--{name}", **settings)
 
 

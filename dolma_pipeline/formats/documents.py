@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -57,8 +58,11 @@ class Documents:
     @property
     def text_bytes(self) -> int:
         """UTF-8 bytes of all texts."""
-        offsets = self.text.offsets
-        return int(offsets[-1].as_py()) - int(offsets[0].as_py()) if len(offsets) else 0
+        text = self.text
+        if not len(text):
+            return 0
+        ends = np.frombuffer(text.buffers()[1], np.int64)
+        return int(ends[text.offset + len(text)] - ends[text.offset])
 
     def field(self, path: str) -> pa.LargeStringArray:
         """The string at a dotted path (`text`, `metadata.url`, `$.metadata.url`); null where there is none."""

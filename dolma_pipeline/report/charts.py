@@ -83,7 +83,7 @@ def loss_chart(points: Sequence[tuple[int, float]]) -> Markup:
         view_box=f"0 0 {WIDTH} {HEIGHT}",
         class_="chart",
         role="img",
-        aria_label=f"loss, {points[0][1]:.3f} at step {count(points[0][0])} to {points[-1][1]:.3f} at step {count(points[-1][0])}",
+        aria_label=f"loss, {_place(points[0])} to {_place(points[-1])}",
     )
 
 
@@ -95,6 +95,10 @@ def smooth(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         near = [y for _, y in points[max(0, i - half) : i + half + 1]]
         result.append((x, sum(near) / len(near)))
     return result
+
+
+def _place(point: tuple[int, float]) -> str:
+    return f"{point[1]:.3f} at step {count(point[0])}"
 
 
 def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:

@@ -15,12 +15,11 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.quarantine import Quarantine
-from dolma_pipeline.mixers.decide import Decider, MixInput
-from dolma_pipeline.mixers.names import resolve_names
 from dolma_pipeline.mixers.sampling import Rate, SourceHistogram, plan_budget
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Mix
 from dolma_pipeline.stages.corpus import Corpus, Shard, stem
+from dolma_pipeline.stages.decide import Decider, MixInput, resolve_names
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Context, Counts, Output, Report, Task
 

@@ -31,7 +31,7 @@ def test_loss_chart_is_well_formed_and_bounded() -> None:
     assert root.get("aria-label") == "loss, 8.999 at step 1 to 4.000 at step 5,000"
     thin, mean = (line.get("points", "").split() for line in root.iter("polyline"))
     assert len(thin) == len(mean) == MOST_POINTS
-    assert (thin[0], thin[-1]) == ("52.0,26.6", "696.0,241.4")
+    assert (thin[0], thin[-1]) == ("52.0,25.1", "696.0,242.9")
 
 
 def test_one_point_and_a_flat_curve() -> None:

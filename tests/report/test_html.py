@@ -93,8 +93,9 @@ def test_bars_of_a_gate_lie_end_to_end(toy_run: Path) -> None:
     found = re.findall(r'<rect x="([\d.]+)%" width="([\d.]+)%" height="100%" class="\w+"><title>(\w+): (\d+)<', page)
     bars = [(name, int(number), float(start), float(length)) for start, length, name, number in found]
     left_out = [b for b in bars if b[0] in ("too_short", "duplicate")]
-    of_all = [(1000 * (1150 - 305) / 11.5, 305), (1000 * 785 / 11.5, 60)]
-    assert [(b[1], b[2]) for b in left_out[:2]] == [(n, pytest.approx(x / 1000, abs=1e-3)) for x, n in of_all]
+    # Of all sources the parts end where those kept, 785 of 1,150, end; of each source they begin there.
+    assert [b[1] for b in left_out[:2]] == [305, 60]
+    assert [b[2] for b in left_out[:2]] == pytest.approx([84500 / 1150, 78500 / 1150], abs=1e-3)
     assert left_out[2:] == [
         ("too_short", 300, 64.0, 30.0),
         ("duplicate", 60, 94.0, 6.0),

@@ -9,7 +9,7 @@ import argparse
 import re
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.drop_in.shared import (
@@ -28,25 +28,25 @@ from dolma_pipeline.recipe import Bloom, Dedupe, DocumentKey, Fraction, Ngrams, 
 Count = Annotated[int, Meta(ge=0)]
 
 
-class NgramConfig(Config):
+class NgramConfig(Config, frozen=True):
     ngram_length: Annotated[Count, Meta(description="words in an n-gram; 0: whole paragraphs")] = 0
     stride: Annotated[Count, Meta(description="words from one n-gram to the next; 0 and 1: every one")] = 0
     overlap_threshold: Annotated[Fraction, Meta(description="share of n-grams that must be seen before")] = 1.0
     skip_short_paragraphs: Annotated[bool, Meta(description="leave out paragraphs of less than two n-grams")] = False
 
 
-class ParagraphConfig(Config):
+class ParagraphConfig(Config, frozen=True):
     attribute_name: Annotated[str | None, Meta(description="attribute that marks duplicate paragraphs")] = None
     by_ngram: NgramConfig | None = None
     paragraph_separator: Annotated[str | None, Meta(description="string between paragraphs")] = "\n"
 
 
-class DocumentConfig(Config):
+class DocumentConfig(Config, frozen=True):
     attribute_name: Annotated[str | None, Meta(description="attribute that marks duplicate documents")] = None
     key: Annotated[str | None, Meta(description="field that is compared: $.text, $.metadata.url")] = None
 
 
-class DedupeConfig(Config):
+class DedupeConfig(Config, frozen=True):
     name: Annotated[str | None, Meta(description="directory of the attribute files; default: attribute_name")] = None
     documents: DocumentConfig | None = None
     paragraphs: ParagraphConfig | None = None
@@ -61,7 +61,7 @@ class DedupeConfig(Config):
     ] = "documents"
 
 
-class BloomConfig(Config):
+class BloomConfig(Config, frozen=True):
     file: Annotated[str | None, Meta(description="load the filter from here if it exists, save it there")] = None
     size_in_bytes: Annotated[Count, Meta(description="default: sized by the next two, or by the keys")] = 0
     read_only: Annotated[bool, Meta(description="mark what the loaded filter holds; insert nothing")] = False
@@ -69,10 +69,10 @@ class BloomConfig(Config):
     desired_false_positive_rate: Annotated[float, Meta(ge=0, lt=1)] = 0.0
 
 
-class DeduperConfig(Config):
+class DeduperConfig(Config, frozen=True):
     """Dolma's configuration of `dedupe`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files")] = []
+    documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
     work_dir: WorkDir = WorkDir()
     dedupe: DedupeConfig = DedupeConfig()
     bloom_filter: BloomConfig = BloomConfig()
@@ -92,7 +92,7 @@ NO_EFFECT = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    cli.add_options(parser, DeduperConfig)
+    cli.add_options(parser, DeduperConfig, NO_EFFECT)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -176,6 +176,7 @@ def field_path(key: str) -> str:
     path = steps.removeprefix("$").removeprefix(".")
     if not re.fullmatch(r"[^.\s$@\[\]()*]+(\.[^.\s$@\[\]()*]+)*", path):
         raise ConfigError(
-            f"$.dedupe.documents.key: expected the path of one field, such as `$.text` or `$.metadata.url`, found `{key}`"
+            "$.dedupe.documents.key: expected the path of one field, such as `$.text` or `$.metadata.url`, "
+            f"found `{key}`"
         )
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.drop_in.shared import CompressionConfig, Config, WorkDir, ledger, run_command
@@ -16,20 +16,22 @@ Syntax = Literal["jsonpath", "jq"]
 FORMATS: dict[str | None, DocumentFormat] = {None: "jsonl.gz", "gz": "jsonl.gz", "zst": "jsonl.zst", "": "jsonl"}
 
 
-class StreamOutput(Config):
+class StreamOutput(Config, frozen=True):
     path: Annotated[str | None, Meta(description="directory of the mixed files")] = None
     max_size_in_bytes: Annotated[int, Meta(ge=1, description="of inputs that become one file")] = 2 * 2**30
-    discard_fields: Annotated[list[str], Meta(description="top-level fields to leave out")] = []
+    discard_fields: Annotated[list[str], Meta(description="top-level fields to leave out")] = field(
+        default_factory=list
+    )
     min_text_length: Annotated[int | None, Meta(ge=0, description="bytes of stripped text after the edits")] = 0
 
 
-class Filter(Config):
-    include: list[str] = []
-    exclude: list[str] = []
+class Filter(Config, frozen=True):
+    include: list[str] = field(default_factory=list)
+    exclude: list[str] = field(default_factory=list)
     syntax: Syntax = "jsonpath"
 
 
-class SpanReplacement(Config):
+class SpanReplacement(Config, frozen=True):
     span: str
     min_score: float | None = None
     max_score: float | None = None
@@ -37,20 +39,22 @@ class SpanReplacement(Config):
     syntax: Syntax = "jsonpath"
 
 
-class Stream(Config):
+class Stream(Config, frozen=True):
     name: str
-    documents: list[str] = []
+    documents: list[str] = field(default_factory=list)
     output: StreamOutput = StreamOutput()
-    attributes: list[str] = []
+    attributes: list[str] = field(default_factory=list)
     filter: Filter | None = None
-    span_replacement: list[SpanReplacement] = []
+    span_replacement: list[SpanReplacement] = field(default_factory=list)
     compression: CompressionConfig = CompressionConfig()
 
 
-class MixerConfig(Config):
+class MixerConfig(Config, frozen=True):
     """Dolma's configuration of `mix`."""
 
-    streams: Annotated[list[Stream], Meta(description="what to mix into what; usually in the file")] = []
+    streams: Annotated[list[Stream], Meta(description="what to mix into what; usually in the file")] = field(
+        default_factory=list
+    )
     work_dir: WorkDir = WorkDir()
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
     shuffle: Annotated[bool, Meta(description="join inputs into files of max_size_in_bytes; --no-: one each")] = True
@@ -61,7 +65,7 @@ NO_EFFECT = {"work_dir.input": "inputs are read where they are"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    cli.add_options(parser, MixerConfig)
+    cli.add_options(parser, MixerConfig, NO_EFFECT)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,7 +76,7 @@ def to_recipes(config: MixerConfig) -> list[Recipe]:
     """A recipe with one `mix` stage for each stream."""
     if not config.streams:
         raise ConfigError("$.streams: expected at least one stream, found none; give a file with `-c FILE`")
-    recipes = []
+    recipes = field(default_factory=list)
     places: dict[tuple[str, str | None], int] = {}
     for i, stream in enumerate(config.streams):
         where = f"$.streams[{i}]"

@@ -29,14 +29,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of a Dolma configuration: immutable, strict about its keys."""
 
 
-class WorkDir(Config):
-    input: Annotated[str | None, Meta(description="without effect: inputs are read where they are")] = None
+class WorkDir(Config, frozen=True):
+    input: str | None = None
     output: Annotated[str | None, Meta(description="directory of the ledger, by which a rerun resumes")] = None
 
 
-class CompressionConfig(Config):
-    input: Annotated[Compression | None, Meta(description="without effect: the extension says it")] = None
-    output: Annotated[Compression | None, Meta(description="gz, zst or nothing")] = None
+class CompressionConfig(Config, frozen=True):
+    input: Compression | None = None
+    output: Annotated[Compression | None, Meta(description="of the files that are written")] = None
 
 
 def run_command(
@@ -100,7 +100,7 @@ def require(value: Any, path: str, what: str) -> None:
 
 
 def dataset_root(pattern: str, document_dir: str) -> str | None:
-    """The part of a glob before its last directory called `document_dir`, `.` if that is the first; None without one."""
+    """The part of a glob before its last directory `document_dir`, `.` if that is the first; None without one."""
     parts = pattern.split("/")
     # The last part is a file name.
     for i in range(len(parts) - 2, -1, -1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, root_of, run_command, sources
@@ -28,7 +28,7 @@ SortKey = Literal[
 ]
 
 
-class Profile(Config):
+class Profile(Config, frozen=True):
     enable: bool = False
     output: str | None = None
     steps: int | None = None
@@ -36,15 +36,19 @@ class Profile(Config):
     lines: int = 100
 
 
-class TagConfig(Config):
+class TagConfig(Config, frozen=True):
     """Dolma's configuration of `tag`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files")] = []
+    documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
     destination: Annotated[
         list[str] | None, Meta(description="directories of the attribute files, one per glob; default: beside")
     ] = None
-    tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = []
-    taggers: Annotated[list[str], Meta(description="names of taggers, run in one pass; `dolma list` has them")] = []
+    tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = field(
+        default_factory=list
+    )
+    taggers: Annotated[list[str], Meta(description="names of taggers, run in one pass; `dolma list` has them")] = field(
+        default_factory=list
+    )
     experiment: Annotated[
         str | None, Meta(description="directory of the attribute files; without it one per tagger")
     ] = None
@@ -68,7 +72,7 @@ NO_EFFECT = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    cli.add_options(parser, TagConfig)
+    cli.add_options(parser, TagConfig, NO_EFFECT)
 
 
 def run(arguments: argparse.Namespace) -> int:

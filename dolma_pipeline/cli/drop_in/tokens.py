@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, run_command, sources
@@ -15,7 +15,7 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tokenizer, Tokens
 
 
-class TokenizerConfig(Config):
+class TokenizerConfig(Config, frozen=True):
     name_or_path: Annotated[str | None, Meta(description="a tokenizer.json, or a name on the Hugging Face hub")] = None
     bos_token_id: Annotated[int | None, Meta(ge=0, description="put before each document")] = None
     eos_token_id: Annotated[int | None, Meta(ge=0, description="put after each document")] = None
@@ -26,17 +26,17 @@ class TokenizerConfig(Config):
     encode_special_tokens: Annotated[bool, Meta(description="treat special tokens in a text as text")] = False
 
 
-class Fields(Config):
+class Fields(Config, frozen=True):
     text_field_name: str = "text"
     text_field_type: str = "str"
     id_field_name: str | None = "id"
     id_field_type: str = "str"
 
 
-class TokensConfig(Config):
+class TokensConfig(Config, frozen=True):
     """Dolma's configuration of `tokens`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files")] = []
+    documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
     destination: Annotated[str | None, Meta(description="directory of the token files")] = None
     tokenizer_name_or_path: Annotated[
         str | None, Meta(description="deprecated: tokenizer.name_or_path, with the last id of the vocabulary as EOS")
@@ -73,7 +73,7 @@ NO_EFFECT = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    cli.add_options(parser, TokensConfig)
+    cli.add_options(parser, TokensConfig, NO_EFFECT)
 
 
 def run(arguments: argparse.Namespace) -> int:

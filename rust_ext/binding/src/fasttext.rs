@@ -106,9 +106,7 @@ impl PyFastText {
         lower: bool,
         strip: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, texts, Reading { lower, strip }, |predictor, texts| {
-            batch::label_scores(predictor, texts, &label)
-        })
+        self.run(py, texts, Reading { lower, strip }, |predictor, texts| batch::label_scores(predictor, texts, &label))
     }
 
     #[pyo3(signature = (texts, label, *, lower=false, strip=false))]

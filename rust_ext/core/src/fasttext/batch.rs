@@ -11,12 +11,7 @@ use crate::taggers::{Column, Kind};
 use crate::{Error, Result};
 
 /// `label: list<int32>` and `score: list<float32>` of the `k` best labels of each text, best first.
-pub fn predict(
-    predictor: &mut Predictor,
-    texts: &LargeStringArray,
-    k: usize,
-    threshold: f32,
-) -> Result<RecordBatch> {
+pub fn predict(predictor: &mut Predictor, texts: &LargeStringArray, k: usize, threshold: f32) -> Result<RecordBatch> {
     if threshold.is_nan() {
         return Err(Error::invalid("expected a threshold, found NaN"));
     }
@@ -111,10 +106,8 @@ fn values(texts: &LargeStringArray) -> Result<impl Iterator<Item = &str>> {
 }
 
 fn batch(columns: Vec<(String, ArrayRef)>) -> Result<RecordBatch> {
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, array)| Field::new(name, array.data_type().clone(), true))
-        .collect();
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, array)| Field::new(name, array.data_type().clone(), true)).collect();
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|e| Error::invalid(e.to_string()))
 }

@@ -125,7 +125,8 @@ impl<R: BufRead> Source<R> {
     /// The bytes up to a NUL, which is consumed.
     pub fn word(&mut self, what: &str) -> Result<Vec<u8>> {
         let mut word = Vec::new();
-        let read = self.reader.by_ref().take(self.left).read_until(0, &mut word).map_err(|e| Error::io(&self.path, e))?;
+        let read =
+            self.reader.by_ref().take(self.left).read_until(0, &mut word).map_err(|e| Error::io(&self.path, e))?;
         self.offset += read as u64;
         self.left -= read as u64;
         match word.pop() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, LargeStringArray, RecordBatch};
+use arrow_array::{LargeStringArray, RecordBatch};
 use proptest::prelude::*;
 
 use super::*;
@@ -85,6 +85,19 @@ fn the_tree_gives_each_label_the_product_of_its_turns() {
         assert_eq!(p.score("x", label), Some(score));
     }
     assert_eq!(predict(&mut p, "x", 2, 0.0), all[..2]);
+}
+
+#[test]
+fn the_tree_leaves_out_what_is_below_its_floor() {
+    let mut bytes = model(HS);
+    let end = bytes.len();
+    bytes[end - 24..end - 20].copy_from_slice(&10.0f32.to_le_bytes());
+    let mut p = Predictor::new(Arc::new(read(&bytes).unwrap()), Reading::default());
+    assert_eq!(p.score("x", 2), None);
+    assert_eq!(predict(&mut p, "x", 3, 0.0).len(), 2);
+    let scores = batch::label_scores(&mut p, &LargeStringArray::from(vec!["x"]), "c").unwrap();
+    let value = |i: usize| scores.column(i).as_primitive::<Float64Type>().value(0);
+    assert_eq!((value(0), value(1)), (0.0, 1.0));
 }
 
 #[test]

@@ -128,7 +128,9 @@ mod tests {
     #[test]
     fn counts_that_make_no_tree_are_refused() {
         let error = Tree::new(&[UNBUILT, 1]).unwrap_err();
-        assert!(error.starts_with("expected label counts of 0 and more with a sum below 1000000000000000, found sum Some"));
+        assert!(
+            error.starts_with("expected label counts of 0 and more with a sum below 1000000000000000, found sum Some")
+        );
         assert!(Tree::new(&[3, -1]).is_err() && Tree::new(&[i64::MAX, i64::MAX]).is_err());
     }
 }

@@ -6,7 +6,8 @@ use jaq_core::{data, unwrap_valr, Compiler, Ctx, Cv, Error, Exn, Native, ValT, V
 use jaq_json::{Map, Val};
 use serde_json::{Number, Value};
 
-type Filter = jaq_core::Filter<data::JustLut<Val>>;
+type Data = data::JustLut<Val>;
+type Filter = jaq_core::Filter<Data>;
 
 /// A document as jq programs take it.
 pub type Input = Val;
@@ -28,7 +29,7 @@ impl Program {
         }
         let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
         let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs()).map(|(name, arguments, native)| {
-            (name, arguments, if UNFIT.contains(&name) { Native::new(refuse) } else { native })
+            (name, arguments, if UNFIT.contains(&name) { Native::<Data>::new(refuse) } else { native })
         });
         let arena = Arena::default();
         let modules = Loader::new(defs).load(&arena, File { code: text, path: () }).map_err(|errors| {
@@ -51,14 +52,14 @@ impl Program {
 
     /// All outputs for one document, or the program's error.
     pub fn run(&self, input: Input) -> Result<Vec<Val>, String> {
-        let context = Ctx::<data::JustLut<Val>>::new(&self.filter.lut, Vars::new([]));
+        let context = Ctx::<Data>::new(&self.filter.lut, Vars::new([]));
         let outputs = self.filter.id.run((context, input)).map(unwrap_valr);
         outputs.collect::<Result<_, _>>().map_err(|e| crate::json::excerpt(&e.to_string(), 200))
     }
 }
 
 /// Stands in for what is unfit where the text does not show it, as in an interpolated string; `halt` would end the process.
-fn refuse(_: Cv<'_, data::JustLut<Val>>) -> ValXs<'_, Val> {
+fn refuse(_: Cv<'_, Data>) -> ValXs<'_, Val> {
     box_once(Err(Exn::from(Error::str("a filter sees nothing but the document"))))
 }
 

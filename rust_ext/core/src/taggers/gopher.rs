@@ -216,7 +216,7 @@ mod tests {
     fn measures_words_and_lines() {
         let found = tag(Gopher::v2(), "the cat\n\n* the #cat…\nthe cat");
         assert_eq!(
-            found[9..],
+            found[6..],
             [
                 ("character_count", 28.0),
                 ("word_count", 7.0),

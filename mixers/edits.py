@@ -1,0 +1,181 @@
+"""Edits of texts: which spans go, and what takes their place.
+
+Spans that overlap are one: their union is replaced, once, by what the earliest of the edits says. So no piece of a span
+that was to go is left behind, whatever the order in which spans were found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.mixers import attributes
+from dolma_pipeline.mixers.attributes import Integers
+from dolma_pipeline.recipe import Edit
+
+ORIGINAL = "{}"
+"""Stands for the original text in the replacement of a `span`."""
+SPAN = pa.struct(
+    [
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+        pa.field("replacement", pa.int32(), nullable=False),
+    ]
+)
+
+
+class EditPlan(NamedTuple):
+    """What `_native.apply_edits` takes, and its account."""
+
+    spans: pa.ListArray
+    """Per document a list of SPAN in code points, in order, within the text and apart."""
+    replacements: list[str]
+    counts: dict[str, int]
+    """Spans found, by edit."""
+
+
+class _Found(NamedTuple):
+    """Spans by document, sorted; texts lie `step` apart on one line, so that no span reaches into the next text."""
+
+    start: Integers
+    end: Integers
+
+
+def check(edit: Edit, where: str) -> None:
+    """ConfigError where `edit` cannot be meant."""
+    kinds = [k for k in ("replace", "cut", "span") if getattr(edit, k) is not None]
+    if len(kinds) != 1:
+        found = " and ".join(f"`{k}`" for k in kinds) or "none"
+        raise ConfigError(f"{where}: expected exactly one of `replace`, `cut` and `span`, found {found}")
+    if edit.with_ and kinds != ["replace"]:
+        raise ConfigError(f"{where}: `with` goes with `replace`, found it with `{kinds[0]}`")
+    if edit.replacement and kinds != ["span"]:
+        raise ConfigError(f"{where}: `replacement` goes with `span`, found it with `{kinds[0]}`; write `with`")
+    if edit.min_score is not None and edit.max_score is not None and edit.min_score >= edit.max_score:
+        raise ConfigError(
+            f"{where}: expected min_score below max_score, found {edit.min_score} and {edit.max_score}: no score fits"
+        )
+
+
+def attribute(edit: Edit) -> str | None:
+    """The `tagger.attribute` whose spans it changes; None of Dolma's form, which selects them by an expression."""
+    name = edit.replace if edit.replace is not None else edit.cut
+    return None if name is None else name.replace("`", "")
+
+
+def label(edit: Edit) -> str:
+    """What its spans are counted under."""
+    kind = "replace" if edit.replace is not None else "cut" if edit.cut is not None else "span"
+    return f"{kind} {getattr(edit, kind)}"
+
+
+def plan_edits(
+    edits: Sequence[Edit],
+    columns: Sequence[pa.Array],
+    texts: pa.LargeStringArray,
+    lengths: Integers,
+    field: Callable[[str], pa.LargeStringArray],
+    wanted: npt.NDArray[np.bool_] | None = None,
+) -> EditPlan:
+    """The spans to change in `texts`.
+
+    `columns`: the attribute of each edit; `lengths`: code points of each text; `field`: the strings at a dotted path, for
+    replacements `$.path` (nothing takes the place of a span where the field is missing); `wanted`: texts to look at.
+    """
+    step = int(lengths.max(initial=0)) + 1
+    replacements: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    found: list[_Found] = []
+    which: list[npt.NDArray[np.int32]] = []
+    for edit, column in zip(edits, columns, strict=True):
+        spans, number = _spans(edit, column, lengths, step, wanted)
+        counts[label(edit)] = counts.get(label(edit), 0) + number
+        found.append(spans)
+        strings = _strings(edit, spans, step, texts, field)
+        which.append(np.asarray([replacements.setdefault(s, len(replacements)) for s in strings], np.int32))
+        if isinstance(strings, _Same):
+            which[-1] = np.full(len(spans.start), which[-1][0] if len(which[-1]) else 0, np.int32)
+    ranks = np.repeat(np.arange(len(found)), [len(f.start) for f in found])
+    merged, winners = _merge(
+        np.concatenate([f.start for f in found] or [np.zeros(0, np.int64)]),
+        np.concatenate([f.end for f in found] or [np.zeros(0, np.int64)]),
+        ranks,
+    )
+    row = merged.start // step
+    index = np.concatenate([*which, np.zeros(0, np.int32)])[winners]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(lengths)))])
+    items = pa.StructArray.from_arrays(
+        [pa.array(merged.start - row * step), pa.array(merged.end - row * step), pa.array(index, pa.int32())],
+        fields=list(SPAN),
+    )
+    return EditPlan(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items), list(replacements), counts)
+
+
+def _spans(
+    edit: Edit, column: pa.Array, lengths: Integers, step: int, wanted: npt.NDArray[np.bool_] | None
+) -> tuple[_Found, int]:
+    """The spans of one edit, those that overlap joined; and how many there were."""
+    found = attributes.spans(column, lengths)
+    row = found.row
+    fits = np.ones(len(row), np.bool_) if wanted is None else wanted[row]
+    if edit.min_score is not None:
+        fits &= found.score >= edit.min_score
+    if edit.max_score is not None:
+        fits &= found.score < edit.max_score
+    start = np.clip(found.start, 0, lengths[row])
+    end = np.clip(found.end, 0, lengths[row])
+    fits &= start < end
+    start, end = (start + row * step)[fits], (end + row * step)[fits]
+    joined, _ = _merge(start, end, np.zeros(len(start), np.int64))
+    return joined, len(start)
+
+
+def _merge(start: Integers, end: Integers, rank: Integers) -> tuple[_Found, Integers]:
+    """Unions of spans that overlap (not of those that touch), and the position of the span of lowest rank in each."""
+    order = np.lexsort((rank, start))
+    start, end, rank = start[order], end[order], rank[order]
+    if len(start) == 0:
+        return _Found(start, end), order
+    reached = np.maximum.accumulate(end)
+    begins = np.concatenate([[True], start[1:] >= reached[:-1]])
+    group = np.cumsum(begins) - 1
+    last = np.concatenate([np.flatnonzero(begins)[1:], [len(start)]]) - 1
+    by_rank = np.lexsort((np.arange(len(start)), rank, group))
+    winners = order[by_rank[np.flatnonzero(begins)]]
+    return _Found(start[begins], reached[last]), winners
+
+
+class _Same(list[str]):
+    """One string for all spans."""
+
+
+def _strings(
+    edit: Edit,
+    spans: _Found,
+    step: int,
+    texts: pa.LargeStringArray,
+    field: Callable[[str], pa.LargeStringArray],
+) -> list[str]:
+    """What takes the place of each span; only replacements that look into the document are made one by one."""
+    if len(spans.start) == 0:
+        return []
+    if edit.span is None:
+        return _Same([edit.with_])
+    row = (spans.start // step).tolist()
+    if edit.replacement.startswith("$."):
+        strings = field(edit.replacement).take(pa.array(spans.start // step))
+        return [s or "" for s in strings.to_pylist()]
+    if ORIGINAL not in edit.replacement:
+        return _Same([edit.replacement])
+    made = []
+    current, text = -1, ""
+    for document, start, end in zip(row, spans.start.tolist(), spans.end.tolist(), strict=True):
+        if document != current:
+            current, text = document, texts[document].as_py()
+        made.append(edit.replacement.replace(ORIGINAL, text[start - document * step : end - document * step]))
+    return made

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from dolma_pipeline.errors import DataError, StageError
+from dolma_pipeline.executors import Executor, LocalExecutor, make_executor
+from dolma_pipeline.ledger import Job, Work
+from dolma_pipeline.storage import output
+from dolma_pipeline.task import Context, Counts, Report, Task
+
+
+class Write(Struct, frozen=True):
+    path: str
+    text: str
+
+
+def write(config: Write, context: Context) -> Report:
+    """Writes the text and how often this worker has loaded its model; some texts are trouble."""
+    if config.text == "bad":
+        raise DataError(f"{config.path}: expected good, found bad")
+    if config.text == "missing":
+        Path(config.path + ".nope").read_text()
+    if config.text == "die":
+        os._exit(9)
+    if config.text == "die once" and not Path(config.path + ".died").exists():
+        Path(config.path + ".died").touch()
+        os._exit(9)
+    loads = context.load(("model",), lambda: [0])
+    loads[0] += 1
+    Path(config.path).write_text(config.text)
+    return Report(outputs=[output(config.path)], counts={"s": Counts(documents_in=1, documents_out=1)})
+
+
+def job(directory: Path, name: str, text: str) -> Job:
+    config = {"path": str(directory / name), "text": text}
+    task = Task(phase="01", name=name, run="tests.executors.test_executors:write", config=config, inputs=())
+    return Job(works=(Work(task=task, fingerprint=name, entry=str(directory / "ledger" / f"{name}.json")),))
+
+
+@pytest.fixture(scope="module", params=["local", pytest.param("ray", marks=pytest.mark.slow)])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    made = LocalExecutor() if request.param == "local" else make_executor(2, None)
+    yield made
+    made.close()
+
+
+def test_all_jobs_are_done_and_entered(executor: Executor, tmp_path: Path) -> None:
+    jobs = [job(tmp_path, f"t{i}", f"text {i}") for i in range(7)]
+    done = {d.job.name: d for d in executor.run(jobs)}
+    assert sorted(done) == [f"t{i}" for i in range(7)]
+    assert done["t3"].reports[0].outputs[0].bytes == 6
+    assert done["t3"].peak_rss > 10_000_000
+    assert len(list((tmp_path / "ledger").glob("*.json"))) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [("bad", DataError, r"x: expected good, found bad$"), ("missing", FileNotFoundError, r"x\.nope")],
+)
+def test_the_error_of_a_task_is_raised_as_it_is(
+    executor: Executor, tmp_path: Path, text: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        list(executor.run([job(tmp_path, "x", text)]))
+    assert not (tmp_path / "ledger" / "x.json").exists()
+
+
+@pytest.mark.slow
+def test_a_lost_worker_is_started_again(tmp_path: Path) -> None:
+    executor = make_executor(2, None)
+    try:
+        done = list(executor.run([job(tmp_path, f"t{i}", "die once" if i == 2 else "fine") for i in range(5)]))
+        assert sorted(d.job.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
+        with pytest.raises(StageError, match=r"01: the worker of y was lost 4 times"):
+            list(executor.run([job(tmp_path, "y", "die")]))
+    finally:
+        executor.close()

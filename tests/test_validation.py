@@ -1,0 +1,167 @@
+"""What the types of a recipe cannot say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.recipe import Recipe
+from dolma_pipeline.validation import validate
+
+SOURCES = {"one": {"documents": "one/documents/*"}, "two": {"documents": "two/documents/*"}}
+TAG = {"tag": {"experiment": "base", "taggers": ["gopher_v2"]}}
+TOKENS = {"tokens": {"tokenizer": {"path": "tokenizer.json"}}}
+
+
+def messages(stages: list[dict[str, Any]], sources: dict[str, Any] = SOURCES) -> list[str]:
+    recipe = msgspec.convert({"name": "t", "work_dir": "w", "sources": sources, "stages": stages}, Recipe)
+    try:
+        validate(recipe)
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_a_whole_recipe_is_valid() -> None:
+    mix = {
+        "drop": {"short": "gopher_v2.word_count < 50"},
+        "edit": [{"replace": "pii.EMAIL", "with": "x", "min_score": 0.1, "max_score": 0.2}, {"cut": "paragraphs.duplicate"}],
+        "budget": {"tokens": 100, "weights": {"one": 1, "two": 0}},
+    }
+    dedupe = {"name": "paragraphs", "paragraphs": {}, "bloom": {"file": "f", "read_only": True}}
+    train = {"model": "olmo-1m", "steps": 3}
+    assert messages([TAG, {"dedupe": dedupe}, {"mix": mix}, TOKENS, {"train": train}]) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({}, "$.sources.s: expected exactly one of `documents`, `collect`, found none"),
+        (
+            {"documents": "d", "collect": "c"},
+            "$.sources.s: expected exactly one of `documents`, `collect`, found `documents` and `collect`",
+        ),
+        ({"documents": []}, "$.sources.s.documents: expected at least one pattern, found none"),
+        (
+            {"documents": "d", "attributes": ["a", "a"]},
+            "$.sources.s.attributes[1]: expected each experiment once, found `a` again",
+        ),
+    ],
+)
+def test_sources(source: dict[str, Any], message: str) -> None:
+    assert messages([TAG], {"s": source}) == [message]
+
+
+def test_names_become_directories() -> None:
+    assert messages([TAG], {"../up": {"documents": "d"}}) == [
+        '$.sources["../up"]: expected a name of letters, digits, `_`, `-`, `+` and `.`, found `../up`'
+    ]
+    assert messages([{"dedupe": {"name": "a b", "documents": {}}}]) == [
+        "$.stages[0].dedupe.name: expected a name of letters, digits, `_`, `-`, `+` and `.`, found `a b`"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([{}], "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `tokens`, `train`, found none"),
+        (
+            [TAG | TOKENS],
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `tokens`, `train`, found `tag` and `tokens`",
+        ),
+        ([{"tag": {"taggers": ["a", "b", "a"]}}], "$.stages[0].tag.taggers[2]: expected each tagger once, found `a` again"),
+        (
+            [TAG, {"dedupe": {"name": "base", "documents": {}}}],
+            "$.stages[1].dedupe.name: expected a name of its own, found `base`, which $.stages[0].tag.experiment writes too",
+        ),
+        (
+            [{"tag": {"taggers": ["a"]}}, {"tag": {"taggers": ["b", "a"]}}],
+            "$.stages[1].tag.taggers[1]: expected a name of its own, found `a`, which $.stages[0].tag.taggers[0] writes too",
+        ),
+        (
+            [{"dedupe": {"name": "d"}}],
+            "$.stages[0].dedupe: expected exactly one of `documents`, `paragraphs`, found none",
+        ),
+        (
+            [{"dedupe": {"name": "d", "documents": {"key": "$.text"}}}],
+            "$.stages[0].dedupe.documents.key: expected a dotted path such as `text` or `metadata.url`, found `$.text`",
+        ),
+        (
+            [{"dedupe": {"name": "d", "documents": {}, "bloom": {"read_only": True}}}],
+            "$.stages[0].dedupe.bloom: expected the `file` of the filter that is to be read only, found none",
+        ),
+        (
+            [{"mix": {"drop": {"x": " "}}}],
+            "$.stages[0].mix.drop.x: expected an expression such as `gopher_v2.word_count < 50`, found none",
+        ),
+        ([{"mix": {"select": {}}}], "$.stages[0].mix.select: expected `include` or `exclude`, found neither"),
+        (
+            [{"mix": {"edit": [{"cut": "a", "replace": "b"}]}}],
+            "$.stages[0].mix.edit[0]: expected exactly one of `replace`, `cut`, `span`, found `replace` and `cut`",
+        ),
+        (
+            [{"mix": {"edit": [{"cut": "a", "with": "b"}]}}],
+            "$.stages[0].mix.edit[0].with: expected `with` beside `replace` alone",
+        ),
+        (
+            [{"mix": {"edit": [{"cut": "a", "replacement": "b"}]}}],
+            "$.stages[0].mix.edit[0].replacement: expected `replacement` beside `span` alone",
+        ),
+        (
+            [{"mix": {"edit": [{"cut": "a", "min_score": 0.5, "max_score": 0.5}]}}],
+            "$.stages[0].mix.edit[0]: expected min_score < max_score, found 0.5 and 0.5: no span has such a score",
+        ),
+        (
+            [{"mix": {"budget": {}}}],
+            "$.stages[0].mix.budget: expected exactly one of `tokens`, `bytes`, found none",
+        ),
+        (
+            [{"mix": {"budget": {"bytes": 5, "weights": {"one": -1, "two": 2}}}}],
+            "$.stages[0].mix.budget.weights.one: expected a weight >= 0, found -1",
+        ),
+        (
+            [{"mix": {"budget": {"bytes": 5, "weights": {"one": 0, "two": 0}}}}],
+            "$.stages[0].mix.budget.weights: expected a weight above 0, found none",
+        ),
+        (
+            [{"mix": {}}, {"mix": {}}],
+            "$.stages[1].mix: expected a place of its own for its files, found that of $.stages[0].mix; give one another "
+            "`name` or `destination`",
+        ),
+        (
+            [TOKENS, TOKENS],
+            "$.stages[1].tokens: expected a place of its own for its files, found that of $.stages[0].tokens; give one "
+            "another `destination`",
+        ),
+        (
+            [{"tokens": {"tokenizer": {}}}],
+            "$.stages[0].tokens.tokenizer: expected exactly one of `path`, `train`, found none",
+        ),
+        (
+            [{"train": {"model": "m", "steps": 1}}, TOKENS],
+            "$.stages[0].train: expected a `tokens` stage before it to train on, found none",
+        ),
+    ],
+)
+def test_stages(stages: list[dict[str, Any]], message: str) -> None:
+    assert messages(stages) == [message]
+
+
+def test_a_destination_takes_jsonl() -> None:
+    sources = {"s": {"documents": "d", "destination": "out"}}
+    assert messages([TAG], sources) == [
+        "$.stages[0].tag.format: expected a JSONL format for the `destination` of source `s`, found `parquet`; "
+        "`jsonl.gz` is Dolma's"
+    ]
+
+
+def test_all_at_once_and_placed() -> None:
+    recipe = msgspec.convert(
+        {"name": "t", "work_dir": "w", "sources": {"s": {}}, "stages": [{"mix": {"budget": {}}}]}, Recipe
+    )
+    with pytest.raises(ConfigError) as error:
+        validate(recipe, lambda path: f"line of {path[-1]}")
+    assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["line of s", "line of budget"]
