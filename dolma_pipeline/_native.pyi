@@ -69,3 +69,27 @@ def string_field(raw: Any, path: str) -> Any:
     """The string at a dotted path of each JSON line; null where there is none."""
 
 def attribute_keys(path: str, rows: int) -> list[str]: ...
+
+class FastText:
+    """A fastText classifier from a `.bin` or `.ftz` file: texts in as a large_string array, a RecordBatch out.
+
+    In a text a line break counts as a space; `lower` and `strip` are Python's `str.lower` and `str.strip`. Among equal
+    scores the label with the higher index comes first. Threads may share a model.
+    """
+
+    def __init__(self, path: str) -> None: ...
+    @property
+    def labels(self) -> list[str]:
+        """As the model has them, `__label__` and all; predictions index into it."""
+
+    def predict(self, texts: Any, k: int = 1, threshold: float = 0.0, *, lower: bool = False, strip: bool = False) -> Any:
+        """`label: list<int32>`, `score: list<float32>`: the k best labels (-1: all) with a probability of `threshold`."""
+
+    def scores(self, texts: Any, labels: Sequence[str], *, lower: bool = False, strip: bool = False) -> Any:
+        """A float64 column per label; null where a prediction of all labels leaves it out."""
+
+    def label_scores(self, texts: Any, label: str, *, lower: bool = False, strip: bool = False) -> Any:
+        """`positive`, `negative`: the score of `label` (0 if left out) and 1 minus it, to five decimals."""
+
+    def paragraph_scores(self, texts: Any, label: str, *, lower: bool = False, strip: bool = False) -> Any:
+        """`positive`, `negative` as spans by paragraph, `doc_positive`, `doc_negative` weighted by length."""

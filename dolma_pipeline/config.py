@@ -30,9 +30,13 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
     return make_recipe(read(path), overrides)
 
 
-def make_recipe(file: File, overrides: Sequence[str] = ()) -> Recipe:
-    """As `load_recipe`, of a file already read."""
+def make_recipe(file: File, overrides: Sequence[str] = (), work_dir: str | None = None) -> Recipe:
+    """As `load_recipe`, of a file already read; with a `work_dir`, that instead of the recipe's."""
     data, labels = override(file.data, overrides)
+    if work_dir is not None:
+        label = Label(("work_dir",), "--work-dir")
+        data = _put(data, label.path, work_dir, label.name, ())
+        labels.append(label)
     recipe = decode(Recipe, data, file=file, labels=labels)
     validate(recipe, lambda path: place(path, file, labels))
     return recipe
@@ -78,8 +82,9 @@ def override(data: Any, overrides: Sequence[str]) -> tuple[Any, list[Label]]:
         path = _override_path(name.strip())
         if not equals or not path:
             raise ConfigError(f"--set {text}: expected `path=value`, as in `--set stages[0].tag.experiment=base`")
-        data = _put(data, path, parse_value(value.strip()), f"--set {name.strip()}", ())
-        labels.append(Label(path, f"--set {name.strip()}"))
+        label = Label(path, f"--set {name.strip()}")
+        data = _put(data, path, parse_value(value.strip(), f"{label.name}="), label.name, ())
+        labels.append(label)
     return data, labels
 
 

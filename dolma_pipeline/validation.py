@@ -1,6 +1,6 @@
 """validate: what the types of a recipe cannot say. Each message begins with the `$.path` of what is wrong.
 
-It reads no file and loads no model: what depends on those (a pattern that matches nothing, an attribute that no stage
+It reads no data and loads no model: what depends on those (a pattern that matches nothing, an attribute that no stage
 writes) is found when the plan is made.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.errors import ConfigError, suggest, unknown
 from dolma_pipeline.recipe import Budget, Dedupe, Edit, Mix, Recipe, Select, Source, Tag, Tokens
 from dolma_pipeline.yaml_file import Step, json_path
 
@@ -42,9 +42,8 @@ class _Checks:
         tokenized = False
         for i, stage in enumerate(self.recipe.stages):
             path: Path = ("stages", i)
-            given = [kind for kind in STAGES if getattr(stage, kind) is not UNSET]
-            if len(given) != 1:
-                self._note(path, f"expected exactly one of {_listed(STAGES)}, found {_listed(given) or 'none'}")
+            stages = {kind: getattr(stage, kind) for kind in STAGES}
+            self._exactly_one(path, {kind: None if config is UNSET else config for kind, config in stages.items()})
             if stage.tag is not UNSET:
                 self._tag(stage.tag, (*path, "tag"))
             if stage.dedupe is not UNSET:
@@ -67,6 +66,7 @@ class _Checks:
                 self._note((*path, "attributes", i), f"expected each experiment once, found `{experiment}` again")
 
     def _tag(self, tag: Tag, path: Path) -> None:
+        self._known_taggers(tag, path)
         for i, tagger in enumerate(tag.taggers):
             if tagger in tag.taggers[:i]:
                 self._note((*path, "taggers", i), f"expected each tagger once, found `{tagger}` again")
@@ -81,6 +81,21 @@ class _Checks:
                 if source.destination is not None:
                     text = f"expected a JSONL format for the `destination` of source `{name}`, found `parquet`"
                     self._note((*path, "format"), f"{text}; `jsonl.gz` is Dolma's")
+
+    def _known_taggers(self, tag: Tag, path: Path) -> None:
+        from dolma_pipeline.taggers.registry import built_in, describe
+
+        if all(name in built_in() for name in tag.taggers):
+            return
+        try:
+            # Imports the user's modules: only where a name can be theirs.
+            known = [entry.name for entry in describe(tag.tagger_modules)]
+        except ConfigError as error:
+            self._note(path, str(error))
+            return
+        for i, name in enumerate(tag.taggers):
+            if name not in known:
+                self._note((*path, "taggers", i), unknown("tagger", name, known))
 
     def _dedupe(self, dedupe: Dedupe, path: Path) -> None:
         self._name(dedupe.name, (*path, "name"))

@@ -60,12 +60,10 @@ class File(Struct, frozen=True):
         """Whether the file itself has something at `path`."""
         value = self.data
         for step in path:
-            if isinstance(value, dict) and step in value:
-                value = value[step]
-            elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-                value = value[step]
-            else:
+            inside = isinstance(value, list) and isinstance(step, int) and step < len(value)
+            if not inside and not (isinstance(value, dict) and step in value):
                 return False
+            value = value[step]
         return True
 
     def _line(self, path: Sequence[Step]) -> int | None:
@@ -101,9 +99,9 @@ def parse(text: str, name: str) -> File:
     return File(name, None if root is None else _Builder(name).build(root, ()), root)
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str, name: str = "value") -> Any:
     """The value that `text` would have in a file: `3` a number, `[a, b]` a list, `` an empty string."""
-    return parse(text, "value").data if text.strip() else text
+    return parse(text, name).data if text.strip() else text
 
 
 def read(location: str) -> File:

@@ -1,7 +1,7 @@
 """Columns of attributes as numpy sees them.
 
-Every attribute is a list of spans with scores; a document attribute is one span over the whole text. So what a rule says
-does not depend on which of the two forms a file holds (JSON lines know only spans).
+Every attribute is a list of spans with scores; a document attribute is one span over the whole text. So what a rule
+says does not depend on which of the two forms a file holds (JSON lines know only spans).
 """
 
 from __future__ import annotations
@@ -105,10 +105,11 @@ def total(column: pa.Array) -> Floats:
 def present(column: pa.Array) -> npt.NDArray[np.bool_]:
     """Whether any span of each document has a score other than zero."""
     if (values := scores(column)) is not None:
-        return ~np.isnan(values) & (values != 0)
+        return np.asarray(~np.isnan(values) & (values != 0))
     found = spans(column)
     hits = np.where(np.isnan(found.score), 0.0, found.score) != 0
-    return _reduce(found._replace(score=hits.astype(np.float64)), np.fmax.reduceat) == 1.0
+    found_any = _reduce(found._replace(score=hits.astype(np.float64)), np.fmax.reduceat)
+    return np.asarray(found_any == 1.0)
 
 
 def covered(column: pa.Array, lengths: Integers) -> Floats:

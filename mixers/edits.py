@@ -84,8 +84,8 @@ def plan_edits(
 ) -> EditPlan:
     """The spans to change in `texts`.
 
-    `columns`: the attribute of each edit; `lengths`: code points of each text; `field`: the strings at a dotted path, for
-    replacements `$.path` (nothing takes the place of a span where the field is missing); `wanted`: texts to look at.
+    `columns`: the attribute of each edit; `lengths`: code points of each text; `field`: the strings at a dotted path,
+    for replacements `$.path` (nothing takes a span's place where the field is missing); `wanted`: texts to look at.
     """
     step = int(lengths.max(initial=0)) + 1
     replacements: dict[str, int] = {}
@@ -97,9 +97,8 @@ def plan_edits(
         counts[label(edit)] = counts.get(label(edit), 0) + number
         found.append(spans)
         strings = _strings(edit, spans, step, texts, field)
-        which.append(np.asarray([replacements.setdefault(s, len(replacements)) for s in strings], np.int32))
-        if isinstance(strings, _Same):
-            which[-1] = np.full(len(spans.start), which[-1][0] if len(which[-1]) else 0, np.int32)
+        index = np.asarray([replacements.setdefault(s, len(replacements)) for s in strings], np.int32)
+        which.append(np.resize(index, len(spans.start)))
     ranks = np.repeat(np.arange(len(found)), [len(f.start) for f in found])
     merged, winners = _merge(
         np.concatenate([f.start for f in found] or [np.zeros(0, np.int64)]),
@@ -150,10 +149,6 @@ def _merge(start: Integers, end: Integers, rank: Integers) -> tuple[_Found, Inte
     return _Found(start[begins], reached[last]), winners
 
 
-class _Same(list[str]):
-    """One string for all spans."""
-
-
 def _strings(
     edit: Edit,
     spans: _Found,
@@ -161,17 +156,17 @@ def _strings(
     texts: pa.LargeStringArray,
     field: Callable[[str], pa.LargeStringArray],
 ) -> list[str]:
-    """What takes the place of each span; only replacements that look into the document are made one by one."""
+    """What takes the place of each span, or one string for all; only those that look into the document are many."""
     if len(spans.start) == 0:
         return []
     if edit.span is None:
-        return _Same([edit.with_])
+        return [edit.with_]
     row = (spans.start // step).tolist()
     if edit.replacement.startswith("$."):
         strings = field(edit.replacement).take(pa.array(spans.start // step))
         return [s or "" for s in strings.to_pylist()]
     if ORIGINAL not in edit.replacement:
-        return _Same([edit.replacement])
+        return [edit.replacement]
     made = []
     current, text = -1, ""
     for document, start, end in zip(row, spans.start.tolist(), spans.end.tolist(), strict=True):

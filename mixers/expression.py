@@ -1,7 +1,7 @@
 """A `drop` rule: compiled once, evaluated on the columns of a batch.
 
-Truth has three values. A comparison with what is absent is unknown, `not` of unknown is unknown, and a document is dropped
-only where the rule is true: so a rule never drops a document for lack of a measurement.
+Truth has three values. A comparison with what is absent is unknown, `not` of unknown is unknown, and a document is
+dropped only where the rule is true. An attribute that stands alone is never unknown: it is there or not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.mixers import attributes, names
+from dolma_pipeline.mixers import attributes, keys
 from dolma_pipeline.mixers.attributes import Floats
 from dolma_pipeline.mixers.syntax import (
     Arithmetic,
@@ -62,13 +62,13 @@ class Rule:
         found = {}
         for node in _walk(self.tree):
             if isinstance(node, Attribute) and node.name not in found:
-                found[node.name] = names.resolve(node.name, available, f"{self.where}: column {node.column}")
+                found[node.name] = keys.resolve(node.name, available, f"{self.where}: column {node.column}")
         return found
 
     def evaluate(self, columns: Mapping[str, pa.Array], n: int) -> npt.NDArray[np.bool_]:
         """Whether the rule is true of each of `n` documents.
 
-        `columns`: an array for each of `names` (nullable float64, list<struct<start, end, score>>, or nulls) and `fields`.
+        `columns`: an array for each of `fields`, and of `names`: nullable float64, or list<struct<start, end, score>>.
         """
         for name in (*self.names, *self.fields):
             if name not in columns:

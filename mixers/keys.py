@@ -1,7 +1,7 @@
-"""How a recipe calls an attribute, and where that attribute is.
+"""How a recipe calls an attribute, and by which key files do.
 
-Files hold keys in Dolma's form, `experiment__tagger__attribute` with every part reduced to letters, digits and `_`, or the
-bare name that a dedupe stage gave. A recipe says `tagger.attribute`, or `experiment.tagger.attribute` where two
+Files hold keys in Dolma's form, `experiment__tagger__attribute` with every part reduced to letters, digits and `_`, or
+the bare name that a dedupe stage gave. A recipe says `tagger.attribute`, or `experiment.tagger.attribute` where two
 experiments have it; of a dedupe stage `near` it says `near.duplicate`.
 """
 

@@ -17,8 +17,8 @@ def resolve_names(
 ) -> dict[str, tuple[str, str]]:
     """The (experiment, key) of every attribute that the rules and edits of `mix` name.
 
-    `keys`: of experiments that may not have run yet; `files`: experiment -> shard -> attribute file, which are asked for
-    the keys of the others. Raises ConfigError for whatever in `mix` cannot be meant, each with its path below `where`.
+    `keys`: of experiments that may not have run yet; `files`: experiment -> shard -> attribute file, which are asked
+    for the keys of the others. Raises ConfigError for what in `mix` cannot be meant, with its path below `where`.
     """
     rules = expression.compile_all(mix.drop, f"{where}.drop")
     for i, edit in enumerate(mix.edit):
@@ -71,5 +71,7 @@ def _more_keys(
     yield dict(keys)
     others = {e: list(shards.values()) for e, shards in files.items() if e not in keys}
     for most in (1, None):
-        more = {e: dict.fromkeys(k for path in paths[:most] for k in attribute_keys(path)) for e, paths in others.items()}
+        more = {
+            e: dict.fromkeys(k for path in paths[:most] for k in attribute_keys(path)) for e, paths in others.items()
+        }
         yield {**keys, **{e: list(found) for e, found in more.items()}}

@@ -1,13 +1,14 @@
 """How often each document of a source is taken, so that a mix has the size and the proportions its budget asks for.
 
-A document's place in the draw is a keyed hash of its id: rates depend on nothing but the documents there are, and the same
-documents are drawn whatever the order, the shards and the workers.
+A document's place in the draw is a keyed hash of its id: rates depend on nothing but the documents there are, and the
+same documents are drawn whatever the order, the shards and the workers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +53,8 @@ class SourceHistogram(Struct):
         """Counts in what `other` has counted."""
         self._add((b, documents, size) for b, (documents, size) in other.bins.items())
 
-    def _add(self, counted: object) -> None:
-        for b, documents, size in counted:  # type: ignore[attr-defined]
+    def _add(self, counted: Iterable[tuple[int, int, int]]) -> None:
+        for b, documents, size in counted:
             before = self.bins.get(b, (0, 0))
             self.bins[b] = (before[0] + documents, before[1] + size)
 
@@ -80,17 +81,31 @@ def plan_budget(budget: Budget, histograms: Mapping[str, SourceHistogram], where
     give its share within `max_epochs`; `where` is the path of the mix.
     """
     where = f"{where}.budget"
-    wanted, unit = _size(budget, where)
+    wanted = _wanted(budget, where)
     sizes = {name: h.size for name, h in sorted(histograms.items())}
     shares = _shares(budget, sizes, where)
-    _afford(budget, wanted, unit, sizes, shares, where)
-    return {name: _rate(histograms[name], wanted * shares[name]) for name in sizes}
+    _afford(budget, wanted, sizes, shares, where)
+    return {name: _rate(histograms[name], wanted.bytes * shares[name]) for name in sizes}
 
 
-def _size(budget: Budget, where: str) -> tuple[float, float]:
-    """What the mix is to have, in bytes; and the bytes of one unit of the budget."""
-    tokens = None if budget.tokens is None else budget.tokens * budget.bytes_per_token
-    limits = [(size, unit) for size, unit in ((budget.bytes, 1.0), (tokens, budget.bytes_per_token)) if size is not None]
+class _Wanted(NamedTuple):
+    """The size of a mix, and how its budget says it."""
+
+    bytes: float
+    unit: float
+    word: str
+
+    def say(self, size: float) -> str:
+        """`size` bytes in the unit of the budget, rounded down."""
+        return f"{math.floor(size / self.unit):,} {self.word}"
+
+
+def _wanted(budget: Budget, where: str) -> _Wanted:
+    limits = []
+    if budget.bytes is not None:
+        limits.append(_Wanted(budget.bytes, 1.0, "bytes"))
+    if budget.tokens is not None:
+        limits.append(_Wanted(budget.tokens * budget.bytes_per_token, budget.bytes_per_token, "tokens"))
     if not limits:
         raise ConfigError(f"{where}: expected `tokens` or `bytes`, found neither")
     return min(limits)
@@ -114,35 +129,30 @@ def _shares(budget: Budget, sizes: Mapping[str, int], where: str) -> dict[str, f
     return {name: budget.weights[name] / weights for name in sizes}
 
 
-def _afford(
-    budget: Budget,
-    wanted: float,
-    unit: float,
-    sizes: Mapping[str, int],
-    shares: Mapping[str, float],
-    where: str,
-) -> None:
+def _afford(budget: Budget, wanted: _Wanted, sizes: Mapping[str, int], shares: Mapping[str, float], where: str) -> None:
+    """ConfigError where some source would have to be repeated more often than it may."""
     if sum(sizes.values()) == 0:
         raise ConfigError(f"{where}: no text is left to sample from: the rules of the mix drop every document")
-    short = []
-    for name, share in shares.items():
-        if share > 0 and sizes[name] == 0:
-            raise ConfigError(f"{where}: source `{name}` has no text left for its share of {share:.4g}; give it weight 0")
-        if share > 0 and wanted * share > sizes[name] * budget.max_epochs * (1 + 1e-9):
-            short.append(name)
-    if not short:
+    used = {name: share for name, share in shares.items() if share > 0}
+    for name, share in used.items():
+        if sizes[name] == 0:
+            raise ConfigError(
+                f"{where}: source `{name}` has no text left for its share of {share:.4g}; weight 0 leaves it out"
+            )
+    epochs = {name: wanted.bytes * share / sizes[name] for name, share in used.items()}
+    if max(epochs.values()) <= budget.max_epochs * (1 + 1e-9):
         return
-    word = "tokens" if unit == budget.bytes_per_token and budget.tokens is not None else "bytes"
     lines = [
-        f"source `{n}` has {sizes[n] / unit:,.0f} {word} but its share of {shares[n]:.4g} is {wanted * shares[n] / unit:,.0f}, "
-        f"{wanted * shares[n] / sizes[n]:,.2f} epochs"
-        for n in short
+        f"source `{name}` has {wanted.say(sizes[name])}, its share of {used[name]:.4g} is "
+        f"{wanted.say(wanted.bytes * used[name])}: {needed:,.2f} epochs"
+        for name, needed in epochs.items()
+        if needed > budget.max_epochs
     ]
-    largest = min(sizes[n] * budget.max_epochs / s for n, s in shares.items() if s > 0)
-    epochs = max(wanted * s / sizes[n] for n, s in shares.items() if s > 0)
+    largest = min(sizes[name] * budget.max_epochs / share for name, share in used.items())
+    least = math.ceil(max(epochs.values()) * 100) / 100
     raise ConfigError(
-        f"{where}: {'; '.join(lines)}, over max_epochs {budget.max_epochs:g}; what would work: "
-        f"at most {math.floor(largest / unit):,} {word}, or max_epochs of {math.ceil(epochs * 100) / 100:g}"
+        f"{where}: {'; '.join(lines)}; max_epochs is {budget.max_epochs:g}; what would work: "
+        f"at most {wanted.say(largest)}, or max_epochs of at least {least:g}"
     )
 
 
@@ -153,9 +163,8 @@ def _rate(histogram: SourceHistogram, share: float) -> Rate:
     copies = int(share // size)
     rest = share - copies * size
     reached = histogram.reached()
-    # The lowest of the two edges between which the rest lies, whichever is nearer.
-    above = int(np.searchsorted(reached, rest))
-    edge = min(above, BINS)
+    edge = int(np.searchsorted(reached, rest))
+    # Of the edges on both sides the nearer one; of edges with nothing between them the lowest.
     if edge > 0 and rest - reached[edge - 1] <= reached[edge] - rest:
         edge = int(np.searchsorted(reached, reached[edge - 1]))
     return Rate(copies + 1, 0) if edge == BINS else Rate(copies, edge << SHIFT)

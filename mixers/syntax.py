@@ -137,22 +137,20 @@ class _Parser:
                 self.tokens.append(_Token(str(match.lastgroup), match.group(), at))
                 at = match.end()
             else:
-                self.fail(at, self.unreadable(at))
+                self.unreadable(at)
         self.end = _Token("end", "the end", len(text.rstrip()))
 
-    def unreadable(self, at: int) -> str:
+    def unreadable(self, at: int) -> NoReturn:
         found = self.text[at]
         if found in "\"'`":
-            return f"expected a closing {found}"
+            self.fail(at, f"expected a closing {found}", " for this one")
         hint = {"&": "; write `and`", "|": "; write `or`", "!": "; write `not`", "=": "; write `==`"}.get(found, "")
-        return f"expected a name, a number or a sign, found `{found}`{hint}"
+        self.fail(at, "expected a name, a number or a sign", f", found `{found}`{hint}")
 
-    def fail(self, at: int, what: str) -> NoReturn:
+    def fail(self, at: int, what: str, more: str = "") -> NoReturn:
         """The message, the text on one line, and a caret below the place."""
         line = re.sub(r"\s", " ", self.text)
-        head, _, tail = what.partition(", found ")
-        found = f", found {tail}" if tail else ""
-        raise ConfigError(f"{self.where}: {head} at column {at + 1}{found}\n    {line}\n    {' ' * at}^")
+        raise ConfigError(f"{self.where}: {what} at column {at + 1}{more}\n    {line}\n    {' ' * at}^")
 
     def peek(self) -> _Token:
         return self.tokens[self.next] if self.next < len(self.tokens) else self.end
@@ -164,20 +162,22 @@ class _Parser:
             return token
         return None
 
-    def expected(self, what: str, after: str = "") -> NoReturn:
+    def expected(self, what: str, after: str | None = None) -> NoReturn:
+        """Fails at the next token; `after`: what to say is before it, "" for nothing."""
         token = self.peek()
-        behind = self.tokens[self.next - 1].text if self.next and not after else after
-        place = f" after `{behind}`" if behind else ""
+        if after is None:
+            after = self.tokens[self.next - 1].text if self.next else ""
+        place = f" after `{after}`" if after else ""
         found = token.text if token.kind == "end" else f"`{token.text}`"
-        self.fail(token.at, f"expected {what}{place}, found {found}")
+        self.fail(token.at, f"expected {what}{place}", f", found {found}")
 
     def parse(self) -> Node:
         if not self.tokens:
-            self.fail(0, "expected a condition such as `tagger.attribute < 0.5`, found nothing")
+            self.fail(0, "expected a condition such as `tagger.attribute < 0.5`", ", found nothing")
         tree = self.condition_at(self.any)
         if self.peek() is not self.end:
             if self.peek().text in COMPARISONS:
-                self.fail(self.peek().at, "expected one comparison; join two of them with `and`")
+                self.fail(self.peek().at, "expected one comparison", "; join two of them with `and`")
             self.expected("`and`, `or` or the end")
         return tree
 
@@ -191,7 +191,7 @@ class _Parser:
         node = read()
         if not is_condition(node):
             what = "text" if isinstance(node, Text) else "a number"
-            self.fail(at, f"expected a condition, found {what}; compare it with something")
+            self.fail(at, "expected a condition", f", found {what}; compare it with something")
         return node
 
     def any(self) -> Node:
@@ -206,7 +206,7 @@ class _Parser:
         if self.peek().text != word or self.peek().kind != "name":
             return first
         if not is_condition(first):
-            self.fail(at, f"expected a condition before `{word}`; compare it with something")
+            self.fail(at, f"expected a condition before `{word}`", "; compare this with something")
         parts = [first]
         while self.take(word):
             parts.append(self.condition_at(read))
@@ -234,7 +234,7 @@ class _Parser:
                 self.expected("a quoted text", sign.text)
             return Comparison(sign.text, left, right)
         if not is_number(left):
-            self.fail(at, f"expected a number before `{sign.text}`, found a condition")
+            self.fail(at, f"expected a number before `{sign.text}`", ", found a condition")
         return Comparison(sign.text, left, self.operand(sign.text, self.sum))
 
     def operand(self, after: str, read: Callable[[], Node]) -> Node:
@@ -242,7 +242,7 @@ class _Parser:
         node = read()
         if not is_number(node):
             what = "a text" if isinstance(node, Text) else "a condition"
-            self.fail(at, f"expected a number after `{after}`, found {what}")
+            self.fail(at, f"expected a number after `{after}`", f", found {what}")
         return node
 
     def sum(self) -> Node:
@@ -283,11 +283,12 @@ class _Parser:
             self.nested(token.at)
             inner = self.any()
             if not self.take(")"):
-                self.expected("`)`, which closes the one at column " + str(token.at + 1))
+                self.expected(f"`)` for the `(` at column {token.at + 1}", "")
             self.depth -= 1
             return inner
         if token.kind != "name" or token.text in ("and", "or", "not"):
-            self.expected(wanted if self.next else "a condition")
+            before = self.tokens[self.next - 1].text if self.next else "not"
+            self.expected("a condition" if before in ("and", "or", "not", "(") else wanted)
         self.next += 1
         if token.text in FUNCTIONS and self.peek().text == "(":
             return self.call(token)
@@ -312,5 +313,5 @@ class _Parser:
         if "." not in token.text:
             known = (*FUNCTIONS, *FIELDS, *TEXTS)
             hint = suggest(token.text, known) or "; a name with a hyphen goes in backquotes"
-            self.fail(token.at, f"expected `tagger.attribute`, found `{token.text}`{hint}")
+            self.fail(token.at, "expected `tagger.attribute`", f", found `{token.text}`{hint}")
         return Attribute(token.text.replace("`", ""), token.at + 1)

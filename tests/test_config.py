@@ -115,8 +115,10 @@ def test_every_mistake_is_found_at_once(path: Path) -> None:
     ("old", "new", "message"),
     [
         ("[gopher_v2, c4_v2]", "[]", "recipe.yaml:9: $.stages[0].tag.taggers: expected at least 1, found 0"),
-        ("[gopher_v2, c4_v2]", "gopher_v2", 'recipe.yaml:9: $.stages[0].tag.taggers: expected `list`, found "gopher_v2"'),
-        ("tokens: 20_000_000", "tokens: 0", "recipe.yaml:13: $.stages[2].mix.budget.tokens: expected `int` >= 1, found 0"),
+        ("[gopher_v2, c4_v2]", "gopher_v2", 'recipe.yaml:9: $.stages[0].tag.taggers: expected `list`, found '
+         '"gopher_v2"'),
+        ("tokens: 20_000_000", "tokens: 0", "recipe.yaml:13: $.stages[2].mix.budget.tokens: expected `int` >= "
+         "1, found 0"),
         ("tokens: 20_000_000", "tokens: '5'",
          'recipe.yaml:13: $.stages[2].mix.budget.tokens: expected `int | null`, found "5"'),
         ("tokens: 20_000_000", "tokens: yes",
@@ -145,14 +147,18 @@ def test_a_file_that_is_no_mapping(path: Path) -> None:
     [
         ("seed=x", '--set seed: $.seed: expected `int`, found "x"'),
         ("seed", "--set seed: expected `path=value`, as in `--set stages[0].tag.experiment=base`"),
+        ("seed=[1", "--set seed=:1:3: not YAML: while parsing a flow sequence, expected ',' or ']', but got "
+         "'<stream end>'"),
         ("=3", "--set =3: expected `path=value`, as in `--set stages[0].tag.experiment=base`"),
-        ("stages[9].tag.experiment=a", "--set stages[9].tag.experiment: expected an index below 3 at $.stages, found 9"),
+        ("stages[9].tag.experiment=a", "--set stages[9].tag.experiment: expected an index below 3 at $.stages, "
+         "found 9"),
         ("sources[0]=a", "--set sources[0]: expected a list at $.sources, found a mapping"),
         ("name.x=a", '--set name.x: expected a mapping at $.name, found "test"'),
         ("stages[0].tag.tager.x=1",
          "--set stages[0].tag.tager.x: $.stages[0].tag.tager: unknown key; did you mean `taggers`? "
          "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`)"),
-        ("stages[0].tag.taggers=[a, 1]", "--set stages[0].tag.taggers: $.stages[0].tag.taggers[1]: expected `str`, found 1"),
+        ("stages[0].tag.taggers=[a, 1]", "--set stages[0].tag.taggers: $.stages[0].tag.taggers[1]: expected "
+         "`str`, found 1"),
     ],
 )  # fmt: skip
 def test_override_messages(path: Path, given: str, message: str) -> None:
@@ -195,7 +201,8 @@ class Outer(Struct, frozen=True, forbid_unknown_fields=True):
     ("data", "value"),
     [
         ({"count": "5", "rate": "1e-3", "name": 7}, Outer(count=5, rate=1e-3, name="7")),
-        ({"names": ["a", 1, 2.5], "inner": {"fast": "no", "id": "3"}}, Outer(names=["a", "1", "2.5"], inner=Inner(False, 3))),
+        ({"names": ["a", 1, 2.5], "inner": {"fast": "no", "id": "3"}},
+         Outer(names=["a", "1", "2.5"], inner=Inner(False, 3))),
         ({"name": "null", "maybe": None}, Outer(name="null")),
         ({"name": "12"}, Outer(name="12")),
     ],

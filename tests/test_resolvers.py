@@ -142,7 +142,9 @@ def test_errors(text: str, expected: str) -> None:
 
 def test_processes() -> None:
     cpus = os.cpu_count() or 1
-    found = resolve({"a": "${d.processes:0}", "b": "${d.processes:1}", "c": "${d.processes:100000}", "d": "${d.processes:}"})
+    found = resolve(
+        {"a": "${d.processes:0}", "b": "${d.processes:1}", "c": "${d.processes:100000}", "d": "${d.processes:}"}
+    )
     assert found == {"a": cpus, "b": max(1, cpus - 1), "c": 1, "d": cpus}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,7 +29,10 @@ def messages(stages: list[dict[str, Any]], sources: dict[str, Any] = SOURCES) ->
 def test_a_whole_recipe_is_valid() -> None:
     mix = {
         "drop": {"short": "gopher_v2.word_count < 50"},
-        "edit": [{"replace": "pii.EMAIL", "with": "x", "min_score": 0.1, "max_score": 0.2}, {"cut": "paragraphs.duplicate"}],
+        "edit": [
+            {"replace": "pii.EMAIL", "with": "x", "min_score": 0.1, "max_score": 0.2},
+            {"cut": "paragraphs.duplicate"},
+        ],
         "budget": {"tokens": 100, "weights": {"one": 1, "two": 0}},
     }
     dedupe = {"name": "paragraphs", "paragraphs": {}, "bloom": {"file": "f", "read_only": True}}
@@ -72,14 +76,19 @@ def test_names_become_directories() -> None:
             [TAG | TOKENS],
             "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `tokens`, `train`, found `tag` and `tokens`",
         ),
-        ([{"tag": {"taggers": ["a", "b", "a"]}}], "$.stages[0].tag.taggers[2]: expected each tagger once, found `a` again"),
         (
-            [TAG, {"dedupe": {"name": "base", "documents": {}}}],
-            "$.stages[1].dedupe.name: expected a name of its own, found `base`, which $.stages[0].tag.experiment writes too",
+            [{"tag": {"taggers": ["char_length_v1", "c4_v2", "char_length_v1"]}}],
+            "$.stages[0].tag.taggers[2]: expected each tagger once, found `char_length_v1` again",
         ),
         (
-            [{"tag": {"taggers": ["a"]}}, {"tag": {"taggers": ["b", "a"]}}],
-            "$.stages[1].tag.taggers[1]: expected a name of its own, found `a`, which $.stages[0].tag.taggers[0] writes too",
+            [TAG, {"dedupe": {"name": "base", "documents": {}}}],
+            "$.stages[1].dedupe.name: expected a name of its own, found `base`, which "
+            "$.stages[0].tag.experiment writes too",
+        ),
+        (
+            [{"tag": {"taggers": ["c4_v2"]}}, {"tag": {"taggers": ["gopher_v2", "c4_v2"]}}],
+            "$.stages[1].tag.taggers[1]: expected a name of its own, found `c4_v2`, which "
+            "$.stages[0].tag.taggers[0] writes too",
         ),
         (
             [{"dedupe": {"name": "d"}}],
@@ -128,7 +137,8 @@ def test_names_become_directories() -> None:
         ),
         (
             [{"mix": {}}, {"mix": {}}],
-            "$.stages[1].mix: expected a place of its own for its files, found that of $.stages[0].mix; give one another "
+            "$.stages[1].mix: expected a place of its own for its files, found that of $.stages[0].mix; give "
+            "one another "
             "`name` or `destination`",
         ),
         (
@@ -148,6 +158,28 @@ def test_names_become_directories() -> None:
 )
 def test_stages(stages: list[dict[str, Any]], message: str) -> None:
     assert messages(stages) == [message]
+
+
+def test_unknown_taggers() -> None:
+    (message,) = messages([{"tag": {"taggers": ["gopher_v2", "goper_v1"]}}])
+    assert message.startswith(
+        "$.stages[0].tag.taggers[1]: unknown tagger `goper_v1`; did you mean `gopher_v1`? (known: `"
+    )
+    assert "`char_length_v1`" in message
+
+
+def test_taggers_of_a_module(tmp_path: Path) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "from dolma_pipeline.taggers import tagger\n\n\n"
+        "@tagger('validation_test_v1')\ndef count(text: str) -> float:\n    return 1.0\n"
+    )
+    tag = {"taggers": ["validation_test_v1"], "tagger_modules": [str(module)]}
+    assert messages([{"tag": tag}]) == []
+    missing = tmp_path / "none.py"
+    assert messages([{"tag": {**tag, "taggers": ["x_v1"], "tagger_modules": [str(missing)]}}]) == [
+        f"$.stages[0].tag: tagger_modules[0]: expected a module name or a .py file, found no file `{missing}`"
+    ]
 
 
 def test_a_destination_takes_jsonl() -> None:

@@ -61,13 +61,15 @@ def test_merge_keys_and_aliases() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n", "r.yaml:5: found the key `c` a second time (first in line 3); leave one"),
+        ("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n", "r.yaml:5: found the key `c` a second time (first in line 3); "
+         "leave one"),
         ("a: [1,\n", "r.yaml:2:1: not YAML: while parsing a flow node, expected the node content, but found "
          "'<stream end>'"),
         ("a: !new x\n", "r.yaml:1: found the tag `!new`; tags have no meaning here"),
         ("a: &a [*a]\n", "r.yaml:1: found an alias that holds itself; leave it out"),
         ("? [1]\n: 2\n", "r.yaml:1: found a key that is a list or a mapping; keys are strings"),
-        ("a: 1\n---\nb: 2\n", "r.yaml:2:1: not YAML: expected a single document in the stream, but found another document"),
+        ("a: 1\n---\nb: 2\n", "r.yaml:2:1: not YAML: expected a single document in the stream, but found "
+         "another document"),
         ("a: {<<: 3}\n", "r.yaml:1: found `<<` with something else than mappings to merge"),
         ("[" * 5000, "r.yaml: expected at most 100 levels of nesting, found more"),
         ("[" * 150 + "]" * 150, "r.yaml:1: found more than 100 levels of nesting"),
@@ -98,7 +100,8 @@ def test_json_may_be_indented_with_tabs() -> None:
 
 def test_lines_of_paths() -> None:
     file = parse("a: 1\nb:\n  - c: 2\n\n  - d: 3\n    e: {f: 4}\n", "r.yaml")
-    assert [file.where(p) for p in ((), ("a",), ("b", 0, "c"), ("b", 1), ("b", 1, "e", "f"), ("b", 1, "none", "x"))] == [
+    paths = ((), ("a",), ("b", 0, "c"), ("b", 1), ("b", 1, "e", "f"), ("b", 1, "none", "x"))
+    assert [file.where(p) for p in paths] == [
         "r.yaml", "r.yaml:1", "r.yaml:3", "r.yaml:5", "r.yaml:6", "r.yaml:5",
     ]  # fmt: skip
     assert file.holds(("b", 1, "e"))

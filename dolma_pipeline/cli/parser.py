@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; `{self.prog} --help` lists what it takes")
+        raise ConfigError(f"{message} (`{self.prog} --help` lists what it takes)")
 
     def option_strings(self) -> list[str]:
         """Every option it knows, as it is typed."""

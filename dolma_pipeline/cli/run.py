@@ -86,10 +86,7 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
     name = arguments.recipe if arguments.recipe is not None else arguments.config
     if name is None:
         raise ConfigError(f"expected a recipe: a file, or {_listed(shipped())}, as in `dolma run quickstart`")
-    overrides = list(arguments.set)
-    if arguments.work_dir is not None:
-        overrides.append(f"work_dir={json.dumps(arguments.work_dir)}")
-    return make_recipe(find_recipe(name), overrides)
+    return make_recipe(find_recipe(name), arguments.set, arguments.work_dir)
 
 
 def find_recipe(name: str) -> File:

@@ -25,7 +25,6 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{directory}: every file and every count is as its manifest says")
         total += len(problems)
     if total:
-        raise VerifyError(
-            f"{total} {'problem' if total == 1 else 'problems'} found; running the recipe again repairs files"
-        )
+        found = "1 problem" if total == 1 else f"{total} problems"
+        raise VerifyError(f"{found} found; running the recipe again redoes what is not as it was")
     return 0

@@ -38,8 +38,10 @@ ROW_GROUP = 65_536
 class AttributeWriter:
     """Writes the attribute file of one shard; `.parquet` by extension, else JSON lines."""
 
-    def __init__(self, path: str | Path, *, with_source: bool = True) -> None:
+    def __init__(self, path: str | Path, *, with_source: bool = True, declared: bool = True) -> None:
+        """`declared`: the columns of all batches are those of the first; else they are held until the end to be joined."""
         self.path = Path(path)
+        self._declared = declared
         self._with_source = with_source
         self._parquet = self.path.suffix == ".parquet"
         self._lines: _native.LineWriter | None = None
@@ -71,7 +73,7 @@ class AttributeWriter:
             return
         batch = pa.RecordBatch.from_pydict({"id": ids, **columns})
         self._pending.append(batch)
-        if sum(b.num_rows for b in self._pending) >= ROW_GROUP:
+        if self._declared and sum(b.num_rows for b in self._pending) >= ROW_GROUP:
             self._flush(batch.schema)
 
     def _flush(self, schema: pa.Schema) -> None:
@@ -81,7 +83,8 @@ class AttributeWriter:
                 self._temporary, schema, compression="zstd", compression_level=1, use_dictionary=False,
                 write_statistics=False, store_schema=True,
             )  # fmt: skip
-        self._table.write_table(pa.Table.from_batches(self._pending, schema), row_group_size=ROW_GROUP)
+        tables = [pa.Table.from_batches([b]) for b in self._pending] or [schema.empty_table()]
+        self._table.write_table(pa.concat_tables(tables, promote_options="default"), row_group_size=ROW_GROUP)
         self._pending = []
 
     def finish(self) -> Output:
@@ -89,8 +92,8 @@ class AttributeWriter:
             size, digest = self._lines.finish()
             return Output(str(self.path), size, digest)
         if self._pending or self._table is None:
-            schema = self._pending[0].schema if self._pending else pa.schema([("id", pa.large_string())])
-            self._flush(schema)
+            none = pa.schema([("id", pa.large_string())])
+            self._flush(pa.unify_schemas([b.schema for b in self._pending] or [none]))
         if self._table is not None:
             self._table.close()
         self._temporary.replace(self.path)

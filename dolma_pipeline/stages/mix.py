@@ -1,4 +1,4 @@
-"""mix: drop, edit and sample documents by their attributes. One pass without a budget; with one, measure, plan, write."""
+"""mix: drop, edit and sample documents by their attributes. One pass; with a budget, measure, plan and write."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.mixers.decide import Decider, MixInput
+from dolma_pipeline.mixers.names import resolve_names
 from dolma_pipeline.mixers.sampling import Rate, SourceHistogram, plan_budget
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Mix
 from dolma_pipeline.stages.corpus import Corpus, Shard, stem
-from dolma_pipeline.stages.decide import Decider, MixInput, resolve_names
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Context, Counts, Output, Report, Task
 
@@ -159,7 +160,7 @@ def _copies(
     copies = (rule < 0).astype(np.uint32)
     if rate is not None:
         hashes = sampling_hashes(documents, config.seed, config.mix.name)
-        copies *= np.uint32(rate.copies) + (hashes < np.uint64(rate.threshold)).astype(np.uint32)
+        copies *= rate.take(hashes)
     return copies
 
 

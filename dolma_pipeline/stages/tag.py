@@ -33,7 +33,8 @@ class TagStep:
         key = ("taggers", tuple(config.taggers), tuple(config.modules))
         self._taggers = context.load(key, lambda: load_taggers(config.taggers, config.modules))
         self.keep_raw = self._taggers.needs_raw
-        self._writers = [AttributeWriter(path) for _, path, _ in config.experiments]
+        loose = set(self._taggers.undeclared)
+        self._writers = [AttributeWriter(path, declared=not loose & set(t)) for _, path, t in config.experiments]
 
     def add(self, documents: Documents) -> None:
         columns = self._taggers.tag(documents)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tokenizers
+import tokenizers.processors
 from token_toys import write_byte_tokenizer, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError
@@ -47,6 +48,15 @@ def test_truncation_and_padding_of_the_file_are_not_for_a_corpus(tmp_path: Path)
     tokenizer.enable_padding(pad_id=2, pad_token="<pad>", length=5)
     path.write_text(tokenizer.to_str())
     assert encoded(path, ["a b c d", "e"]) == [[4, 5, 6, 7], [8]]
+
+
+def test_special_tokens_that_the_file_would_add_are_left_to_the_stage(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path / "tokenizer.json")
+    tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    ends = tokenizers.processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)])
+    tokenizer.post_processor = ends
+    path.write_text(tokenizer.to_str())
+    assert encoded(path, ["a b"]) == [[4, 5]]
 
 
 def test_special_tokens_in_a_text_are_themselves_or_text(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_gzip_holds_neither_time_nor_name(tmp_path: Path) -> None:
 def test_a_plan_that_no_longer_fits_is_an_error_and_writes_nothing(tmp_path: Path, shards: dict[str, Path]) -> None:
     path = write_tokenizer(tmp_path / "tokenizer.json")
     run_stage(tmp_path, shards, word_tokens(path))
-    plan = read_parts(tmp_path / "scratch" / "parts-train.json")
+    plan = read_parts(tmp_path / "scratch" / "01-tokens-parts" / "train.json")
     fewer = Parts(order=plan.order, shards=plan.shards[:2], parts=plan.parts)
     write_json(tmp_path / "plan.json", fewer)
     with pytest.raises(StageError, match=r"\.npy: expected 45 documents of .* the encoded shards have changed"):

@@ -6,17 +6,15 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from dolma_pipeline.recipe import Tokenizer, Tokens, TrainTokenizer
-from dolma_pipeline.task import Context, Report
-from dolma_pipeline.tokens import phases
-from dolma_pipeline.tokens.encode import encode_shard
-from dolma_pipeline.tokens.manifest import write_manifest
-from dolma_pipeline.tokens.parts import choose_parts
-from dolma_pipeline.tokens.training import SampledShard, train_tokenizer
-from dolma_pipeline.tokens.write import write_part
+from dolma_pipeline.plan import Builder, State
+from dolma_pipeline.recipe import Recipe, Source, Stage, Tokenizer, Tokens, TrainTokenizer
+from dolma_pipeline.stages.corpus import Shard
+from dolma_pipeline.stages.tokens import plan
+from dolma_pipeline.task import Context, Report, Task, call
 
 WORDS = ["<s>", "</s>", "<pad>", "[unk]", *"abcdefghij"]
 """Ids: <s> 0, </s> 1, <pad> 2, [unk] 3, a 4 ... j 13."""
@@ -72,38 +70,26 @@ def run_stage(
     seed: int = 17,
     reorder: Callable[[Sequence[int]], list[int]] = in_order,
 ) -> dict[str, list[Report]]:
-    """All phases into `work/out`, the tasks of each in the order of `reorder`; reports by phase."""
-    context = Context()
-    tokenizer_path = tokens.tokenizer.path or str(work / "tokenizer.json")
-    sampled = [SampledShard(str(path), label) for label, path in shards.items()]
-    training = phases.training_config(tokens, shards=sampled, seed=seed, output=tokenizer_path)
-    reports: dict[str, list[Report]] = {"train": [train_tokenizer(training, context)] if training else []}
-    configs = [
-        phases.encoding_config(
-            tokens,
-            source=label.split("/")[0],
-            path=str(path),
-            label=label,
-            output=str(work / "scratch" / label),
-            tokenizer_path=tokenizer_path,
-            seed=seed,
-        )
-        for label, path in shards.items()
-    ]
-    done = {i: encode_shard(configs[i], context) for i in reorder(range(len(configs)))}
-    encoded = reports["encode"] = [done[i] for i in range(len(configs))]
-    reports |= {"parts": [], "write": [], "manifest": []}
-    for split, directory in phases.split_directories(tokens, str(work / "out")).items():
-        plan = str(work / "scratch" / f"parts-{split}.json")
-        reports["parts"].append(choose_parts(phases.parts_config(tokens, split, encoded, path=plan), context))
-        writing = phases.writing_configs(plan, directory)
-        pieces = {i: write_part(writing[i], context) for i in reorder(range(len(writing)))}
-        written = [pieces[i] for i in range(len(writing))]
-        reports["write"] += written
-        manifest = phases.manifest_config(
-            tokens, split, encoded, written, directory=directory, tokenizer_path=tokenizer_path
-        )
-        reports["manifest"].append(write_manifest(manifest, context))
+    """The stage as it is planned, into `work/out`, the tasks of each phase in the order of `reorder`; their reports.
+
+    Shards by label, `source/name`. Tasks and reports go the way they go between processes: as JSON.
+    """
+    stage = Stage(tokens=msgspec.structs.replace(tokens, destination=str(work / "out")))
+    sources = {label.split("/")[0]: Source(documents="*") for label in shards}
+    builder = Builder(Recipe(name="toy", work_dir=str(work), sources=sources, stages=[stage], seed=seed))
+    builder.corpus.shards.extend(
+        Shard(source=label.split("/")[0], name=label, path=str(path), label=label) for label, path in shards.items()
+    )
+    plan(builder, 1, stage.tokens)
+    context, state = Context(), State()
+    reports: dict[str, list[Report]] = {}
+    for phase in builder.phases:
+        tasks = [msgspec.json.decode(msgspec.json.encode(task), type=Task) for task in phase.build(state)]
+        done = {i: msgspec.json.encode(call(tasks[i], context)) for i in reorder(range(len(tasks)))}
+        found = [msgspec.json.decode(done[i], type=Report) for i in range(len(tasks))]
+        for task, report in zip(tasks, found, strict=True):
+            state.enter(task, report)
+        reports[phase.id.removeprefix("01-tokens").removeprefix("-") or "manifest"] = found
     return reports
 
 

@@ -12,6 +12,7 @@ from dolma_pipeline.cli.drop_in.shared import CompressionConfig, Config, WorkDir
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import DocumentFormat, Edit, Mix, PositiveInt, Recipe, Select, Source, Stage
 
+Count = Annotated[int, Meta(ge=0)]
 Syntax = Literal["jsonpath", "jq"]
 FORMATS: dict[str | None, DocumentFormat] = {None: "jsonl.gz", "gz": "jsonl.gz", "zst": "jsonl.zst", "": "jsonl"}
 
@@ -22,7 +23,7 @@ class StreamOutput(Config, frozen=True):
     discard_fields: Annotated[list[str], Meta(description="top-level fields to leave out")] = field(
         default_factory=list
     )
-    min_text_length: Annotated[int | None, Meta(ge=0, description="bytes of stripped text after the edits")] = 0
+    min_text_length: Annotated[Count | None, Meta(description="bytes of stripped text after the edits")] = 0
 
 
 class Filter(Config, frozen=True):
@@ -76,7 +77,7 @@ def to_recipes(config: MixerConfig) -> list[Recipe]:
     """A recipe with one `mix` stage for each stream."""
     if not config.streams:
         raise ConfigError("$.streams: expected at least one stream, found none; give a file with `-c FILE`")
-    recipes = field(default_factory=list)
+    recipes = []
     places: dict[tuple[str, str | None], int] = {}
     for i, stream in enumerate(config.streams):
         where = f"$.streams[{i}]"

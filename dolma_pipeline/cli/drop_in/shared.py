@@ -76,21 +76,20 @@ def run_command(
 
 def notes(config: Struct, no_effect: Mapping[str, str]) -> list[str]:
     """A sentence for each setting in `no_effect` (dotted key: reason) that is not at its default."""
-    given, standard = msgspec.to_builtins(config), msgspec.to_builtins(type(config)())
     found = []
     for key, reason in no_effect.items():
-        value = _at(given, key)
-        if value is not None and value != _at(standard, key):
+        value, standard = _value_and_default(config, key)
+        if value != standard:
             found.append(f"`{key}` has no effect: {reason}")
     return found
 
 
-def _at(data: Any, key: str) -> Any:
-    for step in key.split("."):
-        if not isinstance(data, dict) or step not in data:
-            return None
-        data = data[step]
-    return data
+def _value_and_default(config: Any, key: str) -> tuple[Any, Any]:
+    """Of the setting at a dotted key; both None where a part on the way was not given."""
+    for step in key.split(".")[:-1]:
+        config = getattr(config, step)
+    last = key.rpartition(".")[2]
+    return (None, None) if config is None else (getattr(config, last), getattr(type(config)(), last))
 
 
 def require(value: Any, path: str, what: str) -> None:

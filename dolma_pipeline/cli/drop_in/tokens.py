@@ -14,12 +14,14 @@ from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tokenizer, Tokens
 
+TokenId = Annotated[int, Meta(ge=0)]
+
 
 class TokenizerConfig(Config, frozen=True):
     name_or_path: Annotated[str | None, Meta(description="a tokenizer.json, or a name on the Hugging Face hub")] = None
-    bos_token_id: Annotated[int | None, Meta(ge=0, description="put before each document")] = None
-    eos_token_id: Annotated[int | None, Meta(ge=0, description="put after each document")] = None
-    pad_token_id: Annotated[int | None, Meta(ge=0)] = None
+    bos_token_id: Annotated[TokenId | None, Meta(description="put before each document")] = None
+    eos_token_id: Annotated[TokenId | None, Meta(description="put after each document")] = None
+    pad_token_id: TokenId | None = None
     segment_before_tokenization: Annotated[bool, Meta(description="encode line by line")] = False
     refresh: int = 0
     fast: bool = True

@@ -33,13 +33,7 @@ struct PyDocumentReader(Mutex<DocumentReader>);
 impl PyDocumentReader {
     #[new]
     #[pyo3(signature = (path, *, batch_bytes=4 << 20, max_line_bytes=1 << 30, keep_raw=false))]
-    fn new(
-        py: Python<'_>,
-        path: PathBuf,
-        batch_bytes: usize,
-        max_line_bytes: usize,
-        keep_raw: bool,
-    ) -> PyResult<Self> {
+    fn new(py: Python<'_>, path: PathBuf, batch_bytes: usize, max_line_bytes: usize, keep_raw: bool) -> PyResult<Self> {
         let options = Options { batch_bytes, max_line_bytes, keep_raw };
         released(py, || DocumentReader::open(&path, options)).map(|r| PyDocumentReader(Mutex::new(r)))
     }

@@ -7,10 +7,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
 /// Runs `work` without the GIL. No Python object may be touched inside.
-pub fn released<T: Send>(
-    py: Python<'_>,
-    work: impl FnOnce() -> dolma_core::Result<T> + Send,
-) -> PyResult<T> {
+pub fn released<T: Send>(py: Python<'_>, work: impl FnOnce() -> dolma_core::Result<T> + Send) -> PyResult<T> {
     py.detach(work).map_err(|e| to_python(py, e))
 }
 

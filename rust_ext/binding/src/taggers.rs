@@ -30,13 +30,17 @@ fn kind_name(kind: Kind) -> &'static str {
 #[pyo3(name = "tag_texts")]
 fn tag<'py>(py: Python<'py>, texts: PyArray, names: Vec<String>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let array = texts.into_inner().0;
-    let texts = array.as_string_opt::<i64>().ok_or_else(|| {
-        PyTypeError::new_err(format!("expected large_string texts, found {}", array.data_type()))
-    })?;
+    let texts = array
+        .as_string_opt::<i64>()
+        .ok_or_else(|| PyTypeError::new_err(format!("expected large_string texts, found {}", array.data_type())))?;
     let batches = released(py, || {
         let mut taggers = names.iter().map(|n| find(n)).collect::<Result<Vec<_>>>()?;
         let columns = tag_texts(&mut taggers, texts)?;
-        taggers.iter().zip(columns).map(|(tagger, arrays)| to_batch(tagger.as_ref(), arrays)).collect::<Result<Vec<_>>>()
+        taggers
+            .iter()
+            .zip(columns)
+            .map(|(tagger, arrays)| to_batch(tagger.as_ref(), arrays))
+            .collect::<Result<Vec<_>>>()
     })?;
     batches.into_iter().map(|b| PyRecordBatch::new(b).into_pyarrow(py)).collect()
 }
@@ -69,9 +73,9 @@ fn tagger_attributes(py: Python<'_>, name: String) -> PyResult<Vec<(&'static str
 #[pyfunction]
 fn round_scores<'py>(py: Python<'py>, scores: PyArray) -> PyResult<Bound<'py, PyAny>> {
     let array = scores.into_inner().0;
-    let scores = array.as_primitive_opt::<Float64Type>().ok_or_else(|| {
-        PyTypeError::new_err(format!("expected double scores, found {}", array.data_type()))
-    })?;
+    let scores = array
+        .as_primitive_opt::<Float64Type>()
+        .ok_or_else(|| PyTypeError::new_err(format!("expected double scores, found {}", array.data_type())))?;
     let rounded: Float64Array = released(py, || Ok(scores.unary(round5)))?;
     to_pyarrow(py, Arc::new(rounded))
 }

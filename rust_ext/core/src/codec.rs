@@ -47,7 +47,9 @@ pub fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
     Ok(match Compression::of(path) {
         Compression::Plain => Box::new(reader),
         Compression::Gzip => Box::new(MultiGzDecoder::new(reader)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader).map_err(|e| Error::io(path, e))?),
+        Compression::Zstd => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(reader).map_err(|e| Error::io(path, e))?)
+        }
     })
 }
 

@@ -265,8 +265,7 @@ impl DocumentReader {
                     }
                 }
                 Event::TooLong(at, head, length) => {
-                    let reason =
-                        format!("a line of {length} bytes, over the limit of {}", self.options.max_line_bytes);
+                    let reason = format!("a line of {length} bytes, over the limit of {}", self.options.max_line_bytes);
                     self.bad.push(BadLine { line: at.line, offset: at.offset, reason, raw: head });
                 }
                 Event::Damage(at, rest, error) => {

@@ -129,9 +129,8 @@ pub fn encode_documents(
         batch.column_by_name("raw").and_then(|c| c.as_binary_opt::<i64>()).ok_or_else(missing)?;
     let old: &LargeStringArray =
         batch.column_by_name("text").and_then(|c| c.as_string_opt::<i64>()).ok_or_else(missing)?;
-    let integers = |name: &str| {
-        batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>()).ok_or_else(missing)
-    };
+    let integers =
+        |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>()).ok_or_else(missing);
     let lines = integers("line")?;
     let ranges = [integers(RANGES[0])?, integers(RANGES[1])?, integers(RANGES[2])?, integers(RANGES[3])?];
     let mut amount = Amount::default();

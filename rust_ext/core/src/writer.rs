@@ -46,10 +46,8 @@ impl Writer {
 
     /// Completes the file, forces it to disk, and gives it its name.
     pub fn finish(&mut self) -> Result<Written> {
-        let encoder = self
-            .encoder
-            .take()
-            .ok_or_else(|| Error::invalid(format!("{}: already finished", self.path.display())))?;
+        let encoder =
+            self.encoder.take().ok_or_else(|| Error::invalid(format!("{}: already finished", self.path.display())))?;
         let done = encoder.finish().and_then(|hashing| {
             hashing.get_ref().sync_data()?;
             let written = Written { bytes: hashing.bytes(), blake3: hashing.hex() };

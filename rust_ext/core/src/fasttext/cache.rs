@@ -8,8 +8,8 @@ use super::dictionary::Token;
 /// Slots at first and at most (8 MB); all is forgotten when more than three of four of these are taken.
 const FEWEST: usize = 1 << 12;
 const MOST: usize = 1 << 18;
-/// Row numbers beyond which all is forgotten: 16 MB.
-const ROWS: usize = 1 << 22;
+/// Row numbers beyond which all is forgotten; those of the tokens put before that is looked at again stay within 16 MB.
+const ROWS: usize = (1 << 22) - (1 << 16);
 /// Slots looked at for one token. A text made to collide gains nothing: its tokens are worked out each time.
 const PROBES: usize = 8;
 

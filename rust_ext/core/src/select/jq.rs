@@ -54,7 +54,14 @@ impl Program {
     pub fn run(&self, input: Input) -> Result<Vec<Val>, String> {
         let context = Ctx::<Data>::new(&self.filter.lut, Vars::new([]));
         let outputs = self.filter.id.run((context, input)).map(unwrap_valr);
-        outputs.collect::<Result<_, _>>().map_err(|e| crate::json::excerpt(&e.to_string(), 200))
+        outputs.collect::<Result<_, Error<Val>>>().map_err(|error| {
+            // Without the quotes of a message that is a string.
+            let message = match error.into_val() {
+                Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
+                other => other.to_string(),
+            };
+            crate::json::excerpt(&message, 200)
+        })
     }
 }
 

@@ -103,11 +103,8 @@ fn from_root(steps: &[Step], mut at_root: bool, found: &mut Vec<String>) -> bool
                 found.extend(keys.iter().cloned());
                 at_root = false;
             }
-            Step::Filter(condition) => {
-                if !in_condition(condition, at_root, found) {
-                    return false;
-                }
-            }
+            Step::Filter(condition) if in_condition(condition, at_root, found) => {}
+            Step::Filter(_) => return false,
             _ if at_root => return false,
             _ => {}
         }

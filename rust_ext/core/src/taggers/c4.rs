@@ -165,6 +165,10 @@ impl Naughty {
 
     fn find_phrases(&self, text: &str, found: &mut Found) {
         let Some(automaton) = &self.anywhere else { return };
+        // Most texts hold none of them, and the search for any is three times as fast as that for all.
+        if !automaton.is_match(text) {
+            return;
+        }
         for hit in automaton.find_overlapping_iter(text) {
             match hit.pattern().as_usize() {
                 0 => found.lorem_ipsum = true,

@@ -34,7 +34,6 @@ const ATTRIBUTES: [(&str, Kind); 19] = [
     ("fraction_of_characters_in_duplicate_lines", Kind::Document),
 ];
 const FIRST_COUNT: usize = 9;
-const REQUIRED: [&[u8]; 8] = [b"the", b"be", b"to", b"of", b"and", b"that", b"have", b"with"];
 
 /// `gopher_v1` splits lines at each line break, `gopher_v2` at runs of them.
 pub struct Gopher {
@@ -131,7 +130,7 @@ impl Tagger for Gopher {
 }
 
 fn is_required(text: &Text<'_>, word: &Word) -> bool {
-    matches!(word.end - word.start, 2..=4) && REQUIRED.contains(&text.bytes(word))
+    matches!(text.bytes(word), b"the" | b"be" | b"to" | b"of" | b"and" | b"that" | b"have" | b"with")
 }
 
 /// Byte ranges of the lines; with `join` those of `re.split("\n+")`, where an empty one is left only at either end.

@@ -10,7 +10,7 @@ pub const NONE: u32 = u32::MAX;
 
 /// A slice of a text and how often it was seen.
 struct Entry {
-    hash: u64,
+    key: u64,
     start: u32,
     end: u32,
     count: u32,
@@ -32,19 +32,17 @@ impl Interner {
 
     /// The number of `text[start..end]`; counts it once more. `reset` made room for it.
     pub fn add(&mut self, text: &[u8], start: u32, end: u32) -> u32 {
-        let slice = |from: u32, to: u32| text.get(from as usize..to as usize).unwrap_or_default();
-        let bytes = slice(start, end);
-        let hash = xxh3_64(bytes);
+        let key = key_of(text, start as usize, end as usize);
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = hash as usize & mask;
+        let mut at = mix(key.wrapping_add(u64::from(end - start) << 56)) as usize & mask;
         while let Some(slot) = self.slots.get_mut(at) {
             if *slot == NONE {
                 *slot = self.entries.len() as u32;
-                self.entries.push(Entry { hash, start, end, count: 1 });
+                self.entries.push(Entry { key, start, end, count: 1 });
                 return *slot;
             }
             if let Some(entry) = self.entries.get_mut(*slot as usize) {
-                if entry.hash == hash && slice(entry.start, entry.end) == bytes {
+                if entry.key == key && same(text, (entry.start, entry.end), (start, end)) {
                     entry.count += 1;
                     return *slot;
                 }
@@ -118,6 +116,28 @@ impl Pairs {
     }
 }
 
+const PACKED: usize = 8;
+
+/// The bytes of a short slice themselves (with its length they say all), the hash of a longer one.
+fn key_of(text: &[u8], start: usize, end: usize) -> u64 {
+    let length = end - start;
+    if length > PACKED {
+        return xxh3_64(text.get(start..end).unwrap_or_default());
+    }
+    if let Some(Ok(eight)) = text.get(start..start + PACKED).map(<[u8; PACKED]>::try_from) {
+        // A shift by all 64 bits is no shift, hence two.
+        return u64::from_be_bytes(eight) >> 4 * (PACKED - length) >> 4 * (PACKED - length);
+    }
+    text.get(start..end).unwrap_or_default().iter().fold(0, |key, byte| key << 8 | u64::from(*byte))
+}
+
+/// Whether two slices of equal keys are equal.
+fn same(text: &[u8], a: (u32, u32), b: (u32, u32)) -> bool {
+    let length = (b.1 - b.0) as usize;
+    a.1 - a.0 == b.1 - b.0
+        && (length <= PACKED || text.get(a.0 as usize..a.1 as usize) == text.get(b.0 as usize..b.1 as usize))
+}
+
 /// At most half full, so that a probe sequence stays short.
 fn clear_slots(slots: &mut Vec<u32>, most: usize) {
     slots.clear();
@@ -156,6 +176,24 @@ mod tests {
         assert_eq!(numbers, [0, 1, 0, 2]);
         let found: Vec<_> = table.iter().map(|p| (p.count, p.first)).collect();
         assert_eq!(found, [(2, 12), (1, 21), (1, 0)]);
+    }
+
+    #[test]
+    fn slices_of_any_length_and_place_are_told_apart() {
+        let text = "\0 \0\0 abcdefgh abcdefghi abcdefgh abcdefghi \0\0 \0 h".as_bytes();
+        let mut table = Interner::default();
+        table.reset(9);
+        let mut start = 0;
+        let numbers: Vec<u32> = text
+            .split(|b| *b == b' ')
+            .map(|word| {
+                let end = start + word.len() as u32;
+                let number = table.add(text, start, end);
+                start = end + 1;
+                number
+            })
+            .collect();
+        assert_eq!(numbers, [0, 1, 2, 3, 2, 3, 1, 0, 4]);
     }
 
     #[test]

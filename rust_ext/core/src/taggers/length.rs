@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn tokens_are_runs() {
-        for (text, count) in [("", 0), ("one two three", 3), ("don't", 3), ("a,.b 1", 4), ("\u{1c}", 1), ("字é…", 2)] {
+        for (text, count) in [("", 0), ("one two three", 3), ("don't", 3), ("a,.b 1", 4), ("\u{1c}", 1), ("字é…", 2)]
+        {
             assert_eq!(tokens(text), count, "{text:?}");
         }
     }

@@ -112,11 +112,12 @@ impl Ngrams {
         before(at as usize + n) - before(at as usize)
     }
 
+    /// The sum over all n-grams: over their ends less over their starts, each nearly the sum over all words.
     fn total(&self, n: usize) -> u64 {
         let last = self.before.len().saturating_sub(n);
-        let ends: u64 = self.before.iter().skip(n).sum();
-        let starts: u64 = self.before.iter().take(last).sum();
-        ends - starts
+        let not_ends: u64 = self.before.iter().take(n).sum();
+        let not_starts: u64 = self.before.iter().skip(last).sum();
+        not_starts - not_ends
     }
 }
 

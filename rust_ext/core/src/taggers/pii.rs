@@ -24,13 +24,15 @@ pub struct Pii {
 }
 
 /// Python's `\s` has four characters more than that of this engine. Matching is linear in the text all the same.
-const EMAIL: &str = r"[.\s\x1c-\x1f@,?!;:)(]*[^\s\x1c-\x1f@]+@[^\s\x1c-\x1f@,?!;:)(]+?[.\s\x1c-\x1f@,?!;:)(]?[\s\x1c-\x1f]";
+const EMAIL: &str =
+    r"[.\s\x1c-\x1f@,?!;:)(]*[^\s\x1c-\x1f@]+@[^\s\x1c-\x1f@,?!;:)(]+?[.\s\x1c-\x1f@,?!;:)(]?[\s\x1c-\x1f]";
 const PHONE: &str = r"[\s\x1c-\x1f]+\(?\d{3}\)?[-. ]*\d{3}[-. ]?\d{4}";
 const IP: &str = r"(?:(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)\.){3}(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)";
 
 impl Pii {
     pub fn new() -> Self {
-        static COMPILED: LazyLock<[Option<Regex>; 3]> = LazyLock::new(|| [EMAIL, PHONE, IP].map(|p| Regex::new(p).ok()));
+        static COMPILED: LazyLock<[Option<Regex>; 3]> =
+            LazyLock::new(|| [EMAIL, PHONE, IP].map(|p| Regex::new(p).ok()));
         let [email, phone, ip] = COMPILED.clone();
         Pii { email, phone, ip }
     }

@@ -109,25 +109,23 @@ pub fn count_chars(text: &str) -> usize {
 
 fn split_ascii(text: &str, words: &mut Vec<Word>) {
     let classes = Classes::get().ascii();
-    let mut start = None;
-    let mut bits = 0;
-    let mut push = |from: usize, to: usize, bits: u8| {
-        words.push(Word { start: from as u32, end: to as u32, chars: (to - from) as u32, classes: bits });
-    };
-    for (at, byte) in text.bytes().enumerate() {
-        let class = classes[usize::from(byte & 0x7f)];
-        match (class & SPACE != 0, start) {
-            (false, None) => (start, bits) = (Some(at), class),
-            (false, Some(_)) => bits |= class,
-            (true, Some(from)) => {
-                push(from, at, bits);
-                start = None;
-            }
-            (true, None) => {}
+    let class = |byte: u8| classes[usize::from(byte & 0x7f)];
+    let mut bytes = text.bytes().enumerate();
+    while let Some((start, first)) = bytes.next() {
+        let mut bits = class(first);
+        if bits & SPACE != 0 {
+            continue;
         }
-    }
-    if let Some(from) = start {
-        push(from, text.len(), bits);
+        let mut end = text.len();
+        for (at, byte) in bytes.by_ref() {
+            let more = class(byte);
+            if more & SPACE != 0 {
+                end = at;
+                break;
+            }
+            bits |= more;
+        }
+        words.push(Word { start: start as u32, end: end as u32, chars: (end - start) as u32, classes: bits });
     }
 }
 

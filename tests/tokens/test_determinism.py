@@ -1,17 +1,17 @@
-"""The stage as a whole: the same bytes in any order of work, and tasks that survive the way through JSON."""
+"""The stage as a whole: the same bytes in any order of work."""
 
 from __future__ import annotations
 
+import gzip
+import itertools
 from pathlib import Path
 
-import msgspec
 import pytest
 from token_toys import file_bytes, letters, run_stage, trained_tokens, word_tokens, write_shard, write_tokenizer
 
-from dolma_pipeline.recipe import Tokens
-from dolma_pipeline.task import Context, Report, Task, call
-from dolma_pipeline.tokens import phases
-from dolma_pipeline.tokens.inspect import read_places
+from dolma_pipeline.formats.documents import read_documents
+from dolma_pipeline.tokens.engine import load_engine
+from dolma_pipeline.tokens.inspect import read_places, read_tokens
 from dolma_pipeline.tokens.manifest import read_manifest
 
 
@@ -72,52 +72,23 @@ def test_splits_are_disjoint_and_complete_and_their_counts_add_up(tmp_path: Path
     assert sum(m.text_bytes for m in manifests) == sum(r.counts["s"].bytes_out for r in reports["encode"])
 
 
-def test_directories() -> None:
-    assert phases.split_directories(word_tokens(Path("t")), "out") == {"train": "out"}
-    assert phases.split_directories(word_tokens(Path("t"), holdout=0.1), "out") == {
-        "train": "out/train",
-        "validation": "out/validation",
-    }
-
-
-def test_no_training_where_the_recipe_names_a_tokenizer() -> None:
-    assert phases.training_config(word_tokens(Path("t")), shards=[], seed=17, output="o") is None
-
-
-def test_tasks_run_from_their_json(tmp_path: Path, shards: dict[str, Path]) -> None:
-    tokens = trained_tokens(vocab_size=300, max_tokens=80)
-    run_stage(tmp_path / "direct", shards, tokens)
-    tasks_through_json(tmp_path / "json", shards, tokens)
-    assert file_bytes(tmp_path / "json" / "out") == file_bytes(tmp_path / "direct" / "out")
-
-
-def tasks_through_json(work: Path, shards: dict[str, Path], tokens: Tokens) -> None:
-    """The stage as an executor sees it: configs and reports go from one process to another as JSON."""
-
-    def run(function: str, config: msgspec.Struct) -> Report:
-        task = Task(
-            phase="p", name="n", run=f"dolma_pipeline.tokens.{function}", config=msgspec.to_builtins(config), inputs=()
-        )
-        report = call(msgspec.json.decode(msgspec.json.encode(task), type=Task), Context())
-        return msgspec.json.decode(msgspec.json.encode(report), type=Report)
-
-    path = str(work / "tokenizer.json")
-    sampled = [phases.SampledShard(str(p), label) for label, p in shards.items()]
-    training = phases.training_config(tokens, shards=sampled, seed=17, output=path)
-    assert training is not None
-    run("training:train_tokenizer", training)
-    encoded = [
-        run(
-            "encode:encode_shard",
-            phases.encoding_config(
-                tokens, source="s", path=str(p), label=label, output=str(work / "scratch" / label),
-                tokenizer_path=path, seed=17,
-            ),
-        )
-        for label, p in shards.items()
-    ]  # fmt: skip
-    plan, out = str(work / "parts.json"), str(work / "out")
-    run("parts:choose_parts", phases.parts_config(tokens, "train", encoded, path=plan))
-    written = [run("write:write_part", c) for c in phases.writing_configs(plan, out)]
-    manifest = phases.manifest_config(tokens, "train", encoded, written, directory=out, tokenizer_path=path)
-    run("manifest:write_manifest", manifest)
+@pytest.mark.data
+def test_real_documents_come_back(tmp_path: Path, shared_data: Path) -> None:
+    first = sorted((shared_data / "manpages" / "documents").glob("*.jsonl.gz"))[0]
+    with gzip.open(first) as lines:
+        (tmp_path / "a.jsonl").write_bytes(b"".join(itertools.islice(lines, 100)))
+    reports = run_stage(tmp_path, {"s/a": tmp_path / "a.jsonl"}, trained_tokens(vocab_size=1000, max_tokens=20_000))
+    texts: dict[str, list[str]] = {}
+    for documents in read_documents(tmp_path / "a.jsonl"):
+        for name, text in zip(documents.id.to_pylist(), documents.text.to_pylist(), strict=True):
+            if text.strip():
+                texts.setdefault(name, []).append(text.strip() + "<|endoftext|>")
+    engine = load_engine(str(tmp_path / "out" / "tokenizer.json"))
+    files = {f.path: read_tokens(tmp_path / "out", f.path) for f in read_manifest(tmp_path / "out").files}
+    assert len(files) > 5
+    found: dict[str, list[str]] = {}
+    for place in read_places(tmp_path / "out"):
+        found.setdefault(place.id, []).append(engine.decode(files[place.file][place.start : place.end].tolist()))
+    assert found.keys() == texts.keys()
+    assert all(sorted(found[name]) == sorted(texts[name]) for name in texts)
+    assert reports["encode"][0].counts["s"].documents_out == sum(map(len, texts.values()))

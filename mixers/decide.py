@@ -1,0 +1,187 @@
+"""What a mix does to each document of a file: which rule drops it, else how its text reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import Struct
+
+from dolma_pipeline import _native
+from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
+from dolma_pipeline.formats.documents import BadLine, Documents, read_documents
+from dolma_pipeline.mixers import attributes, edits, expression
+from dolma_pipeline.mixers.attributes import Integers
+from dolma_pipeline.mixers.names import selectors
+from dolma_pipeline.recipe import Mix
+
+SELECT = "select"
+"""The rule under which documents count that Dolma's filters leave out."""
+TOO_SHORT = "min_text_length"
+
+
+class MixInput(Struct, frozen=True, kw_only=True):
+    """A file of documents and what stands beside it."""
+
+    path: str
+    label: str
+    """How provenance calls it."""
+    attributes: dict[str, str] = {}
+    """Experiment -> attribute file; of equal keys in Dolma's filters the last one wins."""
+    quarantine: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Consecutive documents of a file, read with their lines, and what becomes of them."""
+
+    documents: Documents
+    rule: npt.NDArray[np.int16]
+    """Position in `Decider.rules` of the rule that drops the document; -1 where it stays."""
+    texts: pa.LargeStringArray | None
+    """Texts after the edits; null where nothing changed. None: nowhere."""
+    edited: dict[str, int]
+    """Spans changed, by edit."""
+
+    @property
+    def kept(self) -> npt.NDArray[np.bool_]:
+        return self.rule < 0
+
+    def sizes(self) -> Integers:
+        """UTF-8 bytes of each text, edits made."""
+        return attributes.to_integers(pc.binary_length(self.final_texts()))
+
+    def final_texts(self) -> pa.LargeStringArray:
+        return self.documents.text if self.texts is None else pc.coalesce(self.texts, self.documents.text)
+
+
+class Decider:
+    """The rules and edits of a mix, compiled once.
+
+    Rules in order: each of `drop`, then `select`, then (after the edits) `min_text_length`; the first that hits counts.
+    """
+
+    def __init__(self, mix: Mix, names: Mapping[str, tuple[str, str]]) -> None:
+        """`names`: (experiment, key) of each attribute that the mix names, from `resolve_names`."""
+        self.mix = mix
+        self.names = dict(names)
+        self.drop = expression.compile_all(mix.drop, "drop")
+        self.select, self.spans = selectors(mix)
+        self.rules = [*mix.drop, SELECT, TOO_SHORT]
+        self.bad: list[BadLine] = []
+        """The bad lines of the last file, once its decisions are taken."""
+        self.warnings: list[str] = []
+        """What ought to be known of the last file."""
+        self._undecided: dict[str, tuple[int, str]] = {}
+
+    def decisions(self, source: MixInput) -> Iterator[Decision]:
+        """Decides on the documents of a file in order. An attribute file that does not match is a DataError."""
+        self.bad, self.warnings, self._undecided = [], [], {}
+        beside = _Beside(source, self.names, whole=self.select is not None or bool(self.spans))
+        stream = read_documents(source.path, keep_raw=True)
+        for documents in stream:
+            yield self._decide(documents, beside.next(documents))
+        self.bad = stream.take_bad()
+        if stream.damage is not None:
+            self.warnings.append(f"{source.path}: {stream.damage}")
+        for selector in (self.select, *self.spans.values()):
+            for name in sorted(set(selector.names) - beside.keys) if selector is not None else ():
+                self.warnings.append(f"{source.path}: no attribute `{name}` beside it, which a filter or span asks for")
+        for what, (count, first) in self._undecided.items():
+            self.warnings.append(f"{source.path}: {what}: {count} documents could not be judged; the first: {first}")
+
+    def _decide(self, documents: Documents, columns: _Columns) -> Decision:
+        count = len(documents)
+        needs = {f for rule in self.drop.values() for f in rule.fields}
+        lengths = _native.char_lengths(documents.text) if self.mix.edit or "length" in needs else None
+        # What is asked for only; `id` and `source` are there anyway.
+        table = {**columns.named, "id": documents.id, "source": documents.source}
+        if lengths is not None:
+            table["length"] = lengths
+        if "bytes" in needs:
+            table["bytes"] = pc.binary_length(documents.text)
+        rule = expression.first_hits(self.drop, table, count).astype(np.int16)
+        if self.select is not None:
+            kept = self.select.select(documents.raw, columns.rows, columns.whole)
+            self._note(SELECT, self.select.errors, documents)
+            # A document that a filter cannot be evaluated on stays, with a warning: bad metadata loses no text.
+            rule[(rule < 0) & ~pc.fill_null(kept, True).to_numpy(zero_copy_only=False)] = len(self.drop)
+        texts: pa.LargeStringArray | None = None
+        edited: dict[str, int] = {}
+        if self.mix.edit and lengths is not None:
+            texts, edited = self._edit(documents, columns, attributes.to_integers(lengths), rule < 0)
+        decision = Decision(documents, rule, texts, edited)
+        if self.mix.min_text_length:
+            stripped = attributes.to_integers(_native.stripped_bytes(decision.final_texts()))
+            rule[(rule < 0) & (stripped < self.mix.min_text_length)] = len(self.drop) + 1
+        return decision
+
+    def _edit(
+        self, documents: Documents, columns: _Columns, lengths: Integers, wanted: npt.NDArray[np.bool_]
+    ) -> tuple[pa.LargeStringArray | None, dict[str, int]]:
+        found = []
+        for i, edit in enumerate(self.mix.edit):
+            name = edits.attribute(edit)
+            if name is not None:
+                found.append(columns.named[name])
+            else:
+                found.append(self.spans[i].spans(documents.raw, columns.rows, columns.whole))
+                self._note(edits.label(edit), self.spans[i].errors, documents)
+        plan = edits.plan_edits(self.mix.edit, found, documents.text, lengths, documents.field, wanted)
+        if len(plan.spans.values) == 0:
+            return None, plan.counts
+        return _native.apply_edits(documents.text, plan.spans, plan.replacements), plan.counts
+
+    def _note(self, what: str, errors: list[tuple[int, str]], documents: Documents) -> None:
+        if errors:
+            row, reason = errors[0]
+            before, first = self._undecided.get(what, (0, f"line {documents.line[row].as_py()}: {reason}"))
+            self._undecided[what] = (before + len(errors), first)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The attributes of a batch."""
+
+    named: dict[str, pa.Array]
+    """By the name that the mix gives them."""
+    rows: list[pa.LargeBinaryArray]
+    """Whole rows of JSON lines, file by file."""
+    whole: list[tuple[str, pa.Array]]
+    """All columns of the other files, by key."""
+
+
+class _Beside:
+    """The attribute files beside one file of documents, read in step with it."""
+
+    def __init__(self, source: MixInput, names: Mapping[str, tuple[str, str]], *, whole: bool) -> None:
+        self._names = names
+        self._whole = whole
+        self._cursors: dict[str, AttributeCursor] = {}
+        self._columnar: set[str] = set()
+        self.keys: set[str] = set()
+        """All keys there are, where whole files are read."""
+        for experiment, path in source.attributes.items():
+            wanted = [key for e, key in dict.fromkeys(names.values()) if e == experiment]
+            if whole:
+                there = attribute_keys(path)
+                self.keys.update(there)
+                if path.endswith(".parquet"):
+                    self._columnar.add(experiment)
+                    wanted = there
+            if wanted or whole:
+                rows = whole and experiment not in self._columnar
+                self._cursors[experiment] = AttributeCursor(path, wanted, raw=rows)
+
+    def next(self, documents: Documents) -> _Columns:
+        tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}
+        absent = pa.nulls(len(documents))
+        # A file without the column has it for no document: JSON lines leave out what is empty, and so may a shard.
+        named = {name: tables.get(e, {}).get(key, absent) for name, (e, key) in self._names.items()}
+        rows = [table["__raw__"] for table in tables.values() if "__raw__" in table]
+        whole = [item for e, table in tables.items() if e in self._columnar for item in table.items()]
+        return _Columns(named, rows, whole)

@@ -1,0 +1,59 @@
+"""What a tagger is: a loaded object that gives a batch of documents one column per attribute."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+import pyarrow as pa
+
+from dolma_pipeline.errors import StageError
+
+Kind: TypeAlias = Literal["document", "spans"]
+"""`document`: one score or none, a nullable float64. `spans`: list<struct<start, end, score>> in code points."""
+
+
+class Attribute(NamedTuple):
+    """A column that a tagger writes."""
+
+    name: str
+    kind: Kind
+
+
+class Documents(Protocol):
+    """What taggers read of a batch of documents; `dolma_pipeline.formats.documents.Documents` is one."""
+
+    def __len__(self) -> int: ...
+    @property
+    def id(self) -> pa.LargeStringArray: ...
+    @property
+    def text(self) -> pa.LargeStringArray: ...
+    @property
+    def source(self) -> pa.LargeStringArray: ...
+    @property
+    def raw(self) -> pa.LargeBinaryArray | None:
+        """Each document as JSON, for taggers that need more than its text."""
+
+
+class Tagger(Protocol):
+    """A loaded tagger. One that reads a model has its file as `model: Path`, so that a change of it is noticed."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def attributes(self) -> tuple[Attribute, ...] | None:
+        """What `tag` gives, in order; None where only the documents tell."""
+
+    def tag(self, documents: Documents) -> dict[str, pa.Array]:
+        """A column per attribute, each with a row per document; scores have five decimals."""
+
+
+class TaggerFailure(StageError):
+    """A tagger that raised, or gave what is no attribute; `row` of the batch where it is known which document."""
+
+    def __init__(self, tagger: str, reason: str, *, row: int | None = None, document: str | None = None) -> None:
+        place = "" if document is None else f", document `{document}`"
+        super().__init__(f"tagger `{tagger}`{place}: {reason}")
+        self.tagger = tagger
+        self.reason = reason
+        self.row = row
+        self.document = document

@@ -1,0 +1,365 @@
+"""Taggers written in Python: a function of a text, a function of a batch, or a class in Dolma's shape.
+
+    @tagger("shouting_v1")
+    def shouting(text: str) -> float:
+        return sum(c.isupper() for c in text) / max(len(text), 1)
+
+A module that holds such is named in `tagger_modules`. Attributes that are not declared are those the documents have:
+declare them with `attributes={"name": "document" | "spans"}` where a mix names them or the files are Parquet.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+import pyarrow as pa
+
+from dolma_pipeline import _native
+from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
+from dolma_pipeline.taggers.base import Attribute, Documents, Kind, Tagger, TaggerFailure
+from dolma_pipeline.taggers.registry import USER, Entry
+
+DECIMALS = 5
+SCORE = "score"
+"""The attribute of a function that returns a number."""
+
+
+@dataclass(slots=True)
+class Span:
+    """A half-open range of code points; spans of one `type` become one attribute."""
+
+    start: int
+    end: int
+    type: str = ""
+    score: float = 1.0
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(slots=True)
+class Document:
+    """What a tagger in Dolma's shape is given."""
+
+    source: str
+    id: str
+    text: str
+    version: str | None = None
+
+
+@dataclass(slots=True)
+class DocumentWithMetadata(Document):
+    """What a `BaseTaggerWithMetadata` is given."""
+
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class DocResult:
+    """What a tagger in Dolma's shape gives."""
+
+    doc: Document
+    spans: list[Span]
+
+
+class BaseTagger:
+    """Dolma's shape: subclasses define `predict`, and `add_tagger` gives them a name. Made once in each process."""
+
+    attributes: Mapping[str, Kind] | None = None
+    """Declares what `predict` gives. A `document` attribute is one span over the whole text; its score is kept."""
+
+    @property
+    def defaults(self) -> list[str]:
+        """Attributes that every document has, without spans if need be."""
+        return []
+
+    def predict(self, doc: Any) -> DocResult:
+        raise NotImplementedError(f"{type(self).__name__} defines no `predict`")
+
+
+class BaseTaggerWithMetadata(BaseTagger):
+    """The same for taggers whose `predict` takes a DocumentWithMetadata."""
+
+
+class _Header(msgspec.Struct):
+    version: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+Value: TypeAlias = "float | list[Span] | None"
+Result: TypeAlias = "float | dict[str, Any] | list[Span]"
+F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type[BaseTagger])
+
+
+def tagger(name: str, *, attributes: Mapping[str, Kind] | None = None) -> Callable[[F], F]:
+    """Registers a function of a text as a tagger.
+
+    It returns a number (attribute `score`), a list of Span (one attribute per type), or a dict from attribute to either;
+    None, or a missing key, leaves the attribute absent.
+    """
+
+    def register(function: F) -> F:
+        declared = _declared(attributes) or _annotated(function)
+
+        def value(document: _Row) -> dict[str, Value]:
+            return _by_attribute(function(document.text))
+
+        _register(function, name, declared, lambda: RowTagger(name, declared, value))
+        return function
+
+    return register
+
+
+def batch_tagger(name: str, *, attributes: Mapping[str, Kind] | None = None, raw: bool = False) -> Callable[[F], F]:
+    """Registers a function of `Documents` as a tagger: it returns a column (Arrow, NumPy, list) per attribute.
+
+    Numbers are document scores, lists of struct<start, end, score> are spans. `raw`: the function reads
+    `documents.raw`.
+    """
+
+    def register(function: F) -> F:
+        declared = _declared(attributes)
+        _register(function, name, declared, lambda: BatchTagger(name, declared, function, raw))
+        return function
+
+    return register
+
+
+def add_tagger(name: str) -> Callable[[C], C]:
+    """Registers a class in Dolma's shape."""
+
+    def register(cls: C) -> C:
+        declared = _declared(cls.attributes)
+        _register(cls, name, declared, lambda: _load_class(name, cls, declared))
+        return cls
+
+    return register
+
+
+@dataclass(slots=True)
+class _Row:
+    text: str
+    id: str
+    source: str
+    raw: bytes | None
+
+
+class RowTagger:
+    """Calls `value` for each document: attribute -> score, spans, or None."""
+
+    def __init__(
+        self,
+        name: str,
+        attributes: tuple[Attribute, ...] | None,
+        value: Callable[[_Row], dict[str, Value]],
+        needs_raw: bool = False,
+    ) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.needs_raw = needs_raw
+        self._value = value
+
+    def tag(self, documents: Documents) -> dict[str, pa.Array]:
+        columns = _Columns(self.attributes)
+        raws = documents.raw.to_pylist() if self.needs_raw and documents.raw is not None else [None] * len(documents)
+        rows = zip(documents.text.to_pylist(), documents.id.to_pylist(), documents.source.to_pylist(), raws, strict=True)
+        for number, (text, identity, source, raw) in enumerate(rows):
+            try:
+                columns.add(self._value(_Row(text, identity, source or "", raw)), len(text))
+            except Exception as error:
+                reason = str(error) if isinstance(error, _BadValue) else f"{type(error).__name__}: {error}"
+                raise TaggerFailure(self.name, reason, row=number, document=identity) from error
+        return columns.finish()
+
+
+class BatchTagger:
+    """Calls `function` for each batch and checks what it gives."""
+
+    def __init__(
+        self,
+        name: str,
+        attributes: tuple[Attribute, ...] | None,
+        function: Callable[[Documents], Mapping[str, Any]],
+        needs_raw: bool,
+    ) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.needs_raw = needs_raw
+        self._function = function
+
+    def tag(self, documents: Documents) -> dict[str, pa.Array]:
+        try:
+            given = {k: c if isinstance(c, pa.Array) else pa.array(c) for k, c in self._function(documents).items()}
+        except Exception as error:
+            raise TaggerFailure(self.name, f"{type(error).__name__}: {error}") from error
+        if self.attributes is not None:
+            _check_declared(self.name, self.attributes, given)
+            given = {a.name: given[a.name] for a in self.attributes}
+        kinds = {a.name: a.kind for a in self.attributes or ()}
+        return {k: self._column(k, kinds.get(k), c, len(documents)) for k, c in given.items()}
+
+    def _column(self, attribute: str, kind: Kind | None, column: pa.Array, rows: int) -> pa.Array:
+        if len(column) != rows:
+            found = f"`{attribute}`: expected a value for each of {rows} documents, found {len(column)}"
+            raise TaggerFailure(self.name, found)
+        if kind is None:
+            kind = "spans" if pa.types.is_list(column.type) or pa.types.is_large_list(column.type) else "document"
+        try:
+            if kind == "spans":
+                return column.cast(SPANS)
+            scores = column.cast(DOCUMENT)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+            wanted = "numbers" if kind == "document" else "lists of struct<start, end, score>"
+            raise TaggerFailure(self.name, f"`{attribute}`: expected {wanted}, found {column.type}") from None
+        if not pa.compute.all(pa.compute.is_finite(scores)).as_py() and scores.null_count < rows:
+            raise TaggerFailure(self.name, f"`{attribute}`: expected finite scores, found nan or infinity")
+        return _native.round_scores(scores)
+
+
+class _BadValue(Exception):
+    """What a tagger gave is no attribute."""
+
+
+class _Columns:
+    """Collects the values of documents, one after the other, into columns."""
+
+    def __init__(self, attributes: tuple[Attribute, ...] | None) -> None:
+        self._declared = attributes is not None
+        self._kinds: dict[str, Kind] = dict(attributes or ())
+        self._values: dict[str, list[Any]] = {name: [] for name in self._kinds}
+        self._rows = 0
+
+    def add(self, values: Mapping[str, Value], length: int) -> None:
+        for name, value in values.items():
+            if value is None or not name:
+                continue
+            kind: Kind = "spans" if isinstance(value, (list, tuple)) else "document"
+            known = self._kinds.get(name)
+            if known is None:
+                if self._declared:
+                    raise _BadValue(f"`{name}` is not one of the declared attributes {', '.join(self._kinds)}")
+                self._kinds[name], self._values[name] = kind, [None] * self._rows
+                known = kind
+            if isinstance(value, (list, tuple)):
+                spans = [_span(name, s, length) for s in value]
+                if known == "document":
+                    if [s[:2] for s in spans] != [(0, length)]:
+                        raise _BadValue(f"`{name}`: expected a score or one span over the whole text, found {value}")
+                    self._values[name].append(spans[0][2])
+                else:
+                    self._values[name].append(spans)
+            elif known == "spans":
+                raise _BadValue(f"`{name}`: expected a list of spans, found {value!r}")
+            else:
+                self._values[name].append(_score(name, value))
+        self._rows += 1
+        for column in self._values.values():
+            if len(column) < self._rows:
+                column.append(None)
+
+    def finish(self) -> dict[str, pa.Array]:
+        columns = {}
+        for name, kind in self._kinds.items():
+            values = self._values[name]
+            columns[name] = pa.array([v or [] for v in values], SPANS) if kind == "spans" else pa.array(values, DOCUMENT)
+        return columns
+
+
+def _score(name: str, value: Any) -> float:
+    if not isinstance(value, Real):
+        raise _BadValue(f"`{name}`: expected a number, found {value!r}")
+    score = round(float(value), DECIMALS)
+    if not math.isfinite(score):
+        raise _BadValue(f"`{name}`: expected a finite score, found {score}")
+    return score
+
+
+def _span(name: str, span: Any, length: int) -> tuple[int, int, float]:
+    if not isinstance(span, Span):
+        raise _BadValue(f"`{name}`: expected a Span, found {span!r}")
+    if not 0 <= span.start <= span.end <= length:
+        raise _BadValue(f"`{name}`: expected 0 <= start <= end <= {length}, found {span.start} and {span.end}")
+    return int(span.start), int(span.end), _score(name, span.score)
+
+
+def _by_attribute(result: Any) -> dict[str, Value]:
+    if result is None:
+        return {}
+    if isinstance(result, Mapping):
+        return dict(result)
+    if isinstance(result, (list, tuple)):
+        return _by_type(result)
+    return {SCORE: result}
+
+
+def _by_type(spans: Sequence[Any]) -> dict[str, Value]:
+    """Spans of one type together; without a type they are called `spans`."""
+    grouped: dict[str, Any] = {}
+    for span in spans:
+        grouped.setdefault(getattr(span, "type", "") or "spans", []).append(span)
+    return grouped
+
+
+def _declared(attributes: Mapping[str, Kind] | None) -> tuple[Attribute, ...] | None:
+    if not attributes:
+        return None
+    for name, kind in attributes.items():
+        if kind not in typing.get_args(Kind):
+            raise ValueError(f"attribute `{name}`: expected `document` or `spans`, found `{kind}`")
+    return tuple(Attribute(name, kind) for name, kind in attributes.items())
+
+
+def _annotated(function: Callable[..., Any]) -> tuple[Attribute, ...] | None:
+    """`-> float` declares the attribute `score`; nothing else says the names of attributes."""
+    returned = inspect.signature(function).return_annotation
+    return (Attribute(SCORE, "document"),) if returned in (float, int, bool, "float", "int", "bool") else None
+
+
+def _register(
+    what: Any, name: str, declared: tuple[Attribute, ...] | None, load: Callable[[], Tagger]
+) -> None:
+    lines = (inspect.getdoc(what) or "").splitlines()
+    source = inspect.getsourcefile(what) if what.__module__ != "__main__" else None
+    USER.add(
+        Entry(
+            name,
+            "python",
+            load,
+            doc=lines[0] if lines else "",
+            attributes=tuple(a.name for a in declared or ()),
+            origin=f"{what.__module__}.{what.__qualname__}",
+            file=Path(source) if source else None,
+        )
+    )
+
+
+def _load_class(name: str, cls: type[BaseTagger], declared: tuple[Attribute, ...] | None) -> RowTagger:
+    instance = cls()
+    defaults = list(instance.defaults)
+    with_metadata = isinstance(instance, BaseTaggerWithMetadata)
+    decoder = msgspec.json.Decoder(_Header)
+
+    def value(row: _Row) -> dict[str, Value]:
+        document = Document(row.source, row.id, row.text)
+        if with_metadata and row.raw is not None:
+            header = decoder.decode(row.raw)
+            document = DocumentWithMetadata(row.source, row.id, row.text, header.version, header.metadata or {})
+        spans: dict[str, Value] = {attribute: [] for attribute in defaults}
+        for span in instance.predict(document).spans:
+            # An attribute without a name is left out, as Dolma does.
+            if span.type:
+                found = spans.setdefault(span.type, [])
+                if isinstance(found, list):
+                    found.append(span)
+        return spans
+
+    return RowTagger(name, declared, value, needs_raw=with_metadata)

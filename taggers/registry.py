@@ -1,0 +1,186 @@
+"""Taggers by name: the built-in ones, those of installed packages, and those of a user's modules."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Literal
+
+from dolma_pipeline import _native
+from dolma_pipeline.errors import ConfigError, unknown
+from dolma_pipeline.models import LANGUAGE_ID
+from dolma_pipeline.taggers import language
+from dolma_pipeline.taggers.base import Tagger
+from dolma_pipeline.taggers.native import NativeTagger
+from dolma_pipeline.taggers.tagger_set import TaggerSet
+
+ENTRY_POINTS = "dolma_pipeline.taggers"
+"""Entry points of this group name modules; importing one registers its taggers."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tagger that can be loaded."""
+
+    name: str
+    kind: Literal["native", "python", "model"]
+    load: Callable[[], Tagger]
+    doc: str
+    attributes: tuple[str, ...] = ()
+    """Names, where they are known without loading a model or reading documents."""
+    needs: str = ""
+    """What must be there besides this package."""
+    origin: str = ""
+    """`module.name` of a user's function or class."""
+    file: Path | None = None
+    """Of its module."""
+
+
+class Registry:
+    """Entries by name, each name once."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def add(self, entry: Entry) -> None:
+        """A name that is taken by another function or a built-in tagger is a ConfigError; a reload replaces itself."""
+        if entry.name in built_in():
+            raise ConfigError(f"tagger `{entry.name}` of {entry.origin}: the name is that of a built-in tagger")
+        known = self._entries.get(entry.name)
+        if known is not None and known.origin != entry.origin:
+            raise ConfigError(f"tagger `{entry.name}` is defined twice: by {known.origin} and by {entry.origin}")
+        self._entries[entry.name] = entry
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def get(self, name: str) -> Entry | None:
+        return self._entries.get(name)
+
+
+USER = Registry()
+"""Filled by the decorators while a user's module is imported, which has no other way to hand its taggers over; nothing
+else writes to it. The one mutable global of the package."""
+
+
+@functools.cache
+def built_in() -> Mapping[str, Entry]:
+    """Native taggers and language identification, by name."""
+    entries = [
+        Entry(
+            name,
+            "native",
+            functools.partial(NativeTagger, name),
+            doc,
+            attributes=tuple(a for a, _ in _native.tagger_attributes(name)),
+        )
+        for name, doc in _native.tagger_catalogue()
+    ]
+    entries += [
+        Entry(name, "model", load, (load.__doc__ or "").partition("\n")[0], needs=" or ".join(LANGUAGE_ID.names))
+        for name, load in language.FACTORIES.items()
+    ]
+    return MappingProxyType({e.name: e for e in sorted(entries, key=lambda e: e.name)})
+
+
+def load_taggers(names: Sequence[str], modules: Sequence[str] = (), *, where: str = "") -> TaggerSet:
+    """Imports `modules` and loads the taggers called `names`.
+
+    `where` is the path of the configuration that holds both, such as `$.stages[1].tag`. An unknown name, a module that
+    cannot be imported and a model that is not there are ConfigErrors that start with it.
+    """
+    prefix = f"{where}." if where else ""
+    files = [_file_of(_import(m, f"{prefix}tagger_modules[{i}]: ")) for i, m in enumerate(modules)]
+    entries = [_find(name, f"{prefix}taggers[{i}]: ") for i, name in enumerate(names)]
+    files += [e.file for e in entries]
+    loaded = []
+    for i, entry in enumerate(entries):
+        try:
+            loaded.append(entry.load())
+        except ConfigError as error:
+            raise ConfigError(f"{prefix}taggers[{i}]: {error}") from None
+    return TaggerSet(loaded, [f for f in files if f is not None])
+
+
+def describe(modules: Sequence[str] = ()) -> list[Entry]:
+    """All taggers by name, those of `modules` and of installed packages included."""
+    for i, module in enumerate(modules):
+        _import(module, f"tagger_modules[{i}]: ")
+    _import_entry_points()
+    return sorted([*built_in().values(), *USER], key=lambda e: e.name)
+
+
+def attribute_key(experiment: str, tagger: str, attribute: str) -> str:
+    """The key of an attribute in Dolma's files: `experiment__tagger__attribute`, anything but [a-zA-Z0-9_] as `_`."""
+    return "__".join(re.sub("[^a-zA-Z0-9_]", "_", part) for part in (experiment, tagger, attribute))
+
+
+def _find(name: str, where: str) -> Entry:
+    entry = built_in().get(name) or USER.get(name)
+    if entry is None:
+        # Only now: importing packages that nobody asked for costs time and may fail.
+        _import_entry_points()
+        entry = USER.get(name)
+    if entry is None:
+        raise ConfigError(where + unknown("tagger", name, [*built_in(), *(e.name for e in USER)]))
+    return entry
+
+
+def _import_entry_points() -> None:
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    for point in sorted(points, key=lambda p: (p.name, p.value)):
+        try:
+            point.load()
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"entry point `{point.name}` of group {ENTRY_POINTS}: importing `{point.value}` failed: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def _import(module: str, where: str) -> ModuleType:
+    """A module by its dotted name, or by the path of its .py file."""
+    try:
+        return _import_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+    except ConfigError as error:
+        raise ConfigError(f"{where}{error}") from None
+    except FileNotFoundError as error:
+        if module.endswith(".py") and not Path(module).is_file():
+            raise ConfigError(f"{where}expected a module name or a .py file, found no file `{module}`") from None
+        raise ConfigError(f"{where}importing `{module}` failed: FileNotFoundError: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"{where}importing `{module}` failed: {type(error).__name__}: {error}") from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Imported once, under a name that its place makes unique: two projects may both have a `taggers.py`."""
+    resolved = path.resolve(strict=True)
+    name = f"_dolma_tagger_module_{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, resolved)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"expected a Python module, found `{path}`")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    return Path(module.__file__) if module.__file__ else None

@@ -1,0 +1,435 @@
+"""Dolma's configurations as recipes: the same keys, the same defaults, the same places."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from dolma_pipeline.cli.drop_in import dedupe, mix, tag, tokens
+from dolma_pipeline.cli.drop_in.shared import WorkDir, dataset_root, ledger, notes, sources, static_parent
+from dolma_pipeline.cli.main import main
+from dolma_pipeline.config import decode
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.recipe import (
+    Bloom,
+    Dedupe,
+    DocumentKey,
+    Edit,
+    Mix,
+    Ngrams,
+    Paragraphs,
+    Recipe,
+    Select,
+    Source,
+    Stage,
+    Tag,
+    Tokenizer,
+    Tokens,
+)
+from dolma_pipeline.validation import validate
+
+FORMS = {
+    tag: tag.TagConfig,
+    dedupe: dedupe.DeduperConfig,
+    mix: mix.MixerConfig,
+    tokens: tokens.TokensConfig,
+}
+
+
+def recipes(module: Any, config: dict[str, Any]) -> list[Recipe]:
+    found: list[Recipe] = module.to_recipes(decode(FORMS[module], config, lax=True))
+    for recipe in found:
+        validate(recipe)
+    return found
+
+
+def message(module: Any, config: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as error:
+        recipes(module, config)
+    return str(error.value)
+
+
+def test_tag() -> None:
+    config = {
+        "documents": ["/d/web/documents/*.gz", "/d/books/documents/en/*.gz", "/d/web/documents/b/*"],
+        "taggers": ["gopher_v1", "c4_v2"],
+        "experiment": "base",
+        "tagger_modules": ["mine"],
+    }
+    (recipe,) = recipes(tag, config)
+    assert recipe.layout == "beside"
+    assert recipe.sources == {
+        "web": Source(documents=["/d/web/documents/*.gz", "/d/web/documents/b/*"]),
+        "books": Source(documents="/d/books/documents/en/*.gz"),
+    }
+    assert recipe.stages == [
+        Stage(tag=Tag(taggers=["gopher_v1", "c4_v2"], experiment="base", tagger_modules=["mine"], format="jsonl.gz"))
+    ]
+    assert re.fullmatch(r"/d/web/\.dolma/tag-base-[0-9a-f]{8}", recipe.work_dir)
+
+
+def test_tag_destinations() -> None:
+    config = {
+        "documents": ["a/*.gz", "b/*.gz"],
+        "destination": ["out/a", "out/b"],
+        "taggers": ["c4_v2"],
+        "work_dir": {"output": "w/"},
+    }
+    (recipe,) = recipes(tag, config)
+    assert recipe.sources == {
+        "a": Source(documents="a/*.gz", destination="out/a"),
+        "b": Source(documents="b/*.gz", destination="out/b"),
+    }
+    assert re.fullmatch(r"w/tag-c4_v2-[0-9a-f]{8}", recipe.work_dir)
+
+
+def test_tag_mistakes() -> None:
+    assert message(tag, {"taggers": ["c4_v2"]}) == (
+        "$.documents: expected globs of document files, found none; give it in the file or as `--documents`"
+    )
+    assert message(tag, {"documents": ["d/documents/*"], "taggers": ["c4_v2"], "destination": ["a", "b"]}) == (
+        "$.destination: expected a directory for each of the 1 patterns in `documents`, found 2"
+    )
+    assert message(tag, {"documents": ["a/documents/*", "b/*.gz"], "taggers": ["c4_v2"]}) == (
+        "$.documents[1]: expected a directory `documents` in the path, found `b/*.gz`: attribute files go beside it, "
+        "as in `data/documents/*.jsonl.gz`"
+    )
+
+
+BLOOM = {"file": "f.bin", "read_only": False, "estimated_doc_count": "1_000", "desired_false_positive_rate": 1e-4}
+
+
+def test_dedupe_documents() -> None:
+    config = {
+        "documents": ["d/docs/*.gz"],
+        "dedupe": {
+            "name": "urls",
+            "documents": {"attribute_name": "dup", "key": "$.metadata.url"},
+            "document_dir": "docs",
+            "min_length": 10,
+            "min_words": 2,
+            "skip_empty": True,
+            "num_partitions": 4,
+        },
+        "bloom_filter": {"file": "f.bin", "read_only": True, "size_in_bytes": 1024},
+    }
+    (recipe,) = recipes(dedupe, config)
+    assert recipe.sources == {"d": Source(documents="d/docs/*.gz", document_dir="docs")}
+    assert recipe.stages == [
+        Stage(
+            dedupe=Dedupe(
+                name="urls",
+                documents=DocumentKey(key="metadata.url", attribute="dup"),
+                bloom=Bloom(file="f.bin", read_only=True, size_in_bytes=1024),
+                partitions=4,
+                skip_empty=True,
+                min_length=10,
+                min_words=2,
+                format="jsonl.gz",
+            )
+        )
+    ]
+    assert re.fullmatch(r"d/\.dolma/dedupe-urls-[0-9a-f]{8}", recipe.work_dir)
+
+
+def test_dedupe_paragraphs() -> None:
+    paragraphs = {"attribute_name": "dup", "by_ngram": {"ngram_length": 13, "stride": 2, "overlap_threshold": 0.5}}
+    config = {
+        "documents": ["documents/*.gz"],
+        "dedupe": {"paragraphs": paragraphs},
+        "bloom_filter": {"file": "f.bin", "estimated_doc_count": 1000, "desired_false_positive_rate": 1e-4},
+    }
+    (recipe,) = recipes(dedupe, config)
+    assert recipe.sources == {"documents": Source(documents="documents/*.gz")}
+    assert recipe.stages == [
+        Stage(
+            dedupe=Dedupe(
+                name="dup",
+                paragraphs=Paragraphs(attribute="dup", ngrams=Ngrams(length=13, stride=2, overlap_threshold=0.5)),
+                bloom=Bloom(file="f.bin", estimated_keys=1000, false_positive_rate=1e-4),
+                partitions=1,
+                skip_empty=False,
+                format="jsonl.gz",
+            )
+        )
+    ]
+    assert re.fullmatch(r"\./\.dolma/dedupe-dup-[0-9a-f]{8}", recipe.work_dir)
+
+
+def test_dedupe_without_ngrams_compares_whole_paragraphs() -> None:
+    config = {
+        "documents": ["d/documents/*"],
+        "dedupe": {"paragraphs": {"attribute_name": "dup", "by_ngram": {"stride": 2}, "paragraph_separator": "\n\n"}},
+        "bloom_filter": {"file": "f.bin"},
+    }
+    stage = recipes(dedupe, config)[0].stages[0]
+    assert isinstance(stage.dedupe, Dedupe)
+    assert stage.dedupe.paragraphs == Paragraphs(attribute="dup", separator="\n\n")
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, "$.dedupe: expected either `documents` (attribute_name and key) or `paragraphs` (attribute_name), "
+         "found neither"),
+        (
+            {"documents": {"attribute_name": "a", "key": "$.text"}, "paragraphs": {"attribute_name": "a"}},
+            "$.dedupe: expected either `documents` (attribute_name and key) or `paragraphs` (attribute_name), "
+             "found both",
+        ),
+        (
+            {"documents": {"attribute_name": "a"}},
+            "$.dedupe.documents.key: expected the field to compare, found none; give it in the file or as "
+            "`--dedupe.documents.key`",
+        ),
+        (
+            {"documents": {"attribute_name": "a", "key": "$.a[*].b"}},
+            "$.dedupe.documents.key: expected the path of one field, such as `$.text` or `$.metadata.url`, "
+             "found `$.a[*].b`",
+        ),
+        (
+            {"paragraphs": {"attribute_name": "a"}, "num_partitions": 4, "partition_index": 2},
+            "$.dedupe.partition_index: expected 0, found 2: one run does all 4 partitions and writes one attribute; "
+            "`processes` share the work",
+        ),
+    ],
+)  # fmt: skip
+def test_dedupe_mistakes(config: dict[str, Any], expected: str) -> None:
+    whole = {"documents": ["d/documents/*"], "dedupe": config, "bloom_filter": {"file": "f.bin"}}
+    assert message(dedupe, whole) == expected
+
+
+def test_dedupe_needs_a_filter_file() -> None:
+    assert message(dedupe, {"documents": ["d/documents/*"]}) == (
+        "$.bloom_filter.file: expected the file of the Bloom filter, found none; give it in the file or as "
+        "`--bloom_filter.file`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("$.text", "text"),
+        ("text", "text"),
+        ("$.metadata.url", "metadata.url"),
+        ("$['metadata']['a-b']", "metadata.a-b"),
+    ],
+)
+def test_field_path(key: str, path: str) -> None:
+    assert dedupe.field_path(key) == path
+
+
+STREAM = {
+    "name": "web",
+    "documents": ["/d/a/documents/*.gz", "/d/b/documents/*.gz"],
+    "attributes": ["base", "dups"],
+    "filter": {"include": ["$.attributes[?(@.x)]"], "exclude": ["$.attributes[?(@.y)]"]},
+    "span_replacement": [
+        {"span": "$.attributes.e", "min_score": 0.5, "replacement": "|||E|||"},
+        {"span": ".attributes.p", "max_score": 2, "syntax": "jq"},
+    ],
+    "output": {"path": "/out/web", "max_size_in_bytes": 1000, "discard_fields": ["attributes"], "min_text_length": 5},
+}
+
+
+def test_mix() -> None:
+    first, second = recipes(mix, {"streams": [STREAM, {**STREAM, "name": "other", "compression": {"output": "zst"}}]})
+    assert first.sources == {
+        "web": Source(documents=["/d/a/documents/*.gz", "/d/b/documents/*.gz"], attributes=["base", "dups"])
+    }
+    assert first.stages == [
+        Stage(
+            mix=Mix(
+                name="web",
+                select=Select(include=["$.attributes[?(@.x)]"], exclude=["$.attributes[?(@.y)]"]),
+                edit=[
+                    Edit(span="$.attributes.e", min_score=0.5, replacement="|||E|||"),
+                    Edit(span=".attributes.p", max_score=2, syntax="jq"),
+                ],
+                min_text_length=5,
+                discard_fields=["attributes"],
+                destination="/out/web",
+                max_size_in_bytes=1000,
+                format="jsonl.gz",
+            )
+        )
+    ]
+    assert re.fullmatch(r"/out/web/\.dolma/mix-web-[0-9a-f]{8}", first.work_dir)
+    assert isinstance(second.stages[0].mix, Mix)
+    assert (second.stages[0].mix.name, second.stages[0].mix.format) == ("other", "jsonl.zst")
+    assert first.work_dir != second.work_dir
+
+
+def test_mix_without_shuffle_has_one_output_per_input() -> None:
+    (recipe,) = recipes(mix, {"streams": [STREAM], "shuffle": False})
+    assert isinstance(recipe.stages[0].mix, Mix)
+    assert recipe.stages[0].mix.max_size_in_bytes == 0
+    assert recipe.stages[0].mix.destination == "/out/web"
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, "$.streams: expected at least one stream, found none; give a file with `-c FILE`"),
+        ({"streams": [{**STREAM, "output": {}}]}, "$.streams[0].output.path: expected a directory, found none"),
+        ({"streams": [{**STREAM, "documents": []}]}, "$.streams[0].documents: expected globs of document files, "
+         "found none"),
+        ({"streams": [STREAM, {**STREAM, "filter": {}}]},
+         "$.streams[1]: expected another name or output.path than $.streams[0] has: both would write "
+          "/out/web/web-0000"),
+        ({"streams": [{**STREAM, "filter": {}}]}, "$.streams[0].filter: expected `include` or `exclude`, found "
+         "neither"),
+        ({"streams": [{**STREAM, "filters": {}}]},
+         "$.streams[0].filters: unknown key; did you mean `filter`? (allowed: `name`, `documents`, `output`, "
+         "`attributes`, `filter`, `span_replacement`, `compression`)"),
+    ],
+)  # fmt: skip
+def test_mix_mistakes(config: dict[str, Any], expected: str) -> None:
+    assert message(mix, config) == expected
+
+
+TOKENS = {
+    "documents": ["/d/a/documents/*.gz"],
+    "destination": "/out/tokens",
+    "tokenizer": {"name_or_path": "tokenizer.json", "eos_token_id": 0, "pad_token_id": 1},
+}
+
+
+def test_tokens() -> None:
+    more = {
+        "seed": 5,
+        "dtype": "uint32",
+        "max_size": 1000,
+        "fields": {"text_field_name": "body", "id_field_name": None},
+    }
+    (recipe,) = recipes(tokens, TOKENS | more)
+    assert recipe.seed == 5
+    assert recipe.sources == {"a": Source(documents="/d/a/documents/*.gz")}
+    assert recipe.stages == [
+        Stage(
+            tokens=Tokens(
+                tokenizer=Tokenizer(path="tokenizer.json", eos=0, pad=1),
+                order="shuffle",
+                dtype="uint32",
+                max_tokens=1000,
+                destination="/out/tokens",
+                text_field="body",
+                id_field=None,
+            )
+        )
+    ]
+    assert re.fullmatch(r"/out/tokens/\.dolma/tokens-tokens-[0-9a-f]{8}", recipe.work_dir)
+
+
+def test_tokens_defaults_are_dolmas() -> None:
+    (recipe,) = recipes(tokens, TOKENS)
+    assert isinstance(recipe.stages[0].tokens, Tokens)
+    assert (recipe.seed, recipe.stages[0].tokens.dtype, recipe.stages[0].tokens.max_tokens) == (3920, "uint16", 2**30)
+
+
+def test_the_deprecated_tokenizer_option_ends_documents_with_the_last_id(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer as Loaded
+    from tokenizers.models import WordLevel
+
+    path = tmp_path / "tokenizer.json"
+    Loaded(WordLevel({"a": 0, "b": 1, "c": 2}, unk_token="a")).save(str(path))
+    config = {key: value for key, value in TOKENS.items() if key != "tokenizer"}
+    (recipe,) = recipes(tokens, config | {"tokenizer_name_or_path": str(path)})
+    assert isinstance(recipe.stages[0].tokens, Tokens)
+    assert recipe.stages[0].tokens.tokenizer == Tokenizer(path=str(path), eos=2)
+
+
+def test_tokens_mistakes() -> None:
+    assert message(tokens, {**TOKENS, "tokenizer": {"name_or_path": "x"}}) == (
+        "$.tokenizer: expected bos_token_id or eos_token_id, found neither: nothing would part the documents"
+    )
+    assert message(tokens, {**TOKENS, "dtype": "float32"}) == (
+        '$.dtype: expected one of `uint8`, `uint16`, `uint32`, `uint64`, found "float32"'
+    )
+    assert message(tokens, {**TOKENS, "tokenizer": {}}) == (
+        "$.tokenizer.name_or_path: expected a tokenizer, found none; give it in the file or as "
+        "`--tokenizer.name_or_path`"
+    )
+
+
+def test_settings_without_effect_are_named_when_they_are_changed() -> None:
+    config = decode(tokens.TokensConfig, TOKENS | {"ring_size": 9, "batch_size": 10_000, "tokenizer": {"refresh": 3}})
+    assert notes(config, tokens.NO_EFFECT) == [
+        "`ring_size` has no effect: documents of all files are shuffled together, by a hash of the seed and their ids",
+        "`tokenizer.refresh` has no effect: the tokenizer is loaded once in each process",
+    ]
+
+
+@pytest.mark.parametrize("module", FORMS)
+def test_settings_without_effect_exist(module: Any) -> None:
+    """A key in NO_EFFECT that no option has would never be noted."""
+    from dolma_pipeline.cli.main import make_parser
+
+    name = module.__name__.rpartition(".")[2]
+    options = make_parser(name)[1][name].option_strings()
+    assert [key for key in module.NO_EFFECT if f"--{key}" not in options] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "root"),
+    [
+        ("/d/web/documents/*.gz", "/d/web"),
+        ("documents/*.gz", "."),
+        ("/documents/*.gz", "/"),
+        ("a/documents/b/documents/*.gz", "a/documents/b"),
+        ("a/documents", None),
+        ("a/*.gz", None),
+        ("s3://bucket/web/documents/*.gz", "s3://bucket/web"),
+    ],
+)
+def test_dataset_root(pattern: str, root: str | None) -> None:
+    assert dataset_root(pattern, "documents") == root
+
+
+@pytest.mark.parametrize(
+    ("pattern", "parent"), [("a/b/*.gz", "a/b"), ("a/*/b/*.gz", "a"), ("*.gz", "."), ("/*/x", "/")]
+)
+def test_static_parent(pattern: str, parent: str) -> None:
+    assert static_parent(pattern) == parent
+
+
+def test_sources_have_names_of_their_own() -> None:
+    found = sources(["/a/web/documents/*", "/b/web/documents/*", "/c/my web!/documents/*", "/b/web/documents/*"])
+    assert {name: source.documents for name, source in found.items()} == {
+        "web": "/a/web/documents/*",
+        "web-2": "/b/web/documents/*",
+        "my_web_": "/c/my web!/documents/*",
+    }
+
+
+def test_jobs_on_parts_of_a_data_set_have_ledgers_of_their_own() -> None:
+    one = ledger(WorkDir(), "/d", "tag", "base", ["/d/documents/a*"])
+    assert one == ledger(WorkDir(), "/d", "tag", "base", ["/d/documents/a*"])
+    assert one != ledger(WorkDir(), "/d", "tag", "base", ["/d/documents/b*"])
+
+
+def test_dryrun_prints_the_configuration_and_stops(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("documents: [d/documents/*]\ntaggers: [gopher_v1]\nprocesses: ${oc.env:DOLMA_TEST_N,4}\n")
+    argv = ["-c", "c.yaml", "tag", "--experiment", "base", "--profile.enable", "--dryrun"]
+    assert main(argv) == 0
+    out, err = capsys.readouterr()
+    assert err == (
+        "dolma: note: `profile.enable` has no effect: timings.json in the ledger directory has the time of every "
+        "phase\n"
+    )
+
+    import yaml
+
+    printed = yaml.safe_load(out)
+    assert printed["experiment"] == "base"
+    assert printed["processes"] == 4
+    assert printed["documents"] == ["d/documents/*"]
+    assert msgspec.convert(printed, tag.TagConfig).dryrun is True
+    assert [p.name for p in tmp_path.iterdir()] == ["c.yaml"]

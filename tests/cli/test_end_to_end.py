@@ -1,0 +1,133 @@
+"""Whole commands on toy documents, as they are typed: a recipe, and a drop-in that uses what it made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dolma_pipeline.cli.main import main
+
+RECIPE = """\
+name: toy
+work_dir: w
+sources: {toy: {documents: toy/documents/*.jsonl}}
+stages:
+  - tokens: {tokenizer: {train: {vocab_size: 300}, eos: <|endoftext|>}, order: input}
+"""
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        path = Path("toy", "documents", f"{name}.jsonl")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [{"id": f"{name}{i}", "text": f"document {i} of {name}"} for i in range(5)]
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    Path("recipe.yaml").write_text(RECIPE)
+
+
+def test_run_plan_verify(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "recipe.yaml"]) == 0
+    assert "tasks, up to date" not in capsys.readouterr().out
+    assert main(["run", "recipe.yaml", "--no-report"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("toy: dolma_pipeline ")
+    assert "01-tokens-encode: encode 2 shards (2 tasks)" in err
+    assert not Path("w/report.html").exists()
+    assert main(["verify", "w"]) == 0
+    capsys.readouterr()
+    assert main(["plan", "recipe.yaml"]) == 0
+    assert capsys.readouterr().out.count("tasks, up to date") == 5
+
+
+def test_run_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "recipe.yaml", "--json", "--work-dir", "v"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"event": "finished", "manifest": "v/manifest.json", "report": "v/report.html"}
+    assert Path("v/report.html").is_file()
+    assert {json.loads(line)["event"] for line in err.splitlines()} >= {"begin", "done", "end"}
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "recipe.yaml", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_drop_in_resumes_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "recipe.yaml", "--quiet"]) == 0
+    tokenizer = "w/tokenizer/01-tokens/tokenizer.json"
+    command = ["tokens", "--documents", "toy/documents/*.jsonl", "--destination", "out", "--dtype", "uint16"]
+    command += ["--tokenizer.name_or_path", tokenizer, "--tokenizer.eos_token_id", "0"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    account = out.removeprefix("tokens: done; its account is in ").strip()
+    assert Path(account).is_file()
+    assert Path(account).parts[:2] == ("out", ".dolma")
+    assert "(2 tasks)" in err
+    written = Path("out/part-00000.npy").stat().st_mtime_ns
+    assert main(command) == 0
+    assert "01-tokens-encode: encode 2 shards (2 tasks, 2 up to date)" in capsys.readouterr().err
+    assert Path("out/part-00000.npy").stat().st_mtime_ns == written
+    assert main(["verify", str(Path(account).parent)]) == 0
+
+
+def test_too_much_bad_input_ends_with_3_after_the_work_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("toy/documents/b.jsonl").write_text("{}\nnope\n")
+    assert main(["run", "recipe.yaml", "--no-report"]) == 3
+    out, err = capsys.readouterr()
+    assert out.startswith("toy: dolma_pipeline ")
+    assert err.splitlines()[-1].startswith("dolma: error: 2 of 7 documents (28.57%) could not be read, over the ")
+    assert main(["verify", "w"]) == 0
+
+
+def test_tag_then_mix(capsys: pytest.CaptureFixture[str]) -> None:
+    tag = ["tag", "--documents", "toy/documents/*.jsonl", "--taggers", "char_length_v1", "--experiment", "base"]
+    assert main(tag) == 0
+    assert Path("toy/attributes/base/a.jsonl").read_text().splitlines()[0] == (
+        '{"id":"a0","attributes":{"base__char_length_v1__length":[[0,15,15.0]]}}'
+    )
+    rows = Path("toy/documents/a.jsonl").read_text().splitlines()
+    Path("toy/documents/a.jsonl").write_text("\n".join([*rows, '{"id":"long","text":"a longer document"}', ""]))
+    assert main(tag) == 0
+    assert "(2 tasks, 1 up to date)" in capsys.readouterr().err
+    Path("mix.yaml").write_text(
+        "streams:\n"
+        "  - name: long\n"
+        "    documents: [toy/documents/*.jsonl]\n"
+        "    attributes: [base]\n"
+        "    filter: {include: ['$.attributes[?(@.base__char_length_v1__length[0][2] > 15)]']}\n"
+        "    output: {path: mixed}\n"
+        "    compression: {output: ''}\n"
+    )
+    assert main(["-c", "mix.yaml", "mix"]) == 0
+    (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.jsonl").read_text().splitlines()]
+    assert (mixed["id"], mixed["text"]) == ("long", "a longer document")
+    assert mixed["metadata"] == {"provenance": "toy/documents/a.jsonl:6"}
+
+
+def test_ignore_existing_does_everything_again_and_debug_in_one_process(capsys: pytest.CaptureFixture[str]) -> None:
+    tag = ["tag", "--documents", "toy/documents/*.jsonl", "--taggers", "char_length_v1", "--experiment", "base"]
+    assert main(tag) == 0
+    capsys.readouterr()
+    assert main([*tag, "--ignore_existing", "--debug", "--processes", "4"]) == 0
+    out, err = capsys.readouterr()
+    assert "(2 tasks)" in err
+    timings = Path(out.removeprefix("tag base: done; its account is in ").strip()).with_name("timings.json")
+    assert json.loads(timings.read_text())["processes"] == 1
+
+
+def test_a_stream_with_bad_input_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = Path("bad", "documents", "a.jsonl")
+    bad.parent.mkdir(parents=True)
+    bad.write_text("nope\n")
+    Path("mix.yaml").write_text(
+        "streams:\n"
+        "  - {name: one, documents: [bad/documents/*.jsonl], output: {path: mixed}}\n"
+        "  - {name: two, documents: [toy/documents/*.jsonl], output: {path: mixed}}\n"
+    )
+    assert main(["-c", "mix.yaml", "mix"]) == 3
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["mix one", "mix two"]
+    assert Path("mixed/two-0000.jsonl.gz").is_file()

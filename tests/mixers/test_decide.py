@@ -1,0 +1,159 @@
+"""Deciding on the documents of a file: rules, filters, edits and lengths together, with either form of attributes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.formats.attributes import DOCUMENT, SPANS, AttributeWriter
+from dolma_pipeline.mixers.decide import Decider, Decision, MixInput
+from dolma_pipeline.mixers.names import resolve_names
+from dolma_pipeline.recipe import Edit, Mix, Select
+
+TEXTS = ["hello añejo world", "short", "mail me@x.org now", "   x   ", "again and again"]
+EN = pa.array([0.9, 0.8, 0.2, None, 0.7], DOCUMENT)
+MAIL = pa.array([[{"start": 6, "end": 11, "score": 1.0}], [], [{"start": 5, "end": 13, "score": 2.0}], None, []], SPANS)
+
+
+def write_lines(path: Path, rows: list[Any]) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows))
+    return str(path)
+
+
+@pytest.fixture(params=["parquet", "jsonl", "jsonl.zst"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> MixInput:
+    documents = [{"id": f"d{i}", "text": t, "source": "s" if i % 2 else "t"} for i, t in enumerate(TEXTS)]
+    path = write_lines(tmp_path / "documents" / "a.jsonl", documents)
+    writer = AttributeWriter(tmp_path / "attributes" / "base" / f"a.{request.param}")
+    writer.write_rows(
+        pa.array([f"d{i}" for i in range(5)], pa.large_string()),
+        {"base__ft__en": EN, "base__pii__MAIL": MAIL},
+        lengths=pa.array([len(t) for t in TEXTS], pa.int64()),
+    )
+    writer.finish()
+    return MixInput(path=path, label="a", attributes={"base": str(writer.path)})
+
+
+def names_of(mix: Mix, source: MixInput) -> dict[str, tuple[str, str]]:
+    return resolve_names(mix, {}, {e: {"a": path} for e, path in source.attributes.items()}, "$.mix")
+
+
+def decide(mix: Mix, source: MixInput) -> tuple[Decider, Decision]:
+    decider = Decider(mix, names_of(mix, source))
+    (decision,) = decider.decisions(source)
+    return decider, decision
+
+
+def test_rules_edits_and_lengths(source: MixInput) -> None:
+    mix = Mix(
+        drop={"foreign": "ft.en < 0.5", "brief": 'length < 6 and source == "s"', "bytes": "bytes > length + 5"},
+        edit=[Edit(replace="pii.MAIL", with_="|||", min_score=0.5)],
+        min_text_length=2,
+    )
+    decider, decision = decide(mix, source)
+    assert decider.rules == ["foreign", "brief", "bytes", "select", "min_text_length"]
+    assert decision.rule.tolist() == [-1, 1, 0, 4, -1]
+    assert decision.rule.dtype == np.int16
+    assert decision.kept.tolist() == [True, False, False, False, True]
+    assert decision.texts is not None
+    assert decision.texts.to_pylist() == ["hello ||| world", None, None, None, None]
+    assert decision.sizes().tolist() == [15, 5, 17, 7, 15]
+    assert decision.edited == {"replace pii.MAIL": 1}
+    assert (decider.bad, decider.warnings) == ([], [])
+
+
+def test_dolmas_forms_see_either_kind_of_file(source: MixInput) -> None:
+    mix = Mix(
+        drop={"brief": "length < 6"},
+        select=Select(exclude=["$.attributes[?(@.base__ft__en && @.base__ft__en[0][2] < 0.75)]"]),
+        edit=[Edit(span="$.attributes.base__pii__MAIL", replacement="<{}>", max_score=1.5)],
+    )
+    decider, decision = decide(mix, source)
+    assert decision.rule.tolist() == [-1, 0, 1, -1, 1]
+    assert decision.texts is not None
+    assert decision.texts.to_pylist() == ["hello <añejo> world", None, None, None, None]
+    assert decision.edited == {"span $.attributes.base__pii__MAIL": 1}
+    assert decider.warnings == []
+
+
+def test_nothing_edited_is_no_texts(source: MixInput) -> None:
+    _, decision = decide(Mix(edit=[Edit(cut="pii.MAIL", min_score=9.0)]), source)
+    assert decision.texts is None
+    assert decision.edited == {"cut pii.MAIL": 0}
+
+
+def test_what_a_filter_cannot_judge_stays_and_is_reported(source: MixInput) -> None:
+    mix = Mix(
+        select=Select(
+            include=['.attributes.base__ft__en[0][2] | if . < 0.5 then error("low") else . > 0.75 end'], syntax="jq"
+        )
+    )
+    decider, decision = decide(mix, source)
+    assert decision.rule.tolist() == [-1, -1, -1, -1, 0]
+    assert decider.warnings == [f'{source.path}: select: 2 documents could not be judged; the first: line 3: low']
+
+
+def test_a_filter_on_an_attribute_that_is_not_there_is_loud(source: MixInput) -> None:
+    decider, decision = decide(Mix(select=Select(exclude=["$.attributes[?(@.base__ft__eng[0][2] < 0.5)]"])), source)
+    assert decision.kept.all()
+    assert decider.warnings == [
+        f"{source.path}: no attribute `base__ft__eng` beside it, which a filter or span asks for"
+    ]
+
+
+def test_bad_lines_and_many_batches(tmp_path: Path) -> None:
+    rows: list[Any] = [{"id": str(i), "text": "x" * 1000} for i in range(9000)]
+    path = write_lines(tmp_path / "a.jsonl", [*rows[:5000], '{"id": 1', *rows[5000:]])
+    scores = {"e__t__n": pa.array([float(i) for i in range(9000)])}
+    writer = AttributeWriter(tmp_path / "e.parquet")
+    writer.write_rows(pa.array([r["id"] for r in rows], pa.large_string()), scores)
+    writer.finish()
+    source = MixInput(path=path, label="a", attributes={"e": str(writer.path)})
+    mix = Mix(drop={"low": "t.n < 4321"})
+    decider = Decider(mix, names_of(mix, source))
+    for _ in range(2):
+        decisions = list(decider.decisions(source))
+        assert len(decisions) > 1
+        assert np.concatenate([d.rule for d in decisions]).tolist() == [0] * 4321 + [-1] * 4679
+        assert [b.line for b in decider.bad] == [5001]
+
+
+def test_attributes_of_other_documents_are_an_error(source: MixInput, tmp_path: Path) -> None:
+    moved = write_lines(tmp_path / "b.jsonl", [{"id": f"x{i}", "text": t} for i, t in enumerate(TEXTS)])
+    mix = Mix(drop={"low": "ft.en < 1"})
+    names = names_of(mix, source)
+    with pytest.raises(DataError, match="expected the attributes of document `x0`, found those of `d0`"):
+        list(Decider(mix, names).decisions(MixInput(path=moved, label="b", attributes=source.attributes)))
+
+
+def test_names_are_looked_for_in_later_files_too(tmp_path: Path) -> None:
+    first = write_lines(tmp_path / "1.jsonl", [{"id": "a", "attributes": {}}])
+    second = write_lines(tmp_path / "2.jsonl", [{"id": "b", "attributes": {"e__t__a": [[0, 1, 1.0]]}}])
+    mix = Mix(drop={"x": "t.a > 0", "y": "near.duplicate"}, edit=[Edit(cut="t.a")])
+    files = {"e": {"1": first, "2": second}, "near": {}}
+    found = resolve_names(mix, {"near": ["duplicate"]}, files, "$")
+    assert found == {"t.a": ("e", "e__t__a"), "near.duplicate": ("near", "duplicate")}
+
+
+@pytest.mark.parametrize(
+    ("mix", "message"),
+    [
+        (Mix(drop={"x": "ft.en <"}), "$.mix.drop.x: expected a number after `<` at column 8, found the end"),
+        (Mix(drop={"x": "ft.em < 1"}), "$.mix.drop.x: column 1: unknown attribute `ft.em`; did you mean `ft.en`?"),
+        (Mix(edit=[Edit(cut="ft.em")]), "$.mix.edit[0].cut: unknown attribute `ft.em`; did you mean `ft.en`?"),
+        (Mix(edit=[Edit(cut="ft.en"), Edit()]), "$.mix.edit[1]: expected exactly one of `replace`, `cut` and `span`"),
+        (Mix(edit=[Edit(span="$[")]), "$.mix.edit[0].span: jsonpath `$[`: expected an index, a slice, a quoted field"),
+        (Mix(select=Select(include=["a"])), "$.mix.select: jsonpath `a`: expected a path such as `$.attributes`"),
+    ],
+)
+def test_what_cannot_be_meant_is_found_before_it_runs(mix: Mix, message: str, source: MixInput) -> None:
+    with pytest.raises(ConfigError) as caught:
+        names_of(mix, source)
+    assert str(caught.value).startswith(message)
