@@ -32,6 +32,4 @@ def measure(command: Sequence[str], directory: Path, environment: dict[str, str]
     if process.returncode != 0:
         tail = log.read_text(errors="replace")[-2000:]
         raise RuntimeError(f"{' '.join(command[:4])} ... ended with {process.returncode}:\n{tail}")
-    return Cost(
-        cpu=usage.ru_utime + usage.ru_stime, wall=time.perf_counter() - started, peak=usage.ru_maxrss * 1024
-    )
+    return Cost(cpu=usage.ru_utime + usage.ru_stime, wall=time.perf_counter() - started, peak=usage.ru_maxrss * 1024)

@@ -1,7 +1,7 @@
 """`make bench`: MB of text per CPU second and peak memory of every stage, beside dolma 1.2.1 in the same run.
 
-Both tools are started as commands on the same files with one process; start-up is part of the cost of both, and the peer's
-own is also shown apart. Documents: $DOLMA_TEST_DATA, `SOURCE/documents/*.jsonl.gz`.
+Both tools are started as commands on the same files with one process; start-up is part of the cost of both, and also
+shown apart. Documents: $DOLMA_TEST_DATA, `SOURCE/documents/*.jsonl.gz`.
 """
 
 from __future__ import annotations
@@ -54,17 +54,21 @@ def main() -> int:
     return 0
 
 
-def compare(case: Case, files: list[Path], work: Path, ours: Path, theirs: Path | None, tokenizer: Path) -> dict[str, object]:
+Row = dict[str, str | float]
+
+
+def compare(case: Case, files: list[Path], work: Path, ours: Path, theirs: Path | None, tokenizer: Path) -> Row:
     """Runs one case with both and prints its line."""
     mine = prepared(work / "ours", files, 1.0, tokenizer, case, ours)
     cost, size = measure([str(ours), *case.arguments(mine)], mine), text_size(mine)
-    row: dict[str, object] = {"case": case.name, "mb": size, "mb_per_cpu_s": size / cost.cpu, "peak_mb": cost.peak / 1e6}
+    row: Row = {"case": case.name, "mb": size, "mb_per_cpu_s": size / cost.cpu, "peak_mb": cost.peak / 1e6}
     line = f"{case.name:<26}{show(size, cost)}"
     if theirs is not None and case.peer:
         their = prepared(work / "theirs", files, case.fraction, tokenizer, case, ours)
         other, amount = measure([str(theirs), *case.arguments(their)], their), text_size(their)
         ratio = (size / cost.cpu) / (amount / other.cpu)
-        row |= {"peer_mb": amount, "peer_mb_per_cpu_s": amount / other.cpu, "peer_peak_mb": other.peak / 1e6, "ratio": ratio}
+        row |= {"peer_mb": amount, "peer_mb_per_cpu_s": amount / other.cpu}
+        row |= {"peer_peak_mb": other.peak / 1e6, "ratio": ratio}
         line += f"  {show(amount, other)}{ratio:>7.1f}x"
     print(line, flush=True)
     return row
@@ -122,7 +126,8 @@ def startup(ours: Path, theirs: Path | None) -> None:
         print()
         (directory / "documents").mkdir()
         (directory / "documents" / "one.jsonl").write_text('{"id":"1","text":"one document"}\n')
-        command = ["tag", "--documents", str(directory / "documents" / "*"), "--experiment", "e", "--taggers", "gopher_v2"]
+        documents = str(directory / "documents" / "*")
+        command = ["tag", "--documents", documents, "--experiment", "e", "--taggers", "gopher_v2"]
         print(f"dolma tag on one document: {measure([str(ours), *command], directory).cpu:.2f} s of CPU")
 
 

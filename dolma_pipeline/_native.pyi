@@ -1,6 +1,7 @@
 """The native extension: readers, writers and kernels over Arrow arrays. Every call releases the GIL.
 
-Raises OSError (by errno), DataError for bytes that are not what a format promises, ValueError and TypeError for arguments.
+Raises OSError (by errno), DataError for bytes that are not what a format promises, ValueError and TypeError for
+arguments.
 """
 
 from collections.abc import Iterator, Sequence
@@ -82,8 +83,10 @@ class FastText:
     def labels(self) -> list[str]:
         """As the model has them, `__label__` and all; predictions index into it."""
 
-    def predict(self, texts: Any, k: int = 1, threshold: float = 0.0, *, lower: bool = False, strip: bool = False) -> Any:
-        """`label: list<int32>`, `score: list<float32>`: the k best labels (-1: all) with a probability of `threshold`."""
+    def predict(
+        self, texts: Any, k: int = 1, threshold: float = 0.0, *, lower: bool = False, strip: bool = False
+    ) -> Any:
+        """`label: list<int32>`, `score: list<float32>`: the k best labels (-1: all) above `threshold`."""
 
     def scores(self, texts: Any, labels: Sequence[str], *, lower: bool = False, strip: bool = False) -> Any:
         """A float64 column per label; null where a prediction of all labels leaves it out."""
@@ -93,3 +96,96 @@ class FastText:
 
     def paragraph_scores(self, texts: Any, label: str, *, lower: bool = False, strip: bool = False) -> Any:
         """`positive`, `negative` as spans by paragraph, `doc_positive`, `doc_negative` weighted by length."""
+
+def tag_texts(texts: Any, names: Sequence[str]) -> list[Any]:
+    """A RecordBatch per tagger: its attributes as nullable float64 or list<struct<start, end, score>>."""
+
+def tagger_catalogue() -> list[tuple[str, str]]:
+    """(name, one line of description) of the native taggers, sorted by name."""
+
+def tagger_names() -> list[str]: ...
+def tagger_attributes(name: str) -> list[tuple[str, str]]:
+    """(attribute, `document` or `spans`) in the order of the columns."""
+
+def round_scores(scores: Any) -> Any:
+    """Scores with five decimals, as `round(score, 5)`."""
+
+class Selector:
+    """Dolma's include and exclude filters, compiled; ValueError for an expression that cannot be meant."""
+
+    def __init__(self, include: Sequence[str], exclude: Sequence[str], syntax: str = "jsonpath") -> None: ...
+    @property
+    def names(self) -> list[str]:
+        """Attribute keys that the expressions name."""
+
+    @property
+    def errors(self) -> list[tuple[int, str]]:
+        """(row, reason) of the documents of the last call that could not be judged."""
+
+    def select(self, raw: Any, attributes: Sequence[Any] = ..., columns: Sequence[tuple[str, Any]] = ...) -> Any:
+        """Whether each document stays: boolean, null where that cannot be told."""
+
+class SpanSelector:
+    """An expression that selects spans of attributes."""
+
+    def __init__(self, expression: str, syntax: str = "jsonpath") -> None: ...
+    @property
+    def names(self) -> list[str]: ...
+    @property
+    def errors(self) -> list[tuple[int, str]]: ...
+    def spans(self, raw: Any, attributes: Sequence[Any] = ..., columns: Sequence[tuple[str, Any]] = ...) -> Any:
+        """The spans it reaches in each document: list<struct<start, end, score>>."""
+
+class KeyWriter:
+    """Writes the keys of a shard's items, by partition in item order; bounded memory, atomic."""
+
+    def __init__(
+        self,
+        path: str,
+        mode: str,
+        partitions: int,
+        *,
+        separator: str = "\n",
+        skip_empty: bool = True,
+        min_length: int = 0,
+        min_words: int = 0,
+        ngram_length: int = 0,
+        ngram_stride: int = 0,
+        skip_short: bool = False,
+        buffer_bytes: int = ...,
+    ) -> None: ...
+    def add(self, texts: Any) -> None: ...
+    def finish(self) -> tuple[int, str, dict[str, int]]:
+        """(bytes, BLAKE3 in hex, {"rows", "items", "keys"}) of the file, now under its name."""
+
+    def abort(self) -> None: ...
+
+class VerdictColumns:
+    """The verdicts on a shard's keys as an attribute column, in the order of its documents."""
+
+    def __init__(
+        self, key_file: str, verdict_files: Sequence[str], shard_index: int, *, overlap_threshold: float = 1.0
+    ) -> None: ...
+    def next_rows(self, rows: int) -> Any: ...
+    @property
+    def rows_left(self) -> int: ...
+
+def reduce_keys(
+    key_files: Sequence[str],
+    partition: int,
+    out: str,
+    *,
+    false_positive_rate: float | None = None,
+    size_in_bytes: int = 0,
+    estimated_keys: int = 0,
+    load: str | None = None,
+    save: str | None = None,
+    read_only: bool = False,
+) -> dict[str, Any]:
+    """Writes the verdicts on one partition's keys: against an exact set, or a Bloom filter of that rate."""
+
+def bloom_plan(false_positive_rate: float) -> tuple[int, float]:
+    """(probes, keys per block of 512 bits) of the smallest filter with this false-positive rate."""
+
+def merge_filters(parts: Sequence[str], out: str) -> tuple[int, str]:
+    """Joins the filters of single partitions into one file: (bytes, BLAKE3 in hex)."""

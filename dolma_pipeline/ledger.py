@@ -59,7 +59,7 @@ def fingerprint(task: Task, known: dict[str, str]) -> str:
 
     `known`: BLAKE3 of the files that earlier phases wrote; any other input counts by size and modification time.
     """
-    inputs = []
+    inputs: list[list[str | int]] = []
     for path in task.inputs:
         if path in known:
             inputs.append([path, known[path]])

@@ -177,5 +177,5 @@ STAGES = ("tag", "dedupe", "mix", "tokens", "train")
 
 
 def _stage(kind: str) -> Any:
-    """The module that plans stages of this kind, imported on first need: one stage should not load the libraries of all."""
+    """The module that plans stages of this kind, imported on first need: one must not load the libraries of all."""
     return importlib.import_module(f"dolma_pipeline.stages.{kind}")

@@ -19,7 +19,7 @@ class Base(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     """Every part of a recipe: immutable, and strict about its keys."""
 
 
-class Source(Base):
+class Source(Base, frozen=True):
     """Where documents come from; exactly one of `documents` and `collect`."""
 
     documents: Annotated[
@@ -38,7 +38,7 @@ class Source(Base):
     priority: Annotated[int, Meta(description="of two duplicates the one of higher priority stays")] = 0
 
 
-class Tag(Base):
+class Tag(Base, frozen=True):
     """Measure documents: each tagger writes attributes, nothing is dropped."""
 
     taggers: Annotated[list[str], Meta(min_length=1, description="names of taggers, run in one pass")]
@@ -49,14 +49,14 @@ class Tag(Base):
     format: Annotated[AttributeFormat, Meta(description="form of the attribute files")] = "parquet"
 
 
-class DocumentKey(Base):
+class DocumentKey(Base, frozen=True):
     """Whole documents are duplicates when their keys are equal."""
 
     key: Annotated[str, Meta(description="dotted path of a string field: text, metadata.url")] = "text"
     attribute: Annotated[str, Meta(description="name of the attribute written")] = "duplicate"
 
 
-class Ngrams(Base):
+class Ngrams(Base, frozen=True):
     """Compare paragraphs by their n-grams of words rather than as wholes."""
 
     length: PositiveInt = 13
@@ -65,7 +65,7 @@ class Ngrams(Base):
     skip_short_paragraphs: bool = False
 
 
-class Paragraphs(Base):
+class Paragraphs(Base, frozen=True):
     """Paragraphs are duplicates when their text was seen before, anywhere in the corpus."""
 
     separator: Annotated[str, Meta(min_length=1, description="string between paragraphs")] = "\n"
@@ -73,7 +73,7 @@ class Paragraphs(Base):
     attribute: Annotated[str, Meta(description="name of the attribute written")] = "duplicate"
 
 
-class Bloom(Base):
+class Bloom(Base, frozen=True):
     """A Bloom filter: constant memory, a chosen share of false positives."""
 
     false_positive_rate: Annotated[float, Meta(gt=0.0, lt=1.0)] = 1e-6
@@ -83,7 +83,7 @@ class Bloom(Base):
     read_only: Annotated[bool, Meta(description="mark what the loaded filter holds; insert nothing")] = False
 
 
-class Dedupe(Base):
+class Dedupe(Base, frozen=True):
     """Mark documents or paragraphs that were seen before, in input order; exactly one of the two."""
 
     name: Annotated[str, Meta(min_length=1, description="directory of the attribute files")]
@@ -97,7 +97,7 @@ class Dedupe(Base):
     format: AttributeFormat = "parquet"
 
 
-class Select(Base):
+class Select(Base, frozen=True):
     """Dolma's filters: a document stays if any `include` matches (or there is none) and no `exclude` does."""
 
     include: list[str] = []
@@ -105,7 +105,7 @@ class Select(Base):
     syntax: Literal["jsonpath", "jq"] = "jsonpath"
 
 
-class Edit(Base):
+class Edit(Base, frozen=True):
     """One change of the text, exactly one of `replace`, `cut` and `span`, where min_score <= score < max_score."""
 
     replace: Annotated[str | None, Meta(description="`tagger.attribute` whose spans become `with`")] = None
@@ -120,7 +120,7 @@ class Edit(Base):
     max_score: float | None = None
 
 
-class Budget(Base):
+class Budget(Base, frozen=True):
     """How much to keep, in all, and of what: documents are sampled by a keyed hash of their id."""
 
     tokens: Annotated[
@@ -132,7 +132,7 @@ class Budget(Base):
     bytes_per_token: Annotated[float, Meta(gt=0)] = 4.0
 
 
-class Mix(Base):
+class Mix(Base, frozen=True):
     """Keep, edit and sample documents by their attributes; one output stream."""
 
     name: Annotated[str, Meta(min_length=1, description="of the stream: its directory and file prefix")] = "mixed"
@@ -150,7 +150,7 @@ class Mix(Base):
     format: DocumentFormat = "jsonl.zst"
 
 
-class TrainTokenizer(Base):
+class TrainTokenizer(Base, frozen=True):
     """Train a byte-level BPE on a sample of the documents."""
 
     vocab_size: Annotated[int, Meta(ge=300)] = 8192
@@ -158,7 +158,7 @@ class TrainTokenizer(Base):
     special_tokens: list[str] = field(default_factory=lambda: ["<|endoftext|>", "<|padding|>"])
 
 
-class Tokenizer(Base):
+class Tokenizer(Base, frozen=True):
     """A tokenizer.json, or one to train; exactly one of `path` and `train`."""
 
     path: str | None = None
@@ -170,7 +170,7 @@ class Tokenizer(Base):
     segment_before_tokenization: Annotated[bool, Meta(description="encode line by line")] = False
 
 
-class Tokens(Base):
+class Tokens(Base, frozen=True):
     """Turn documents into flat token files with an index and a manifest."""
 
     tokenizer: Tokenizer
@@ -183,7 +183,7 @@ class Tokens(Base):
     id_field: str | None = "id"
 
 
-class Train(Base):
+class Train(Base, frozen=True):
     """Train an OLMo on the tokens with FSDP and measure held-out perplexity."""
 
     model: Annotated[str, Meta(description="a preset of dolma_pipeline.train.presets, or a YAML/JSON file")]
@@ -204,7 +204,7 @@ class Train(Base):
     seed: Annotated[int | None, Meta(description="default: the seed of the recipe")] = None
 
 
-class Stage(Base):
+class Stage(Base, frozen=True):
     """One stage; exactly one key."""
 
     tag: Tag | UnsetType = UNSET
@@ -214,7 +214,7 @@ class Stage(Base):
     train: Train | UnsetType = UNSET
 
 
-class Recipe(Base):
+class Recipe(Base, frozen=True):
     """What to make of which documents."""
 
     name: Annotated[str, Meta(min_length=1)]

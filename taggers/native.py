@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import pyarrow as pa
 
 from dolma_pipeline import _native
-from dolma_pipeline.taggers.base import Attribute, Documents
+from dolma_pipeline.taggers.base import Attribute, Documents, Kind
 
 
 class NativeTagger:
@@ -15,7 +16,8 @@ class NativeTagger:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.attributes = tuple(Attribute(name, kind) for name, kind in _native.tagger_attributes(name))
+        found = _native.tagger_attributes(name)
+        self.attributes = tuple(Attribute(attribute, cast(Kind, kind)) for attribute, kind in found)
 
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
         return tag_natively([self.name], documents)[0]

@@ -103,12 +103,14 @@ C = TypeVar("C", bound=type[BaseTagger])
 def tagger(name: str, *, attributes: Mapping[str, Kind] | None = None) -> Callable[[F], F]:
     """Registers a function of a text as a tagger.
 
-    It returns a number (attribute `score`), a list of Span (one attribute per type), or a dict from attribute to either;
-    None, or a missing key, leaves the attribute absent.
+    It returns a number (attribute `score`), a list of Span (one attribute per type), or a dict from attribute to
+    either; None, or a missing key, leaves the attribute absent.
     """
 
+    given = _declared(attributes)
+
     def register(function: F) -> F:
-        declared = _declared(attributes) or _annotated(function)
+        declared = given or _annotated(function)
 
         def value(document: _Row) -> dict[str, Value]:
             return _by_attribute(function(document.text))
@@ -126,8 +128,9 @@ def batch_tagger(name: str, *, attributes: Mapping[str, Kind] | None = None, raw
     `documents.raw`.
     """
 
+    declared = _declared(attributes)
+
     def register(function: F) -> F:
-        declared = _declared(attributes)
         _register(function, name, declared, lambda: BatchTagger(name, declared, function, raw))
         return function
 
@@ -171,7 +174,9 @@ class RowTagger:
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
         columns = _Columns(self.attributes)
         raws = documents.raw.to_pylist() if self.needs_raw and documents.raw is not None else [None] * len(documents)
-        rows = zip(documents.text.to_pylist(), documents.id.to_pylist(), documents.source.to_pylist(), raws, strict=True)
+        rows = zip(
+            documents.text.to_pylist(), documents.id.to_pylist(), documents.source.to_pylist(), raws, strict=True
+        )
         for number, (text, identity, source, raw) in enumerate(rows):
             try:
                 columns.add(self._value(_Row(text, identity, source or "", raw)), len(text))
@@ -202,8 +207,11 @@ class BatchTagger:
         except Exception as error:
             raise TaggerFailure(self.name, f"{type(error).__name__}: {error}") from error
         if self.attributes is not None:
-            _check_declared(self.name, self.attributes, given)
-            given = {a.name: given[a.name] for a in self.attributes}
+            names = [a.name for a in self.attributes]
+            if set(given) != set(names):
+                expected, found = ", ".join(names), ", ".join(given) or "none"
+                raise TaggerFailure(self.name, f"expected the declared attributes {expected}, found {found}")
+            given = {name: given[name] for name in names}
         kinds = {a.name: a.kind for a in self.attributes or ()}
         return {k: self._column(k, kinds.get(k), c, len(documents)) for k, c in given.items()}
 
@@ -270,7 +278,9 @@ class _Columns:
         columns = {}
         for name, kind in self._kinds.items():
             values = self._values[name]
-            columns[name] = pa.array([v or [] for v in values], SPANS) if kind == "spans" else pa.array(values, DOCUMENT)
+            columns[name] = (
+                pa.array([v or [] for v in values], SPANS) if kind == "spans" else pa.array(values, DOCUMENT)
+            )
         return columns
 
 
@@ -324,9 +334,7 @@ def _annotated(function: Callable[..., Any]) -> tuple[Attribute, ...] | None:
     return (Attribute(SCORE, "document"),) if returned in (float, int, bool, "float", "int", "bool") else None
 
 
-def _register(
-    what: Any, name: str, declared: tuple[Attribute, ...] | None, load: Callable[[], Tagger]
-) -> None:
+def _register(what: Any, name: str, declared: tuple[Attribute, ...] | None, load: Callable[[], Tagger]) -> None:
     lines = (inspect.getdoc(what) or "").splitlines()
     source = inspect.getsourcefile(what) if what.__module__ != "__main__" else None
     USER.add(

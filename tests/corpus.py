@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 WORDS = (
-    "the of and to in a is that it was for on are as with his they be at one have this from or had by hot but some what "
-    "there we can out other were all your when up use word how said an each she which do their time if will way about "
-    "many then them would write like so these her long make thing see him two has look more day could go come did my "
-    "sound no most number who over know water than call first people may down side been now find"
-).split()
+    "the of and to in a is that it was for on are as with his they be at one have this from or had by hot but "
+    "some what there we can out other were all your when up use word how said an each she which do their time "
+    "if will way about many then them would write like so these her long make thing see him two has look more "
+    "day could go come did my sound no most number who over know water than call first people may down side "
+    "been now find "
+)
 
 
 def make_corpus(directory: Path, shards: int = 3, documents: int = 40) -> Path:
     """Sources `a` (gzip) and `b` (plain) of `shards` files each; about a fifth are copies, and paragraphs recur."""
     rng = random.Random(7)
-    shared = [" ".join(rng.choices(WORDS, k=25)) + "." for _ in range(12)]
+    shared = [" ".join(rng.choices(WORDS.split(), k=25)) + "." for _ in range(12)]
     seen: list[str] = []
     for source, extension in (("a", ".jsonl.gz"), ("b", ".jsonl")):
         for number in range(shards):
@@ -28,7 +29,8 @@ def make_corpus(directory: Path, shards: int = 3, documents: int = 40) -> Path:
                 if seen and rng.random() < 0.2:
                     text = rng.choice(seen)
                 else:
-                    paragraphs = [" ".join(rng.choices(WORDS, k=rng.randint(3, 60))) + "." for _ in range(rng.randint(1, 5))]
+                    lengths = [rng.randint(3, 60) for _ in range(rng.randint(1, 5))]
+                    paragraphs = [" ".join(rng.choices(WORDS.split(), k=n)) + "." for n in lengths]
                     paragraphs.insert(rng.randint(0, len(paragraphs)), rng.choice(shared))
                     text = "\n".join(paragraphs) + ("\nça été 😀" if i % 7 == 0 else "")
                     seen.append(text)

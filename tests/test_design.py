@@ -38,7 +38,7 @@ def test_rust_does_not_panic_on_input(path: Path) -> None:
 LOWER = {
     "errors": set(),
     "task": {"errors"},
-    "storage": {"errors", "task"},
+    "storage": {"errors", "task", "_native"},
     "formats": {"errors", "task", "storage", "_native"},
 }
 STAGES = {"plan", "run", "cli", "stages", "executors", "ledger", "manifest"}

@@ -29,7 +29,7 @@ def test_recipes_validate(text: str, tmp_path: Path) -> None:
     from dolma_pipeline.validation import validate
 
     (tmp_path / "recipe.yaml").write_text(text)
-    validate(load_recipe(tmp_path / "recipe.yaml", []))
+    validate(load_recipe(str(tmp_path / "recipe.yaml")))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -33,7 +33,8 @@ def start(directory: Path, settings: dict[str, Any], *options: str) -> subproces
     path = directory / f"{Path(settings['work_dir']).name}.yaml"
     path.write_text(yaml.safe_dump(settings))
     command = [sys.executable, "-m", "dolma_pipeline", "run", str(path), "--no-report", *options]
-    return subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=directory, stdout=pipe, stderr=subprocess.STDOUT, start_new_session=True)
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:

@@ -27,7 +27,8 @@ print(native.__name__, dolma_pipeline.__version__)
 def test_the_wheel_works_elsewhere(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(ROOT, tree, symlinks=True, ignore=LEFT_OUT)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", str(tmp_path), "."]
+    options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "pip", "wheel", *options, "."]
     subprocess.run(command, cwd=tree, check=True, timeout=900)
     (wheel,) = tmp_path.glob("*.whl")
     assert "abi3" in wheel.name

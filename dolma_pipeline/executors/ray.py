@@ -50,7 +50,7 @@ class RayExecutor:
                 ray.init(address=address, **quiet)
         if address is not None and processes == 1:
             processes = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        worker = ray.remote(num_cpus=1, max_restarts=RESTARTS, max_task_retries=RESTARTS)(Worker)
+        worker: Any = ray.remote(num_cpus=1, max_restarts=RESTARTS, max_task_retries=RESTARTS)(Worker)
         self._workers = [worker.remote() for _ in range(processes)]
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Done]:

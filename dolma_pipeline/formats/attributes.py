@@ -39,7 +39,7 @@ class AttributeWriter:
     """Writes the attribute file of one shard; `.parquet` by extension, else JSON lines."""
 
     def __init__(self, path: str | Path, *, with_source: bool = True, declared: bool = True) -> None:
-        """`declared`: the columns of all batches are those of the first; else they are held until the end to be joined."""
+        """`declared`: all batches have the columns of the first; else they are held until the end to be joined."""
         self.path = Path(path)
         self._declared = declared
         self._with_source = with_source

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.dedupe.filters import MergeFilters, part_of
 from dolma_pipeline.dedupe.keys import KeyStep
+from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.documents import Documents
@@ -147,8 +149,6 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
         ]
 
     def build_reduce(state: State) -> list[Task]:
-        from dolma_pipeline.dedupe.reduce import ReducePartition
-
         reports = state.reports.get(keys, {})
         total = sum(r.details["keys"] for r in reports.values())
         bloom = config.bloom
@@ -198,10 +198,27 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
             for i, s in enumerate(shards)
         ]
 
+    def build_filter(state: State) -> list[Task]:
+        verdicts = [verdict_file(p) for p in range(config.partitions)]
+        task = MergeFilters(dedupe=config, verdicts=verdicts)
+        return [
+            Task(
+                phase=f"{prefix}-filter",
+                name="filter",
+                run="dolma_pipeline.dedupe.filters:merge_filters",
+                config=msgspec.to_builtins(task),
+                inputs=tuple(part_of(v) for v in verdicts),
+                version=VERSION,
+            )
+        ]
+
     kind = "Bloom filter" if config.bloom is not None else "exact set"
     later = [
         Phase(id=reduce, what=f"{config.partitions} partitions against a {kind}", build=build_reduce, after=[keys]),
         Phase(id=final, what=f"mark duplicates in {len(shards)} shards", build=build_verdicts, after=[reduce]),
     ]
+    if config.bloom is not None and config.bloom.file is not None and not config.bloom.read_only:
+        what = f"join the filters into {config.bloom.file}"
+        later.append(Phase(id=f"{prefix}-filter", what=what, build=build_filter, after=[reduce]))
     builder.add_step(keys, build_keys, later)
     builder.stages.append(StageInfo(id=prefix, kind="dedupe", counted=(keys, final), phases=(keys, final, reduce)))

@@ -13,6 +13,7 @@ from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.task import Report, Task
 from dolma_pipeline.tokens.amount import Amount, total
 from dolma_pipeline.tokens.encode import TRAIN, VALIDATION, EncodedSplit, EncodeShard
+from dolma_pipeline.tokens.engine import tokenizer_file
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
 from dolma_pipeline.tokens.parts import PlanParts
 from dolma_pipeline.tokens.training import SampledShard, TrainOnShards
@@ -136,8 +137,9 @@ class TokenPhases:
         return tasks
 
     def _tokenizer_files(self) -> list[str]:
-        path = self.tokenizer_path
-        return [path] if path.endswith(".json") else []
+        if self.config.tokenizer.train is not None:
+            return [self.tokenizer_path]
+        return [str(tokenizer_file(self.tokenizer_path))]
 
     def _encoded(self, state: State, split: str) -> list[EncodedSplit]:
         reports = state.reports.get(self.phase("encode"), {})

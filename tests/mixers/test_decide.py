@@ -97,7 +97,7 @@ def test_what_a_filter_cannot_judge_stays_and_is_reported(source: MixInput) -> N
     )
     decider, decision = decide(mix, source)
     assert decision.rule.tolist() == [-1, -1, -1, -1, 0]
-    assert decider.warnings == [f'{source.path}: select: 2 documents could not be judged; the first: line 3: low']
+    assert decider.warnings == [f"{source.path}: select: 2 documents could not be judged; the first: line 3: low"]
 
 
 def test_a_filter_on_an_attribute_that_is_not_there_is_loud(source: MixInput) -> None:

@@ -109,6 +109,13 @@ def test_slices_and_chunks_are_read_from_where_they_begin() -> None:
     assert hits("count(t.s) == 2", {"t.s": chunked}) == [False, False, True]
 
 
+def test_overlapping_spans_cover_a_character_once() -> None:
+    nested = column([[(0, 8, 1.0), (1, 2, 1.0), (3, 4, 1.0)], [(5, 99, 1.0), (0, 2, 1.0), (1, 3, 1.0)]])
+    length = pa.array([16, 10])
+    assert hits("fraction(t.s) == 0.5", {"t.s": nested, "length": length}) == [True, False]
+    assert hits("fraction(t.s) == 0.8", {"t.s": nested, "length": length}) == [False, True]
+
+
 def test_a_rule_knows_what_it_reads() -> None:
     rule = expression.compile('fraction(a.b) > 1 and `x-y.z` < c.d + a.b or source == "s"', "$.rule")
     assert rule.names == ("a.b", "x-y.z", "c.d")

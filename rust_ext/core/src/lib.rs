@@ -5,6 +5,7 @@
 pub mod attributes;
 pub mod bloom;
 pub mod codec;
+pub mod dedupe;
 pub mod digest;
 pub mod documents;
 pub mod error;

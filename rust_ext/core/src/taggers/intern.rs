@@ -125,8 +125,9 @@ fn key_of(text: &[u8], start: usize, end: usize) -> u64 {
         return xxh3_64(text.get(start..end).unwrap_or_default());
     }
     if let Some(Ok(eight)) = text.get(start..start + PACKED).map(<[u8; PACKED]>::try_from) {
-        // A shift by all 64 bits is no shift, hence two.
-        return u64::from_be_bytes(eight) >> 4 * (PACKED - length) >> 4 * (PACKED - length);
+        // In two steps, as a shift by all 64 bits is none.
+        let half = 4 * (PACKED - length);
+        return (u64::from_be_bytes(eight) >> half) >> half;
     }
     text.get(start..end).unwrap_or_default().iter().fold(0, |key, byte| key << 8 | u64::from(*byte))
 }

@@ -1,0 +1,102 @@
+"""Bloom filters that outlive a run: each task writes its partition's, and the end joins them into `bloom.file`.
+
+A run reduces against the filter as it was before the run, however often it is resumed or repeated: the first merge
+keeps that filter in the run's scratch directory. Otherwise a second reduce would find all the keys of the first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from dolma_pipeline import _native
+from dolma_pipeline.errors import StageError
+from dolma_pipeline.recipe import Bloom, Dedupe
+from dolma_pipeline.storage import atomic_path, output, read_json, write_json
+from dolma_pipeline.task import Context, Report
+
+BLOCK_BYTES = 64
+
+
+class MergeFilters(Struct, frozen=True, kw_only=True):
+    """Join the filters that the reduces of all partitions have left beside their verdicts."""
+
+    dedupe: Dedupe
+    verdicts: list[str]
+    """Verdict files of all partitions, in order."""
+
+
+class Merged(Struct, frozen=True):
+    """What this run has last made of `bloom.file`."""
+
+    blake3: str
+
+
+def filter_bytes(keys: int, bloom: Bloom, partitions: int) -> int:
+    """Bytes of all partitions' filters for `keys` keys, evenly spread."""
+    if bloom.size_in_bytes:
+        return max(bloom.size_in_bytes // partitions // BLOCK_BYTES, 1) * BLOCK_BYTES * partitions
+    _, load = _native.bloom_plan(bloom.false_positive_rate)
+    each = -(-(bloom.estimated_keys or keys) // partitions)
+    return max(int(-(-each // load)), 1) * BLOCK_BYTES * partitions
+
+
+def part_of(verdicts: str) -> str:
+    """Where the reduce that writes `verdicts` leaves its partition of the filter."""
+    return str(Path(verdicts).with_suffix(".filter"))
+
+
+def filter_to_load(bloom: Bloom, verdicts: str) -> str | None:
+    """The filter as it was before this run; None where the run starts with an empty one."""
+    if bloom.file is None:
+        return None
+    kept = _before(verdicts)
+    if kept.is_file() and not bloom.read_only:
+        return str(kept) if kept.stat().st_size else None
+    return bloom.file if Path(bloom.file).is_file() else None
+
+
+def merge_filters(config: MergeFilters, context: Context) -> Report:
+    """Writes `bloom.file`. StageError where another run has written it since this one did: its keys would be lost.
+
+    The file is no output of the report: it belongs to all the runs that add to it, and the next one changes it.
+    """
+    bloom = config.dedupe.bloom
+    if bloom is None or bloom.file is None or bloom.read_only:
+        raise StageError(f"dedupe `{config.dedupe.name}`: expected a `bloom.file` to write, found none")
+    file, before = Path(bloom.file), _before(config.verdicts[0])
+    merged = before.with_name("merged.json")
+    if not before.is_file():
+        _keep(file, before)
+    elif merged.is_file() and file.is_file():
+        last = read_json(merged, Merged)
+        if _native.blake3_file(str(file)) not in (last.blake3, _native.blake3_file(str(before))):
+            raise StageError(
+                f"dedupe `{config.dedupe.name}`: {file} was changed by another run since this one wrote it; "
+                f"remove {before.parent} to add to the filter as it is now, or restore it from {before}"
+            )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    size, digest = _native.merge_filters([part_of(v) for v in config.verdicts], str(file))
+    write_json(merged, msgspec.to_builtins(Merged(blake3=digest)))
+    return Report(outputs=[output(before)], details={"filter": {"path": str(file), "bytes": size, "blake3": digest}})
+
+
+def _before(verdicts: str) -> Path:
+    return Path(verdicts).with_name("before.filter")
+
+
+def _keep(file: Path, before: Path) -> None:
+    """Keeps `file` as `before`, an empty file where there was none; a link costs no copy where links are possible."""
+    with atomic_path(before) as temporary:
+        temporary.unlink(missing_ok=True)
+        if not file.is_file():
+            temporary.touch()
+            return
+        try:
+            os.link(file, temporary)
+        except OSError:
+            shutil.copyfile(file, temporary)

@@ -1,0 +1,201 @@
+"""Native taggers against their slow twins, and what they share."""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+import unicodedata
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dolma_pipeline import _native
+from dolma_pipeline.taggers.base import Attribute
+from dolma_pipeline.taggers.native import NativeTagger, tag_natively
+from tests.taggers.toys import documents, rows
+from tests.taggers.twins import twins
+
+NAMES = [
+    "bytes_length_v1",
+    "c4_v1",
+    "c4_v2",
+    "char_length_strip_ws_v1",
+    "char_length_v1",
+    "doc_count_v1",
+    "gopher_v1",
+    "gopher_v2",
+    "pii_regex_v2",
+    "whitespace_tokenizer_v1",
+    "whitespace_tokenizer_with_paragraphs_v1",
+]
+AWKWARD = (
+    "\x00\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\u200b\ufeff\u0130\u212aςΣß…#*-{"
+)
+
+
+def is_word(c: str) -> bool:
+    """Letters, marks, decimal digits, connectors, joiners; and Other_Alphabetic, of which `one_of_each` keeps clear."""
+    return unicodedata.category(c)[0] in "LM" or unicodedata.category(c) in ("Nd", "Nl", "Pc") or c in "\u200c\u200d"
+
+
+def assigned(c: str) -> bool:
+    """Known to this Python, and alphabetic by its category if at all (So has circled letters)."""
+    return unicodedata.category(c) not in ("Cn", "So", "Cs")
+
+
+CHARACTERS = st.one_of(
+    st.sampled_from(AWKWARD + "aeéAZ09.,;:?!\"'()@ñ字中ก́️👍🏽🇫🇷"),
+    st.characters(exclude_categories=["Cs"]).filter(assigned),
+)
+WORDS = """the be to of and JavaScript Lorem ipsum sexy kinky a.b@c.org (@x.y 555-123-4567 (555) 123.4567 10.0.0.255
+    256.1.1.1 1.2.3.4.5 isbn doi # … * - { } word word"""
+PHRASES = ["\n", "\n\n", "\r\n", " ", "  ", "\x1c", "lorem ipsum", "one two three", "one two three four five six"]
+PIECES = st.one_of(st.sampled_from([*WORDS.split(), *PHRASES]), st.text(CHARACTERS, max_size=6))
+TEXTS = st.lists(st.tuples(PIECES, st.sampled_from([" ", "\n", "", "\n* "])), max_size=40).map(
+    lambda parts: "".join(piece + gap for piece, gap in parts)
+)
+
+
+def rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [(start, end, round(float(score), 5)) for start, end, score in value]
+    return round(float(value), 5)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(TEXTS, max_size=4))
+@example(["", "\n", "\n\na\n\n", "a b " * 12, "\u0130\nx", "\u212aINKY x"])
+@example(["a" * 70 + " b", "x@y.z ", "é " * 60 + "#" + " 555 123 4567"])
+def test_every_tagger_agrees_with_its_twin(texts: list[str]) -> None:
+    found = tag_natively(NAMES, documents(texts))
+    for name, columns in zip(NAMES, found, strict=True):
+        twin = twins(is_word)[name]
+        expected = [{k: rounded(v) for k, v in twin(text).items()} for text in texts]
+        assert rows(columns) == expected, name
+
+
+def test_the_catalogue_and_the_attributes_of_each_tagger() -> None:
+    assert _native.tagger_names() == NAMES
+    assert [name for name, _ in _native.tagger_catalogue()] == NAMES
+    assert NativeTagger("pii_regex_v2").attributes == (
+        Attribute("EMAIL_ADDRESS", "spans"),
+        Attribute("PHONE_NUMBER", "spans"),
+        Attribute("IP_ADDRESS", "spans"),
+        Attribute("doc", "document"),
+    )
+    for name, columns in zip(NAMES, tag_natively(NAMES, documents(["a"])), strict=True):
+        attributes = NativeTagger(name).attributes
+        assert [a.name for a in attributes] == list(columns), name
+        assert [a.kind == "spans" for a in attributes] == [pa.types.is_list(c.type) for c in columns.values()], name
+
+
+def test_columns_have_the_types_that_attribute_files_have() -> None:
+    from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
+
+    columns = NativeTagger("c4_v2").tag(documents(["a {", ""]))
+    assert columns["lines_with_too_few_words"].type == SPANS
+    assert columns["has_curly_brace"].type == DOCUMENT
+    assert columns["has_curly_brace"].to_pylist() == [1.0, None]
+
+
+def test_a_small_text_has_these_values() -> None:
+    text = "The quick brown fox.\n* the quick brown fox\n\n#tag {x} a@b.org \n"
+    found = dict(zip(NAMES, (rows(c)[0] for c in tag_natively(NAMES, documents([text]))), strict=True))
+    assert found["gopher_v2"] == {
+        "fraction_of_characters_in_most_common_2grams": 0.41667,
+        "fraction_of_characters_in_most_common_3grams": 0.27083,
+        "fraction_of_characters_in_most_common_4grams": 0.35417,
+        **{f"fraction_of_characters_in_duplicate_{n}grams": 0.0 for n in range(5, 11)},
+        "character_count": 62.0,
+        "word_count": 12.0,
+        "median_word_length": 4.0,
+        "symbol_to_word_ratio": 0.08333,
+        "fraction_of_words_with_alpha_character": 0.91667,
+        "required_word_count": 1.0,
+        "fraction_of_lines_starting_with_bullet_point": 0.25,
+        "fraction_of_lines_ending_with_ellipsis": 0.0,
+        "fraction_of_duplicate_lines": 0.0,
+        "fraction_of_characters_in_duplicate_lines": 0.0,
+    }
+    assert found["gopher_v1"]["fraction_of_duplicate_lines"] == 0.4
+    assert found["c4_v2"] == {
+        "lines_with_no_ending_punctuation": [(21, 43, 1.0), (43, 44, 1.0), (44, 62, 1.0), (62, 62, 1.0)],
+        "lines_with_too_few_words": [(43, 44, 1.0), (62, 62, 1.0)],
+        "has_curly_brace": 1.0,
+        "line_count": 5.0,
+    }
+    assert found["pii_regex_v2"] == {
+        "EMAIL_ADDRESS": [(52, 62, 1.0)],
+        "PHONE_NUMBER": [],
+        "IP_ADDRESS": [],
+        "doc": 0.08333,
+    }
+    assert found["char_length_strip_ws_v1"] == {"length_no_ws": 60.0}
+
+
+def test_offsets_of_c4_v2_are_those_of_the_text_not_of_its_lower_case() -> None:
+    (found,) = rows(NativeTagger("c4_v2").tag(documents(["\u0130 \u0130\nab"])))
+    assert found["lines_with_no_ending_punctuation"] == [(0, 4, 1.0), (4, 6, 1.0)]
+
+
+def test_every_letter_and_every_space_of_this_python_is_one_to_the_extension() -> None:
+    characters = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000 and assigned(chr(c))]
+    batch = documents([f"x {c} y" for c in characters])
+    gopher = rows(NativeTagger("gopher_v2").tag(batch))
+    for c, found in zip(characters, gopher, strict=True):
+        assert found["word_count"] == (2 if c.isspace() else 3), hex(ord(c))
+        alphabetic = round(found["fraction_of_words_with_alpha_character"] * found["word_count"])
+        assert alphabetic == 2 + c.isalpha(), hex(ord(c))
+
+
+@pytest.mark.parametrize(
+    ("texts", "names", "error", "message"),
+    [
+        (pa.array(["a"]), ["c4_v1"], TypeError, "expected large_string texts, found Utf8"),
+        (pa.array(["a", None], pa.large_string()), ["c4_v1"], ValueError, "expected texts without nulls, found 1"),
+        (pa.array(["a"], pa.large_string()), ["c4_v9"], ValueError, "unknown native tagger `c4_v9`"),
+    ],
+)
+def test_arguments_that_cannot_be_meant(texts: pa.Array, names: list[str], error: type, message: str) -> None:
+    with pytest.raises(error) as caught:
+        _native.tag_texts(texts, names)
+    assert str(caught.value) == message
+
+
+def test_slices_of_a_batch_are_tagged_as_themselves() -> None:
+    texts = pa.array(["one", "two three", "four five six", ""], pa.large_string()).slice(1, 2)
+    (batch,) = _native.tag_texts(texts, ["gopher_v1"])
+    assert batch.column("word_count").to_pylist() == [2.0, 3.0]
+    (empty,) = _native.tag_texts(texts.slice(0, 0), ["c4_v1"])
+    assert empty.num_rows == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.floats(allow_nan=False),
+            st.floats(-1000, 1000),
+            st.integers(-(10**9), 10**9).map(lambda n: n / 2**20),
+            st.integers(-(10**8), 10**8).map(lambda n: n / 10**6),
+            st.integers(-(10**12), 10**12).map(lambda n: (n + 0.5) / 10**5),
+        ),
+        max_size=200,
+    )
+)
+def test_scores_are_rounded_as_python_does(scores: list[float]) -> None:
+    found = _native.round_scores(pa.array(scores, pa.float64())).to_pylist()
+    bits = [struct.pack("<d", x) for x in found]
+    assert bits == [struct.pack("<d", round(x, 5)) for x in scores]
+
+
+def test_rounding_keeps_nulls_and_what_is_no_number() -> None:
+    found = _native.round_scores(pa.array([None, math.nan, math.inf, -0.000001])).to_pylist()
+    assert found[0] is None
+    assert math.isnan(found[1])
+    assert found[2] == math.inf
+    assert str(found[3]) == "-0.0"
