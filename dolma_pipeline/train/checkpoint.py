@@ -10,7 +10,6 @@ A checkpoint may be loaded by any number of ranks. Equal runs write equal bytes.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,5 +196,5 @@ def _remove(path: Path) -> None:
     """Takes the name away first: what is left of an interrupted removal does not look like a checkpoint."""
     gone = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(gone, ignore_errors=True)
-    os.replace(path, gone)
+    path.replace(gone)
     shutil.rmtree(gone)

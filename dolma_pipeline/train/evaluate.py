@@ -20,7 +20,8 @@ def evaluate(model: Olmo, instances: Instances, microbatch_size: int, world: Wor
     model.eval()
     mine = np.arange(world.rank, len(instances), world.size)
     # Every rank must forward equally often, for each forward gathers parameters from all.
-    forwards = -(-(-(-len(instances) // world.size)) // microbatch_size)
+    each = -(-len(instances) // world.size)
+    forwards = -(-each // microbatch_size)
     total = torch.zeros((), dtype=torch.float64, device=world.device)
     predicted = 0
     for number in range(forwards):

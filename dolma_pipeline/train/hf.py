@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import torch
-from msgspec import Struct
+from msgspec import Struct, field
 from torch import Tensor
 
 from dolma_pipeline import __version__
@@ -55,7 +55,7 @@ class HfConfig(Struct, frozen=True, kw_only=True, omit_defaults=False):
     bos_token_id: int | None = None
     eos_token_id: int | None = None
     pad_token_id: int | None = None
-    architectures: list[str] = ["OlmoForCausalLM"]
+    architectures: list[str] = field(default_factory=lambda: ["OlmoForCausalLM"])
     torch_dtype: str = "float32"
     use_cache: bool = True
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +15,9 @@ from pathlib import Path
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.train import require_torch
 
-KEPT_LINES = 20
-"""Of the output, for the error."""
+KEPT_LINES = 200
+"""Of the output, to find the error in."""
+RAISED = re.compile(r"^(\[rank\d+\]: )?\w[\w.]*(Error|Exception)\b.*: ")
 GRACE_SECONDS = 60
 """To save a checkpoint in, before ranks that were asked to stop are killed."""
 
@@ -79,14 +82,14 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _fail(status: int, nproc: int, last: deque[str]) -> None:
-    text = "\n".join(f"  {line}" for line in last)
+    # What a rank raised comes before what torchrun says of ranks.
+    raised = [line for line in last if RAISED.match(line)]
+    text = "\n".join(f"  {line}" for line in (raised[:1] or list(last)))
     errors = [line.partition("error: ")[2] for line in last if line.startswith("error: ")]
     if errors and status == ConfigError.exit_code:
         raise ConfigError(errors[0])

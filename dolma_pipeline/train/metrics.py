@@ -91,7 +91,7 @@ class Energy(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """result.json: a finished run; but for `tokens_per_second` and `energy` a function of config and number of ranks."""
+    """result.json of a finished run; but for `tokens_per_second` and `energy` a function of config and ranks."""
 
     checkpoint: str
     """Directory, relative to the output."""

@@ -103,7 +103,9 @@ class Olmo(nn.Module):
 
     def _logits(self, x: Tensor) -> Tensor:
         if self.shape.weight_tying:
-            return F.linear(x, self.transformer["wte"].weight)
+            weight = self.transformer["wte"].weight
+            assert isinstance(weight, Tensor)
+            return F.linear(x, weight)
         logits: Tensor = self.transformer["ff_out"](x)
         return logits
 

@@ -268,7 +268,7 @@ def _validation(row: Row | None) -> Evaluation | None:
 def _line(row: Row, steps: int) -> str:
     loss = "not finite" if row.loss is None else f"{row.loss:.4f}"
     norm = "not finite" if row.grad_norm is None else f"{row.grad_norm:.3f}"
-    line = f"step {row.step}/{steps}  loss {loss}  lr {row.lr:.2e}  grad norm {norm}  {row.tokens_per_second:,.0f} tokens/s"
+    line = f"step {row.step}/{steps}  loss {loss}  lr {row.lr:.2e}  grad norm {norm}  {row.tokens_per_second:,.0f} tokens/s"  # noqa: E501
     if row.perplexity is not None:
         line += f"  held-out perplexity {row.perplexity:.2f}"
     return line

@@ -58,6 +58,7 @@ impl<R: Read> Lines<R> {
         self.next.offset
     }
 
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Event<'_> {
         if self.done {
             return Event::End;

@@ -198,8 +198,10 @@ mod tests {
     use super::super::tag_texts;
     use super::*;
 
+    type Spans = Vec<(i64, i64)>;
+
     /// The spans of both kinds of lines, and the names of the flags that are set.
-    fn tag(tagger: C4, text: &str) -> (Vec<(i64, i64)>, Vec<(i64, i64)>, Vec<&'static str>) {
+    fn tag(tagger: C4, text: &str) -> (Spans, Spans, Vec<&'static str>) {
         let texts = LargeStringArray::from(vec![text]);
         let columns = tag_texts(&mut [Box::new(tagger)], &texts).unwrap();
         let spans = |i: usize| {
