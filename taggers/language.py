@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-from dolma_pipeline.taggers.base import Attribute
 
 from dolma_pipeline import _native
 from dolma_pipeline.models import LANGUAGE_ID, find_model
+from dolma_pipeline.taggers.base import Attribute
 
 PREFIX = "__label__"
 ENGLISH = "en"

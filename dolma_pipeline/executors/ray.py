@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,10 +15,14 @@ from dolma_pipeline.executors.base import Done, measure
 from dolma_pipeline.ledger import Job
 from dolma_pipeline.task import Context
 
+log = logging.getLogger(__name__)
+
+PATIENCE = 30
+"""Seconds without a worker before that is said."""
 QUEUED = 2
 """Jobs handed to an actor at a time: one at work, one waiting, so that it never idles."""
-RESTARTS = 3
-"""How often a lost worker (node gone, killed for memory) is started again and its job repeated."""
+RETRIES = 3
+"""How often a job is repeated with its worker lost (node gone, killed for memory). The worker starts anew each time."""
 
 
 class Worker:
@@ -26,6 +31,9 @@ class Worker:
     def __init__(self) -> None:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._context = Context()
+
+    def ready(self) -> None:
+        """Returns once the worker runs."""
 
     def execute(self, job: bytes) -> bytes:
         return msgspec.msgpack.encode(measure(msgspec.msgpack.decode(job, type=Job), self._context))
@@ -50,11 +58,13 @@ class RayExecutor:
                 ray.init(address=address, **quiet)
         if address is not None and processes == 1:
             processes = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        worker: Any = ray.remote(num_cpus=1, max_restarts=RESTARTS, max_task_retries=RESTARTS)(Worker)
+        worker: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(Worker)
         self._workers = [worker.remote() for _ in range(processes)]
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Done]:
         waiting = list(reversed(jobs))
+        # A worker is given work only once it runs: those that a busy cluster has no room for yet must not hold any.
+        starting: dict[Any, Any] = {worker.ready.remote(): worker for worker in self._workers}
         running: dict[Any, tuple[Any, Job]] = {}
 
         def submit(worker: Any) -> None:
@@ -62,14 +72,28 @@ class RayExecutor:
                 job = waiting.pop()
                 running[worker.execute.remote(msgspec.msgpack.encode(job))] = (worker, job)
 
-        for _ in range(QUEUED):
-            for worker in self._workers:
+        while waiting or running:
+            pending = [*starting, *running] if waiting else list(running)
+            ready, _ = ray.wait(pending, num_returns=1, timeout=PATIENCE)
+            if not ready:
+                if not running:
+                    log.warning("%s", self._no_room())
+                continue
+            if ready[0] in starting:
+                worker = starting.pop(ready[0])
+                for _ in range(QUEUED):
+                    submit(worker)
+            else:
+                worker, job = running.pop(ready[0])
+                yield self._result(ready[0], job)
                 submit(worker)
-        while running:
-            ready, _ = ray.wait(list(running), num_returns=1)
-            worker, job = running.pop(ready[0])
-            yield self._result(ready[0], job)
-            submit(worker)
+
+    def _no_room(self) -> str:
+        total, free = ray.cluster_resources().get("CPU", 0), ray.available_resources().get("CPU", 0)
+        return (
+            f"no worker of {len(self._workers)} could start in {PATIENCE} s: each needs a CPU, and of the {total:g} of "
+            f"this Ray {free:g} are free; waiting for other work on it to end or for more nodes"
+        )
 
     @staticmethod
     def _result(reference: Any, job: Job) -> Done:
@@ -82,7 +106,7 @@ class RayExecutor:
             raise
         except ray.exceptions.RayActorError as error:
             raise StageError(
-                f"{job.works[0].task.phase}: the worker of {job.name} was lost {RESTARTS + 1} times "
+                f"{job.works[0].task.phase}: the worker of {job.name} was lost {RETRIES + 1} times "
                 f"(killed, out of memory, or its node is gone): {error}"
             ) from None
 

@@ -133,7 +133,7 @@ def epoch_order(instances: int, seed: int, epoch: int, multiple: int, *, drop_la
     Too many are cut off where `drop_last`; else the head of the order is repeated. Bit-equal to OLMo's global
     indices, with the world size for `multiple`. Costs four bytes an instance (eight beyond 2^32).
     """
-    order = np.arange(instances, dtype=np.uint32 if instances < 2**32 else np.uint64)
+    order: Indices = np.arange(instances, dtype=np.uint32 if instances < 2**32 else np.uint64)
     np.random.Generator(np.random.PCG64(seed + epoch)).shuffle(order)
     if drop_last:
         return order[: instances // multiple * multiple]

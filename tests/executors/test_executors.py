@@ -42,9 +42,15 @@ def job(directory: Path, name: str, text: str) -> Job:
     return Job(works=(Work(task=task, fingerprint=name, entry=str(directory / "ledger" / f"{name}.json")),))
 
 
-@pytest.fixture(scope="module", params=["local", pytest.param("ray", marks=pytest.mark.slow)])
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    made = LocalExecutor() if request.param == "local" else make_executor(2, None)
+@pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.slow)])
+def executor(request: pytest.FixtureRequest) -> Executor:
+    return LocalExecutor() if request.param == "local" else request.getfixturevalue("workers")
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Executor]:
+    """Two on a Ray of their own; a second executor in this process would find no CPU left on it."""
+    made = make_executor(2, None)
     yield made
     made.close()
 
@@ -71,12 +77,23 @@ def test_the_error_of_a_task_is_raised_as_it_is(
 
 
 @pytest.mark.slow
-def test_a_lost_worker_is_started_again(tmp_path: Path) -> None:
-    executor = make_executor(2, None)
-    try:
-        done = list(executor.run([job(tmp_path, f"t{i}", "die once" if i == 2 else "fine") for i in range(5)]))
-        assert sorted(d.job.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
-        with pytest.raises(StageError, match=r"01: the worker of y was lost 4 times"):
-            list(executor.run([job(tmp_path, "y", "die")]))
-    finally:
-        executor.close()
+def test_a_lost_worker_is_started_again(workers: Executor, tmp_path: Path) -> None:
+    done = list(workers.run([job(tmp_path, f"t{i}", "die once" if i == 2 else "fine") for i in range(5)]))
+    assert sorted(d.job.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
+    with pytest.raises(StageError, match=r"01: the worker of y was lost 4 times"):
+        list(workers.run([job(tmp_path, "y", "die")]))
+
+
+@pytest.mark.slow
+def test_workers_without_room_hold_no_work_and_a_ray_that_was_there_goes_on(workers: Executor, tmp_path: Path) -> None:
+    """The workers of `few` cannot all start beside those of `workers`: the one that can does it all."""
+    import ray
+
+    list(workers.run([job(tmp_path, "first", "fine")]))
+    one = workers._workers.pop()  # type: ignore[attr-defined]
+    ray.kill(one)
+    few = make_executor(2, None)
+    done = list(few.run([job(tmp_path, f"t{i}", "fine") for i in range(5)]))
+    assert sorted(d.job.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
+    few.close()
+    assert [d.job.name for d in workers.run([job(tmp_path, "last", "fine")])] == ["last"]

@@ -26,6 +26,9 @@ fn typed<'a, T: ?Sized>(found: Option<&'a T>, array: &ArrayRef, expected: &str) 
     found.ok_or_else(|| PyTypeError::new_err(format!("expected {expected}, found {}", array.data_type())))
 }
 
+/// (line, offset, reason, raw).
+type BadLine<'py> = (u64, u64, String, Bound<'py, PyBytes>);
+
 #[pyclass(name = "DocumentReader", frozen)]
 struct PyDocumentReader(Mutex<DocumentReader>);
 
@@ -46,8 +49,8 @@ impl PyDocumentReader {
         released(py, || lock(&self.0)?.next_batch())?.map(|b| PyRecordBatch::new(b).into_pyarrow(py)).transpose()
     }
 
-    /// (line, offset, reason, raw) of the bad lines met since the last call.
-    fn take_bad<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u64, u64, String, Bound<'py, PyBytes>)>> {
+    /// The bad lines met since the last call.
+    fn take_bad<'py>(&self, py: Python<'py>) -> PyResult<Vec<BadLine<'py>>> {
         let bad = released(py, || Ok(lock(&self.0)?.take_bad()))?;
         Ok(bad.into_iter().map(|b| (b.line, b.offset, b.reason, PyBytes::new(py, &b.raw))).collect())
     }
