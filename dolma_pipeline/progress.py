@@ -22,6 +22,10 @@ class Progress(Protocol):
         """A job is finished; `timing` holds the phase's sums so far."""
         ...
 
+    def note(self, line: str) -> None:
+        """Something that a task of this process has to tell."""
+        ...
+
     def end(self, timing: PhaseTiming) -> None: ...
 
 
@@ -49,6 +53,8 @@ class NoProgress:
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None: ...
 
     def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None: ...
+
+    def note(self, line: str) -> None: ...
 
     def end(self, timing: PhaseTiming) -> None: ...
 
@@ -79,6 +85,9 @@ class PlainProgress:
             left = elapsed / self._jobs * (self._total - self._jobs)
             self._print(f"  {self._jobs}/{self._total} {rate(timing, elapsed)}, about {left:.0f} s left")
 
+    def note(self, line: str) -> None:
+        self._print(f"  {line}")
+
     def end(self, timing: PhaseTiming) -> None:
         if timing.tasks > timing.skipped:
             self._print(f"  done in {timing.seconds:.1f} s {rate(timing, timing.seconds)}".rstrip())
@@ -89,7 +98,7 @@ class PlainProgress:
 
 
 class JsonProgress:
-    """One JSON object a line: `event` is begin, done, warning or end."""
+    """One JSON object a line: `event` is begin, done, note, warning or end."""
 
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
         self._event({"event": "begin", "phase": phase.id, "tasks": tasks, "skipped": skipped})
@@ -98,6 +107,9 @@ class JsonProgress:
         for warning in warnings:
             self._event({"event": "warning", "message": warning})
         self._event({"event": "done", "phase": job.works[0].task.phase, "task": job.name, "bytes": timing.bytes})
+
+    def note(self, line: str) -> None:
+        self._event({"event": "note", "message": line})
 
     def end(self, timing: PhaseTiming) -> None:
         self._event({"event": "end", **msgspec.to_builtins(timing)})
@@ -139,6 +151,9 @@ class RichProgress:
             self._bars.console.print(f"[yellow]warning:[/] {warning}", highlight=False)
         seconds = time.monotonic() - self._started
         self._bars.update(self._task, advance=len(job.works), rate=rate(timing, seconds))
+
+    def note(self, line: str) -> None:
+        self._bars.console.print(line, style="dim", highlight=False, markup=False)
 
     def end(self, timing: PhaseTiming) -> None:
         note = "up to date" if timing.tasks == timing.skipped else rate(timing, timing.seconds)

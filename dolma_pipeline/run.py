@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from dolma_pipeline.errors import BadInputError
-from dolma_pipeline.executors import Done, Executor, make_executor
+from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.ledger import Job, Work, up_to_date
 from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
 from dolma_pipeline.plan import Phase, Plan, State, make_plan
@@ -80,21 +80,25 @@ class Runner:
         self._progress.begin(phase, len(works), timing.skipped)
         started = time.perf_counter()
         if pending:
-            for done in self.executor().run(group(pending)):
+            for done in self.executor(driver=pending[0].task.driver).run(group(pending)):
                 self._enter(done, timing)
         timing.seconds = time.perf_counter() - started
         self._progress.end(timing)
         self.timings.append(timing)
 
-    def executor(self) -> Executor:
-        """Made on first need: a run that is up to date starts nothing."""
+    def executor(self, *, driver: bool) -> Executor:
+        """Made on first need: a run that is up to date starts nothing. Workers make room for what the driver does."""
+        if driver:
+            self.close()
+            return LocalExecutor(self._progress.note)
         if self._executor is None:
-            self._executor = make_executor(self._options.processes, self._options.address)
+            self._executor = make_executor(self._options.processes, self._options.address, self._progress.note)
         return self._executor
 
     def close(self) -> None:
         if self._executor is not None:
             self._executor.close()
+            self._executor = None
 
     def _enter(self, done: Done, timing: PhaseTiming) -> None:
         for work, report in zip(done.job.works, done.reports, strict=True):

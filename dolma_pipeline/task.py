@@ -103,6 +103,8 @@ class Task(Struct, frozen=True, kw_only=True):
     """Of the function's output: raised with any change to what it writes."""
     weight: int = 0
     """Bytes of input, for progress."""
+    driver: bool = False
+    """Executed by the process that drives the run, on any executor: it starts processes of its own."""
     group: str = ""
     """Steps of one group read the same documents: they are executed together, in one reading."""
 
@@ -110,8 +112,10 @@ class Task(Struct, frozen=True, kw_only=True):
 class Context:
     """What lives as long as its process: loaded models, tokenizers, filters."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda line: None) -> None:
         self._loaded: dict[tuple[Any, ...], Any] = {}
+        self.say = say
+        """Shows a line to whoever watches the run; a worker has nobody to show it to."""
 
     def load(self, key: tuple[Any, ...], factory: Callable[[], T]) -> T:
         """The object made by `factory` on the first call with this `key`."""

@@ -1,6 +1,7 @@
 """`dolma`: finds the command, hands it its arguments, and turns what comes out into an exit code.
 
-0 done, 1 failed, 2 usage or configuration error, 3 finished but over the bad-input budget, 130 interrupted.
+0 done, 1 failed, 2 usage or configuration error, 3 finished but over the bad-input budget, 130 ended by Ctrl-C, 143 by
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from types import FrameType
 from typing import NamedTuple
 
 from dolma_pipeline import __version__
@@ -38,11 +42,22 @@ COMMANDS: Mapping[str, Command] = {
 LATER = ("stat", "warc")
 """Commands of Dolma that this version does not have."""
 INTERRUPTED = 130
+TERMINATED = 143
 BROKEN_PIPE = 141
+
+
+class Terminated(BaseException):
+    """SIGTERM: what was started is stopped on the way out, as for Ctrl-C."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code; every error is reported on stderr."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -52,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dolma: interrupted; the same command again resumes where it stopped", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print("dolma: terminated; the same command again resumes where it stopped", file=sys.stderr)
+        return TERMINATED
     except BrokenPipeError:
         # The reader has what it wanted; without this the interpreter complains when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

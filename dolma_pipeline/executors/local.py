@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from dolma_pipeline.executors.base import Done, measure
 from dolma_pipeline.ledger import Job
@@ -10,12 +10,12 @@ from dolma_pipeline.task import Context
 
 
 class LocalExecutor:
-    def __init__(self) -> None:
-        self._context = Context()
+    def __init__(self, say: Callable[[str], None] = lambda line: None) -> None:
+        self._context = Context(say)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Done]:
         for job in jobs:
             yield measure(job, self._context)
 
     def close(self) -> None:
-        self._context = Context()
+        self._context = Context(self._context.say)

@@ -35,6 +35,7 @@ def plan(builder: Builder, number: int, config: Train) -> None:
                 config=msgspec.to_builtins(task),
                 inputs=tuple(manifests),
                 version=VERSION,
+                driver=True,
             )
         ]
 

@@ -7,6 +7,7 @@ import sys
 from dolma_pipeline.errors import DolmaError
 from dolma_pipeline.train import require_torch
 from dolma_pipeline.train.config import read_config
+from dolma_pipeline.train.launch import follow_parent
 
 
 def main(arguments: list[str]) -> int:
@@ -15,6 +16,7 @@ def main(arguments: list[str]) -> int:
         print(f"{__doc__}\n\nCONFIG.json: a TrainerConfig (dolma_pipeline/train/config.py)", file=sys.stderr)
         return 0 if arguments in (["-h"], ["--help"]) else 2
     try:
+        follow_parent()
         require_torch()
         from dolma_pipeline.train.trainer import STOPPED, train
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from dolma_pipeline.train import require_torch
 KEPT_LINES = 200
 """Of the output, to find the error in."""
 RAISED = re.compile(r"^(\[rank\d+\]: )?\w[\w.]*(Error|Exception)\b.*: ")
+FOLLOW = "DOLMA_TRAIN_FOLLOWS_STDIN"
+"""Set for ranks that must not outlive the process that started them."""
 GRACE_SECONDS = 60
 """To save a checkpoint in, before ranks that were asked to stop are killed."""
 
@@ -37,7 +40,8 @@ def launch(config: Path, nproc: int, threads: int, emit: Callable[[str], None]) 
     process = subprocess.Popen(
         module,
         env=_environment(nproc, threads),
-        stdin=subprocess.DEVNULL,
+        # Held open for as long as we live, and handed on by torchrun: see `follow_parent`.
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -59,6 +63,24 @@ def launch(config: Path, nproc: int, threads: int, emit: Callable[[str], None]) 
         _fail(status, nproc, last)
 
 
+def follow_parent() -> None:
+    """In a rank that `launch` started: ends it when the other end of its standard input is gone.
+
+    A launcher that is killed cannot end its ranks, and ranks that go on would write beside those of the next run.
+    Nothing is saved: the next run goes on from the last checkpoint.
+    """
+    if os.environ.get(FOLLOW) != "1":
+        return
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 1):
+                pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def _environment(nproc: int, threads: int) -> dict[str, str]:
     environment = dict(os.environ)
     # We may be a rank of something else.
@@ -66,6 +88,7 @@ def _environment(nproc: int, threads: int) -> dict[str, str]:
         environment.pop(name, None)
     environment["OMP_NUM_THREADS"] = str(threads if nproc == 1 else 1)
     environment["PYTHONUNBUFFERED"] = "1"
+    environment[FOLLOW] = "1"
     if sys.platform == "linux":
         # All ranks are here: a host name that does not resolve must not matter.
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
@@ -74,11 +97,15 @@ def _environment(nproc: int, threads: int) -> dict[str, str]:
 
 def _stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
+    late = threading.Timer(GRACE_SECONDS, _kill_group, [process.pid])
+    late.start()
     try:
-        process.communicate(timeout=GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        _kill_group(process.pid)
+        # Read to the end, lest a full pipe keep them; `communicate` would close their standard input first.
+        for _ in process.stdout or ():
+            pass
         process.wait()
+    finally:
+        late.cancel()
 
 
 def _kill_group(pid: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def train_model(config: TrainTask, context: Context) -> Report:
     directory = Path(config.output)
     _start_over_if_changed(directory, trainer, config.train.nproc)
     write_json(directory / CONFIG, trainer)
-    launch(directory / CONFIG, config.train.nproc, trainer.hardware.threads, _print)
+    launch(directory / CONFIG, config.train.nproc, trainer.hardware.threads, context.say)
     return make_report(directory)
 
 
@@ -121,7 +120,3 @@ def _curve(rows: list[Row]) -> list[list[float | None]]:
     """At most LOSS_POINTS points, evenly spread, the last among them."""
     stride = -(-len(rows) // LOSS_POINTS) or 1
     return [[row.step, row.loss] for row in rows if (len(rows) - row.step) % stride == 0]
-
-
-def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
