@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-REQUIREMENTS = ["dolma==1.2.1", "numpy<2", "setuptools<81"]
+# The last three are what pip ends up with anyway, after ten minutes of trying every release of boto.
+REQUIREMENTS = ["dolma==1.2.1", "numpy<2", "setuptools<81", "boto3==1.28.17", "aiobotocore==2.5.4", "fsspec==2023.6.0"]
 
 
 def peer(cache: Path) -> Path:

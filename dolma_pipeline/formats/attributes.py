@@ -33,6 +33,9 @@ SPANS = pa.list_(
 )
 DOCUMENT = pa.float64()
 ROW_GROUP = 65_536
+"""Most rows held before they are written."""
+GROUP_BYTES = 32 << 20
+"""Most bytes of columns held: spans of long documents reach this long before the rows do."""
 
 
 class AttributeWriter:
@@ -48,6 +51,7 @@ class AttributeWriter:
         self._table: pq.ParquetWriter | None = None
         self._temporary = self.path.parent / f".{self.path.name}.tmp-{os.getpid()}"
         self._pending: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
         if self._parquet:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         else:
@@ -73,7 +77,9 @@ class AttributeWriter:
             return
         batch = pa.RecordBatch.from_pydict({"id": ids, **columns})
         self._pending.append(batch)
-        if self._declared and sum(b.num_rows for b in self._pending) >= ROW_GROUP:
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._declared and (self._rows >= ROW_GROUP or self._bytes >= GROUP_BYTES):
             self._flush(batch.schema)
 
     def _flush(self, schema: pa.Schema) -> None:
@@ -86,6 +92,7 @@ class AttributeWriter:
         tables = [pa.Table.from_batches([b]) for b in self._pending] or [schema.empty_table()]
         self._table.write_table(pa.concat_tables(tables, promote_options="default"), row_group_size=ROW_GROUP)
         self._pending = []
+        self._rows = self._bytes = 0
 
     def finish(self) -> Output:
         if self._lines is not None:

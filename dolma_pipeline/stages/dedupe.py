@@ -27,7 +27,7 @@ from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.task import Context, Counts, Output, Report, Task
 
-VERSION = 1
+VERSION = 2
 
 
 class KeyShard(StepConfig, frozen=True, kw_only=True):

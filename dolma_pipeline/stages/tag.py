@@ -15,7 +15,7 @@ from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.task import Context, Output, Task
 
-VERSION = 1
+VERSION = 2
 
 
 class TagShard(StepConfig, frozen=True, kw_only=True):
