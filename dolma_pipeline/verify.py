@@ -6,8 +6,11 @@ from pathlib import Path
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.manifest import NAME, RunManifest
+from dolma_pipeline.manifest import NAME, RunManifest, StageAccount
 from dolma_pipeline.storage import read_json
+
+READING = ("tag", "dedupe", "mix", "tokens")
+"""Kinds of stages that account for every document of the corpus."""
 
 
 def verify_run(run: str | Path) -> list[str]:
@@ -23,6 +26,7 @@ def verify_run(run: str | Path) -> list[str]:
         problem = _check(directory / file.path, file.bytes, file.blake3)
         if problem is not None:
             problems.append(f"{file.path}: {problem}")
+    problems += _lost_between(manifest.stages)
     for stage in manifest.stages:
         for source, counts in stage.counts.items():
             if not counts.balanced:
@@ -31,6 +35,25 @@ def verify_run(run: str | Path) -> list[str]:
                     f"stage {stage.id}, source {source}: {counts.documents_in} documents in and {counts.repeated} "
                     f"repeated, but {counts.documents_out} out, {dropped} dropped and {counts.quarantined} quarantined"
                 )
+    return problems
+
+
+def _lost_between(stages: list[StageAccount]) -> list[str]:
+    """Stages before the first mix each read all of a source; those behind a mix, what it put out."""
+    problems = []
+    expected: dict[str, tuple[str, int]] = {}
+    for stage in stages:
+        if stage.kind not in READING:
+            continue
+        for source, counts in stage.counts.items():
+            before, documents = expected.get(source, (stage.id, counts.documents_in))
+            if counts.documents_in != documents:
+                problems.append(
+                    f"source {source}: {documents} documents after stage {before}, but {counts.documents_in} in stage "
+                    f"{stage.id}"
+                )
+            left = counts.documents_out if stage.kind == "mix" else counts.documents_in
+            expected[source] = (stage.id, left)
     return problems
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dolma_pipeline.verify import verify_run
 from tests.corpus import make_corpus, recipe
 
 DATA = ("attributes", "mixed", "tokens", "tokenizer", "quarantine")
@@ -82,6 +83,22 @@ def test_killed_at_three_moments(corpus: Path, expected: dict[str, str], tmp_pat
         process.wait()
     finish(start(tmp_path, settings))
     assert digests(tmp_path / "run") == expected
+
+
+def test_verify_finds_one_changed_byte_in_any_file(corpus: Path, tmp_path: Path) -> None:
+    finish(start(tmp_path, recipe(corpus, tmp_path / "run")))
+    assert verify_run(tmp_path / "run") == []
+    rng = random.Random(1)
+    for name in digests(tmp_path / "run"):
+        path = tmp_path / "run" / name
+        whole = path.read_bytes()
+        changed = bytearray(whole)
+        changed[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        path.write_bytes(changed)
+        (problem,) = verify_run(tmp_path / "run")
+        assert problem.startswith(f"{name}: expected BLAKE3 ")
+        path.write_bytes(whole)
+    assert verify_run(tmp_path / "run") == []
 
 
 def test_a_second_run_does_nothing(corpus: Path, tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.manifest import NAME, RunManifest, StageAccount
-from dolma_pipeline.storage import output, write_json
+from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Counts, Output
 
 
@@ -41,6 +42,16 @@ def test_a_changed_file(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out.startswith(f"{run}: out.jsonl: ")
     assert err == "dolma: error: 1 problem found; running the recipe again redoes what is not as it was\n"
+
+
+def test_documents_lost_between_stages(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = read_json(run / NAME, RunManifest)
+    tokens = StageAccount(id="02-tokens", kind="tokens", counts={"web": Counts(documents_in=1, documents_out=1)})
+    write_json(run / NAME, msgspec.structs.replace(manifest, stages=[*manifest.stages, tokens]))
+    assert main(["verify", str(run)]) == 1
+    assert capsys.readouterr().out == (
+        f"{run}: source web: 2 documents after stage 01-mixed, but 1 in stage 02-tokens\n"
+    )
 
 
 def test_several_runs_are_all_checked(
