@@ -7,8 +7,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dolma_pipeline.models import LANGUAGE_ID, find_model
+
 # The last three are what pip ends up with anyway, after ten minutes of trying every release of boto.
 REQUIREMENTS = ["dolma==1.2.1", "numpy<2", "setuptools<81", "boto3==1.28.17", "aiobotocore==2.5.4", "fsspec==2023.6.0"]
+
+
+MODEL_MODULE = """
+import os
+from dolma.taggers.language import FastTextAllLanguagesDocumentTagger
+
+FastTextAllLanguagesDocumentTagger.MODEL_PATH = os.environ["DOLMA_BENCH_MODEL"]
+"""
+"""A module of taggers that gives the peer the language model that we use; it would download one for every run."""
+
+
+def with_model(arguments: list[str], directory: Path) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment with which the peer's language identification reads our model file."""
+    if not any(a.startswith("ft_lang_id") for a in arguments):
+        return arguments, {}
+    module = directory / "bench_model.py"
+    module.write_text(MODEL_MODULE)
+    return [*arguments, "--tagger_modules", str(module)], {"DOLMA_BENCH_MODEL": str(find_model(LANGUAGE_ID))}
 
 
 def peer(cache: Path) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.cases import CASES, Case
 from bench.limits import limits
 from bench.measure import Cost, measure
-from bench.peer import peer
+from bench.peer import peer, with_model
 from dolma_pipeline.formats.documents import read_documents
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,7 +65,8 @@ def compare(case: Case, files: list[Path], work: Path, ours: Path, theirs: Path 
     line = f"{case.name:<26}{show(size, cost)}"
     if theirs is not None and case.peer:
         their = prepared(work / "theirs", files, case.fraction, tokenizer, case, ours)
-        other, amount = measure([str(theirs), *case.arguments(their)], their), text_size(their)
+        arguments, environment = with_model(case.arguments(their), their)
+        other, amount = measure([str(theirs), *arguments], their, environment), text_size(their)
         ratio = (size / cost.cpu) / (amount / other.cpu)
         row |= {"peer_mb": amount, "peer_mb_per_cpu_s": amount / other.cpu}
         row |= {"peer_peak_mb": other.peak / 1e6, "ratio": ratio}

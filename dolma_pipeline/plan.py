@@ -146,7 +146,8 @@ class Plan(Struct, kw_only=True):
         joined = "".join(w.fingerprint for w in works)
         digest = hashlib.blake2b(joined.encode(), digest_size=6).hexdigest()
         status = "up to date" if done == len(works) else f"{len(works) - done} to do, {done} up to date"
-        return f"{len(works)} tasks, {status}, fingerprint {digest}"
+        tasks = "1 task" if len(works) == 1 else f"{len(works)} tasks"
+        return f"{tasks}, {status}, fingerprint {digest}"
 
 
 def make_plan(recipe: Recipe) -> Plan:

@@ -49,6 +49,11 @@ def rate(timing: PhaseTiming, seconds: float) -> str:
     return f"{timing.bytes / 1e6 / seconds:.1f} MB/s" if timing.bytes and seconds > 0 else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class NoProgress:
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None: ...
 
@@ -72,7 +77,7 @@ class PlainProgress:
         self._started = self._last = time.monotonic()
         self._jobs, self._total = skipped, tasks
         note = f", {skipped} up to date" if skipped else ""
-        self._print(f"{phase.id}: {phase.what} ({tasks} tasks{note})")
+        self._print(f"{phase.id}: {phase.what} ({counted(tasks, 'task')}{note})")
 
     def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None:
         for warning in warnings:

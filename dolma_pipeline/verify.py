@@ -18,6 +18,8 @@ def verify_run(run: str | Path) -> list[str]:
     path = Path(run)
     directory = path if path.is_dir() else path.parent
     manifest_path = directory / NAME
+    if not path.exists():
+        raise DataError(f"{run}: expected the work directory of a finished run, found none")
     if not manifest_path.is_file():
         raise DataError(f"{directory}: expected a {NAME}, found none; it is written when a run has finished")
     manifest: RunManifest = read_json(manifest_path, RunManifest)

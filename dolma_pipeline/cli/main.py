@@ -117,6 +117,9 @@ def _run(argv: list[str]) -> int:
     if chosen is not None and chosen not in COMMANDS:
         raise ConfigError(unknown("command", chosen, COMMANDS))
     parser, children = make_parser(chosen)
+    if not argv:
+        parser.print_help(sys.stderr)
+        return ConfigError.exit_code
     arguments, extras = parser.parse_known_args(argv)
     if extras:
         children[arguments.command].refuse(extras)

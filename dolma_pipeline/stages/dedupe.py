@@ -212,9 +212,9 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
             )
         ]
 
-    kind = "Bloom filter" if config.bloom is not None else "exact set"
+    kind = "a Bloom filter" if config.bloom is not None else "an exact set"
     later = [
-        Phase(id=reduce, what=f"{config.partitions} partitions against a {kind}", build=build_reduce, after=[keys]),
+        Phase(id=reduce, what=f"{config.partitions} partitions against {kind}", build=build_reduce, after=[keys]),
         Phase(id=final, what=f"mark duplicates in {len(shards)} shards", build=build_verdicts, after=[reduce]),
     ]
     if config.bloom is not None and config.bloom.file is not None and not config.bloom.read_only:

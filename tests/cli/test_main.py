@@ -67,7 +67,7 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "the following arguments are required: COMMAND (`dolma --help` lists what it takes)"),
+        (["-c", "x"], "the following arguments are required: COMMAND (`dolma --help` lists what it takes)"),
         (
             ["tags"],
             "unknown command `tags`; did you mean `tag`? (known: `dedupe`, `list`, `mix`, `plan`, `run`, `tag`, "

@@ -65,6 +65,9 @@ def run_command(
     for recipe in recipes:
         try:
             run_recipe(recipe, settings)
+        except ConfigError as error:
+            # Of the recipe that the user never wrote; the keys of `tag` are his.
+            raise ConfigError(str(error).replace("$.stages[0].tag.", "$.")) from None
         except BadInputError as error:
             # The recipe is done; those after it have nothing to do with it.
             late = late or error
