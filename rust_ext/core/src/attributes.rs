@@ -208,13 +208,39 @@ pub fn attribute_keys(path: &Path, rows: usize) -> Result<Vec<String>> {
     let raw = batch.column_by_name("raw").and_then(|c| c.as_binary_opt::<i64>());
     for row in raw.into_iter().flatten().flatten() {
         let text = String::from_utf8_lossy(row);
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&text).map_err(|e| Error::data(path, e.to_string()))?;
-        for key in object.keys() {
-            if !keys.contains(key) {
-                keys.push(key.clone());
+        let there: Keys = serde_json::from_str(&text).map_err(|e| Error::data(path, e.to_string()))?;
+        for key in there.0 {
+            if !keys.contains(&key) {
+                keys.push(key);
             }
         }
     }
     Ok(keys)
+}
+
+/// The keys of an object in order; its values are skipped.
+struct Keys(Vec<String>);
+
+impl<'de> serde::Deserialize<'de> for Keys {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_map(KeysVisitor)
+    }
+}
+
+struct KeysVisitor;
+
+impl<'de> serde::de::Visitor<'de> for KeysVisitor {
+    type Value = Keys;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object of attributes")
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> std::result::Result<Keys, A::Error> {
+        let mut keys = Vec::new();
+        while let Some((key, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
+            keys.push(key);
+        }
+        Ok(Keys(keys))
+    }
 }

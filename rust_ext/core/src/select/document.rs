@@ -17,6 +17,27 @@ pub struct Documents<'a> {
     columns: Vec<(&'a str, Column<'a>)>,
 }
 
+/// What is read of a document, so that nothing else is built; None for everything.
+#[derive(Default)]
+pub struct Wanted {
+    /// Top-level fields.
+    pub fields: Option<Vec<String>>,
+    /// Keys of the attributes beside it.
+    pub attributes: Option<Vec<String>>,
+}
+
+impl Wanted {
+    /// What either reads.
+    pub fn and(self, other: Wanted) -> Wanted {
+        let both = |mine: Option<Vec<String>>, theirs: Option<Vec<String>>| Some([mine?, theirs?].concat());
+        Wanted { fields: both(self.fields, other.fields), attributes: both(self.attributes, other.attributes) }
+    }
+}
+
+fn wants(names: Option<&[String]>, name: &str) -> bool {
+    names.is_none_or(|names| names.iter().any(|n| n == name))
+}
+
 enum Column<'a> {
     Scores(&'a Float64Array),
     Spans { list: &'a ListArray, start: &'a Int64Array, end: &'a Int64Array, score: &'a Float64Array },
@@ -46,15 +67,16 @@ impl<'a> Documents<'a> {
         self.raw.is_empty()
     }
 
-    /// The document at `row`, with only these top-level `fields` where some are named.
+    /// The document at `row`, with what is wanted of it.
     ///
     /// Attributes are added to those the document has; of equal keys the later file wins.
-    pub fn get(&self, row: usize, fields: Option<&[String]>) -> std::result::Result<Value, String> {
-        let wants = |field: &str| fields.is_none_or(|f| f.iter().any(|f| f == field));
+    pub fn get(&self, row: usize, wanted: &Wanted) -> std::result::Result<Value, String> {
+        let (fields, keys) = (wanted.fields.as_deref(), wanted.attributes.as_deref());
+        let columns = || self.columns.iter().filter(|(key, _)| wants(keys, key));
         // The end of a document attribute's span needs the text.
-        let scored = wants("attributes") && self.columns.iter().any(|(_, c)| c.is_score_at(row));
+        let scored = wants(fields, "attributes") && columns().any(|(_, c)| c.is_score_at(row));
         let mut document = object(self.raw.value(row), fields, scored)?;
-        if !wants("attributes") || (self.rows.is_empty() && self.columns.is_empty()) {
+        if !wants(fields, "attributes") || (self.rows.is_empty() && self.columns.is_empty()) {
             return Ok(Value::Object(document));
         }
         let mut attributes = match document.remove("attributes") {
@@ -62,13 +84,13 @@ impl<'a> Documents<'a> {
             _ => Map::new(),
         };
         for beside in self.rows.iter().filter(|r| !r.is_null(row)) {
-            attributes.extend(object(beside.value(row), None, false)?);
+            attributes.extend(object(beside.value(row), keys, false)?);
         }
         let length = match document.get("text") {
             Some(Value::String(text)) if scored => text.chars().count(),
             _ => 0,
         };
-        for (key, column) in &self.columns {
+        for (key, column) in columns() {
             if let Some(spans) = column.spans(row, length) {
                 attributes.insert((*key).to_owned(), spans);
             }
@@ -139,7 +161,7 @@ struct Fields<'f> {
 
 impl Fields<'_> {
     fn wants(&self, key: &str) -> bool {
-        self.fields.is_none_or(|fields| fields.iter().any(|f| f == key)) || (self.text && key == "text")
+        wants(self.fields, key) || (self.text && key == "text")
     }
 }
 

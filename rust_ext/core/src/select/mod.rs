@@ -17,6 +17,7 @@ use arrow_array::{ArrayRef, BooleanArray};
 use serde_json::Value;
 
 pub use document::Documents;
+use document::Wanted;
 
 use crate::taggers::{Column, Kind};
 use crate::{Error, Result};
@@ -52,11 +53,11 @@ impl Expression {
         })
     }
 
-    /// The top-level fields it reads; None for any.
-    fn fields(&self) -> Option<Vec<String>> {
+    /// What it reads of a document.
+    fn wanted(&self) -> Wanted {
         match self {
-            Expression::JsonPath(path) => names::fields(path),
-            Expression::Jq(_) => None,
+            Expression::JsonPath(path) => Wanted { fields: names::fields(path), attributes: names::attributes(path) },
+            Expression::Jq(_) => Wanted::default(),
         }
     }
 }
@@ -69,7 +70,7 @@ pub struct Selector {
     include: Vec<Expression>,
     exclude: Vec<Expression>,
     names: Vec<String>,
-    fields: Option<Vec<String>>,
+    wanted: Wanted,
 }
 
 impl Selector {
@@ -77,11 +78,8 @@ impl Selector {
     pub fn new(include: &[String], exclude: &[String], syntax: Syntax) -> Result<Self> {
         let compile = |texts: &[String]| texts.iter().map(|t| Expression::new(t, syntax)).collect::<Result<Vec<_>>>();
         let (include, exclude) = (compile(include)?, compile(exclude)?);
-        let fields = include.iter().chain(&exclude).map(Expression::fields).try_fold(Vec::new(), |mut all, fields| {
-            all.extend(fields?);
-            Some(all)
-        });
-        Ok(Selector { names: names::of(&include, &exclude), include, exclude, fields })
+        let wanted = include.iter().chain(&exclude).map(Expression::wanted).reduce(Wanted::and).unwrap_or_default();
+        Ok(Selector { names: names::of(&include, &exclude), include, exclude, wanted })
     }
 
     /// The attribute keys that the expressions name, as far as can be told without running them; sorted.
@@ -94,7 +92,7 @@ impl Selector {
         let mut kept = BooleanBuilder::with_capacity(documents.len());
         let mut errors = Vec::new();
         for row in 0..documents.len() {
-            match documents.get(row, self.fields.as_deref()).and_then(|document| self.keeps(&document)) {
+            match documents.get(row, &self.wanted).and_then(|document| self.keeps(&document)) {
                 Ok(keep) => kept.append_value(keep),
                 Err(error) => {
                     kept.append_null();
@@ -141,14 +139,14 @@ impl Selector {
 pub struct SpanSelector {
     expression: Expression,
     names: Vec<String>,
-    fields: Option<Vec<String>>,
+    wanted: Wanted,
 }
 
 impl SpanSelector {
     pub fn new(text: &str, syntax: Syntax) -> Result<Self> {
         let expression = Expression::new(text, syntax)?;
         let names = names::of(std::slice::from_ref(&expression), &[]);
-        Ok(SpanSelector { fields: expression.fields(), names, expression })
+        Ok(SpanSelector { wanted: expression.wanted(), names, expression })
     }
 
     /// The attribute keys that the expression names, as far as can be told without running it; sorted.
@@ -163,7 +161,7 @@ impl SpanSelector {
         let mut column = Column::new(Kind::Spans, documents.len());
         let mut errors = Vec::new();
         for row in 0..documents.len() {
-            let found = documents.get(row, self.fields.as_deref()).and_then(|document| self.find(&document));
+            let found = documents.get(row, &self.wanted).and_then(|document| self.find(&document));
             match found {
                 Ok(spans) => spans.into_iter().for_each(|(start, end, score)| column.span(start, end, score)),
                 Err(error) => errors.push((row, error)),

@@ -124,3 +124,62 @@ fn in_condition(condition: &Condition, at_root: bool, found: &mut Vec<String>) -
         Condition::Compare(left, _, right) => in_operand(left) && in_operand(right),
     }
 }
+
+/// The keys that a path reads of `attributes`, where it reads nothing else of that object; None where it may.
+///
+/// Rows have all attributes of an experiment, of which a filter reads a few: the others need not be built.
+pub fn attributes(path: &Path) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    walk(&path.0, Place::Document, &mut found)?;
+    Some(found)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Document,
+    Attributes,
+    Elsewhere,
+}
+
+/// Where `steps` lead from `place`; None where they touch `attributes` other than by a key.
+fn walk(steps: &[Step], mut place: Place, found: &mut Vec<String>) -> Option<Place> {
+    for step in steps {
+        place = match (step, place) {
+            (Step::Root, _) => Place::Document,
+            (Step::Filter(condition), _) => {
+                walk_condition(condition, place, found)?;
+                place
+            }
+            (_, Place::Elsewhere) => Place::Elsewhere,
+            (Step::Field(key), Place::Document) if key == "attributes" => Place::Attributes,
+            (Step::Field(_), Place::Document) => Place::Elsewhere,
+            (Step::Field(key), Place::Attributes) => {
+                found.push(key.clone());
+                Place::Elsewhere
+            }
+            (Step::Fields(keys), Place::Attributes) => {
+                found.extend(keys.iter().cloned());
+                Place::Elsewhere
+            }
+            _ => return None,
+        };
+    }
+    Some(place)
+}
+
+fn walk_condition(condition: &Condition, place: Place, found: &mut Vec<String>) -> Option<()> {
+    let mut operand = |operand: &Operand| match operand {
+        // A whole document or all its attributes as a value: it may be compared, or be of a size.
+        Operand::Path(path) => (walk(&path.0, place, found)? == Place::Elsewhere).then_some(()),
+        Operand::Value(_) => Some(()),
+    };
+    match condition {
+        Condition::Any(all) | Condition::All(all) => all.iter().try_for_each(|c| walk_condition(c, place, found)),
+        Condition::Not(inner) => walk_condition(inner, place, found),
+        Condition::Exists(one) | Condition::Matches(one, _) => operand(one),
+        Condition::Compare(left, _, right) => {
+            operand(left)?;
+            operand(right)
+        }
+    }
+}

@@ -191,10 +191,13 @@ fn attributes_beside_a_document_are_merged_into_its_own() {
     ];
     let documents = Documents::new(&raw, &rows, &columns).unwrap();
     let merged = json!({"a": [[0, 2, 3]], "b": 1, "c": [], "d": [[0, 3, 0.25]], "e": [[1, 2, 0.5]]});
-    assert_eq!(documents.get(0, None).unwrap()["attributes"], merged);
-    let only = documents.get(0, Some(&["attributes".to_owned()])).unwrap();
+    assert_eq!(documents.get(0, &Wanted::default()).unwrap()["attributes"], merged);
+    let only = documents.get(0, &Wanted { fields: Some(vec!["attributes".to_owned()]), attributes: None }).unwrap();
     assert_eq!(only["attributes"], merged);
-    assert_eq!(documents.get(0, Some(&["id".to_owned()])).unwrap(), json!({"id": "1"}));
+    assert_eq!(
+        documents.get(0, &Wanted { fields: Some(vec!["id".to_owned()]), attributes: None }).unwrap(),
+        json!({"id": "1"})
+    );
     assert!(Documents::new(&raw, &[LargeBinaryArray::from_iter_values([b"{}", b"{}"])], &[]).is_err());
 }
 
@@ -278,8 +281,56 @@ proptest! {
         let line = raw(std::slice::from_ref(&document));
         let parsed = jsonpath::parse(path).unwrap();
         let fields = names::fields(&parsed);
-        let seen = Documents::new(&line, &[], &[]).unwrap().get(0, fields.as_deref()).unwrap();
+        let seen = Documents::new(&line, &[], &[]).unwrap().get(0, &Wanted { fields, attributes: None }).unwrap();
         let whole = evaluate::find(&parsed, &document);
         prop_assert_eq!(evaluate::find(&parsed, &seen), whole);
     }
+}
+
+#[test]
+fn only_the_attributes_that_paths_name_are_wanted() {
+    let of = |paths: &[&str]| Selector::new(&[], &texts(paths), Syntax::JsonPath).unwrap().wanted.attributes;
+    let keys = |names: &[&str]| Some(texts(names));
+    assert_eq!(of(&["$.attributes[?(@.a && @.a[0] && @.b[0][2] < 1)]"]), keys(&["a", "a", "b"]));
+    assert_eq!(of(&["$@.attributes[?(!@.a)]", "$.attributes.c[0][2]"]), keys(&["a", "c"]));
+    assert_eq!(of(&["$[?(@.id == 'x')]", "$.attributes[?($.attributes.d)]"]), keys(&["d"]));
+    for all in ["$..a", "$.attributes.*", "$.attributes[?(@.a == $.attributes)]", "$.*", "$[?(@.attributes)]"] {
+        assert_eq!(of(&["$.attributes.c", all]), None, "{all}");
+    }
+}
+
+const PATHS: [&str; 8] = [
+    "$.attributes[?(@.a && @.a[0] && @.a[0][2] < 1)]",
+    "$.attributes[?(!@.a)]",
+    "$.attributes[?(@.a[0][2] != 1 || @.b)]",
+    "$.attributes.a[?(@[2] > 0.5)]",
+    "$.attributes['a','b']",
+    "$.attributes.*",
+    "$..c",
+    "$.attributes[?(@.length() == 2)]",
+];
+
+proptest! {
+    /// Leaving out what no path names changes no verdict.
+    #[test]
+    fn verdicts_do_not_depend_on_what_is_left_out(
+        path in prop::sample::select(&PATHS[..]),
+        scores in prop::collection::btree_map("[a-d]", prop::option::of(0u8..3), 0..4),
+    ) {
+        let attributes: serde_json::Map<String, Value> = scores
+            .into_iter()
+            .map(|(key, score)| (key, score.map_or(json!([]), |s| json!([[0, 1, f64::from(s) / 2.0]]))))
+            .collect();
+        let raw = raw(&[json!({"id": "1", "text": "x"})]);
+        let beside = [raw_bytes(&Value::Object(attributes))];
+        let documents = Documents::new(&raw, &beside, &[]).unwrap();
+        let mut selector = Selector::new(&texts(&[path]), &[], Syntax::JsonPath).unwrap();
+        let pruned = selector.select(&documents).0;
+        selector.wanted = Wanted::default();
+        prop_assert_eq!(pruned, selector.select(&documents).0);
+    }
+}
+
+fn raw_bytes(value: &Value) -> LargeBinaryArray {
+    std::iter::once(Some(value.to_string().into_bytes())).collect()
 }
