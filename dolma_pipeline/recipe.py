@@ -168,6 +168,10 @@ class Tokenizer(Base, frozen=True):
     pad: str | int | None = None
     encode_special_tokens: Annotated[bool, Meta(description="treat special tokens in a text as text")] = False
     segment_before_tokenization: Annotated[bool, Meta(description="encode line by line")] = False
+    engine: Annotated[
+        Literal["auto", "fast", "reference"],
+        Meta(description="fast: the built-in BPE; reference: `tokenizers`; auto: fast where it gives the same ids"),
+    ] = "auto"
 
 
 class Tokens(Base, frozen=True):

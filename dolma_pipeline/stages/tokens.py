@@ -19,7 +19,7 @@ from dolma_pipeline.tokens.parts import PlanParts
 from dolma_pipeline.tokens.training import SampledShard, TrainOnShards
 from dolma_pipeline.tokens.write import WritePart
 
-VERSION = 1
+VERSION = 2
 PACKAGE = "dolma_pipeline.tokens"
 
 

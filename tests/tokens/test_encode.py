@@ -13,16 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from numpy.typing import NDArray
 from token_toys import Document, letters, write_byte_tokenizer, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.recipe import Tokenizer
 from dolma_pipeline.task import Context, Report
-from dolma_pipeline.tokens.encode import EncodedSplit, EncodeShard, ShardEncoder, encode_shard, with_boundaries
+from dolma_pipeline.tokens.encode import EncodedSplit, EncodeShard, ShardEncoder, encode_shard
+from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.engine import load_engine
+from dolma_pipeline.tokens.reference import ReferenceEngine
 from dolma_pipeline.tokens.shard import ShardIndex
-from dolma_pipeline.tokens.vocabulary import SpecialIds
 
 
 def config(tmp_path: Path, documents: Sequence[Document] | Path, **changes: object) -> EncodeShard:
@@ -64,25 +65,6 @@ def test_empty_documents_are_dropped_and_counted(tmp_path: Path) -> None:
     counts = report.counts["s"]
     assert (counts.documents_in, counts.documents_out, counts.dropped) == (4, 1, {"empty": 3})
     assert counts.balanced
-
-
-@pytest.mark.parametrize(
-    ("special", "ids", "expected"),
-    [
-        (SpecialIds(eos=1), [4], [4, 1]),
-        (SpecialIds(eos=1), [4, 1], [4, 1]),
-        (SpecialIds(eos=1), [1], [1]),
-        (SpecialIds(eos=1), [1, 4], [1, 4, 1]),
-        (SpecialIds(bos=0), [4], [0, 4]),
-        (SpecialIds(bos=0), [0, 4], [0, 4]),
-        (SpecialIds(bos=0, eos=1), [4], [0, 4, 1]),
-        (SpecialIds(bos=0, eos=1), [0, 4, 1], [0, 4, 1]),
-        (SpecialIds(bos=1, eos=1), [1], [1]),
-        (SpecialIds(bos=1, eos=1), [4], [1, 4, 1]),
-    ],
-)
-def test_boundaries_unless_already_there(special: SpecialIds, ids: list[int], expected: list[int]) -> None:
-    assert with_boundaries(np.array(ids, dtype=np.uint32), special).tolist() == expected
 
 
 def test_boundaries_that_stand_in_the_text(tmp_path: Path) -> None:
@@ -136,7 +118,7 @@ def test_held_out_documents_are_disjoint_stable_and_keep_copies_together(tmp_pat
 
 def test_without_a_holdout_there_is_one_split(tmp_path: Path) -> None:
     report = encode_shard(config(tmp_path, letters(3)), Context())
-    assert list(report.details) == ["train"]
+    assert list(report.details) == ["train", "engine"]
     assert [Path(o.path).name for o in report.outputs] == ["f.train.arrow", "f.train.tokens"]
 
 
@@ -201,24 +183,16 @@ def test_the_type_follows_the_vocabulary(tmp_path: Path) -> None:
         encode_shard(config(tmp_path, [("x", "a")], tokenizer_path=str(large), dtype="uint16"), Context())
 
 
-class Overflowing:
+class Overflowing(ReferenceEngine):
     """An engine whose second document has an id beyond its vocabulary."""
 
-    vocab_size = 14
-    special_tokens = ("</s>",)
-
-    def token_id(self, token: str) -> int:
-        return 1
-
-    def encode_batch(self, texts: list[str]) -> list[NDArray[np.uint32]]:
-        return [np.array([4], dtype=np.uint32), np.array([300], dtype=np.uint32)][: len(texts)]
+    def encode(self, texts: pa.LargeStringArray, *, bos: int | None = None, eos: int | None = None) -> Encoded:
+        return Encoded(np.array([4, 1, 4, 300, 1], np.uint32), np.array([2, 3]), np.array([1, 1]))
 
 
 def test_an_id_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
-    from dolma_pipeline.formats.documents import read_documents
-
     settings = config(tmp_path, letters(2))
-    encoder = ShardEncoder(settings, Overflowing())  # type: ignore[arg-type]
+    encoder = ShardEncoder(settings, Overflowing(Path(settings.tokenizer_path)))
     with pytest.raises(DataError) as error:
         for batch in read_documents(settings.path):
             encoder.add(batch)

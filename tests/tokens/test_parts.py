@@ -24,7 +24,8 @@ def shard(base: Path, lengths: list[int], dtype: str = "u1") -> ShardFiles:
         pa.array([str(i) for i in range(len(lengths))], pa.large_string()),
         np.arange(1, len(lengths) + 1),
         np.arange(1, len(lengths) + 1).astype(np.uint64),
-        [np.zeros(n, dtype=np.uint8) for n in lengths],
+        np.array(lengths, dtype=np.int64),
+        np.zeros(sum(lengths), dtype=np.dtype(dtype)),
     )
     return writer.finish()
 
