@@ -82,6 +82,12 @@ def load_engine(
     """
     file = tokenizer_file(path)
     reference = ReferenceEngine(file, encode_special_tokens=encode_special_tokens, segment=segment)
+    return _chosen(reference, file, encode_special_tokens=encode_special_tokens, segment=segment, choice=choice)
+
+
+def _chosen(
+    reference: ReferenceEngine, file: Path, *, encode_special_tokens: bool, segment: bool, choice: EngineChoice
+) -> Engine:
     if choice == "reference":
         return reference
     try:
@@ -104,9 +110,14 @@ def loaded_engine(
     choice: EngineChoice = "auto",
 ) -> Engine:
     """The same, loaded once in a process for as long as the file does not change."""
-    stat = tokenizer_file(path).stat()
-    key = ("tokenizer", path, stat.st_size, stat.st_mtime_ns, encode_special_tokens, segment, choice)
+    file = tokenizer_file(path)
+    stat = file.stat()
+    key = (path, stat.st_size, stat.st_mtime_ns, encode_special_tokens, segment)
+    reference = context.load(
+        ("reference tokenizer", *key),
+        lambda: ReferenceEngine(file, encode_special_tokens=encode_special_tokens, segment=segment),
+    )
     return context.load(
-        key,
-        lambda: load_engine(path, encode_special_tokens=encode_special_tokens, segment=segment, choice=choice),
+        ("tokenizer", *key, choice),
+        lambda: _chosen(reference, file, encode_special_tokens=encode_special_tokens, segment=segment, choice=choice),
     )

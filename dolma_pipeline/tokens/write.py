@@ -90,7 +90,8 @@ def _copy_tokens(merge: Merge, chunk: Chunk, file: IO[bytes]) -> None:
     in_place = np.empty_like(chunk.lengths)
     in_place[chunk.sequence] = chunk.lengths
     starts = (np.cumsum(in_place) - in_place)[chunk.sequence]
-    gather(np.concatenate(read), starts, chunk.lengths).tofile(file)
+    joined = read[0] if len(read) == 1 else np.concatenate(read)
+    gather(joined, starts, chunk.lengths).tofile(file)
 
 
 def _write_rows(merge: Merge, labels: list[str], chunk: Chunk, first: int, index: LineWriter) -> None:

@@ -53,6 +53,13 @@ def test_filled_until_the_next_document_would_not_fit(
     assert sizes(plan_parts(Merge([ShardIndex(shard(tmp_path / "a", lengths))], "input"), 10)) == expected
 
 
+@pytest.mark.parametrize(("max_bytes", "expected"), [(None, 1), (20, 1), (19, 2), (12, 2), (11, 3), (1, 4)])
+def test_bytes_limit_a_file_where_that_is_fewer(tmp_path: Path, max_bytes: int | None, expected: int) -> None:
+    files = [shard(tmp_path / "a", [3, 3, 2, 2], "<u2")]
+    plan = PlanParts(shards=files, order="input", max_tokens=10, max_bytes=max_bytes, path=str(tmp_path / "plan.json"))
+    assert choose_parts(plan, Context()).details["parts"] == expected
+
+
 def test_marks_follow_one_another_over_shards(tmp_path: Path) -> None:
     shards = [ShardIndex(shard(tmp_path / n, s)) for n, s in (("a", [4, 4]), ("b", []), ("c", [4, 4]))]
     assert plan_parts(Merge(shards, "input"), 12) == [

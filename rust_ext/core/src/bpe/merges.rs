@@ -23,6 +23,9 @@ pub struct Merges {
     bytes: [u32; 256],
     slots: Vec<Slot>,
     shift: u32,
+    /// Four bits for each slot, one set for each pair: 128 kB that tell of most pairs that they do not merge, where the
+    /// slots (4 MB for 100,000 merges) would have to come from the third-level cache.
+    filter: Vec<u64>,
 }
 
 impl Merges {
@@ -44,6 +47,7 @@ impl Merges {
             bytes,
             slots: vec![Slot { pair: EMPTY, rank: NONE, id: NONE }; size],
             shift: 64 - size.trailing_zeros(),
+            filter: vec![0; size / 16],
         };
         for (rank, (left, right)) in parts.merges.iter().enumerate() {
             let joined = id(&format!("{left}{right}"))?;
@@ -54,22 +58,35 @@ impl Merges {
 
     /// Of two merges of one pair the later counts, as in the reference.
     fn insert(&mut self, slot: Slot) {
-        let mut at = self.home(slot.pair);
+        let hash = hash(slot.pair);
+        let (word, bit) = self.filter_bit(hash);
+        self.filter[word] |= bit;
+        let mut at = self.home(hash);
         while self.slots[at].pair != EMPTY && self.slots[at].pair != slot.pair {
             at = (at + 1) & (self.slots.len() - 1);
         }
         self.slots[at] = slot;
     }
 
-    fn home(&self, pair: u64) -> usize {
-        (pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
+    fn home(&self, hash: u64) -> usize {
+        (hash >> self.shift) as usize
+    }
+
+    fn filter_bit(&self, hash: u64) -> (usize, u64) {
+        let bit = hash >> (self.shift - 2);
+        ((bit / 64) as usize, 1 << (bit % 64))
     }
 
     /// (rank, id) of what two tokens merge to; rank NONE where they do not.
     #[inline]
     fn find(&self, left: u32, right: u32) -> (u32, u32) {
         let wanted = pair(left, right);
-        let mut at = self.home(wanted);
+        let hash = hash(wanted);
+        let (word, bit) = self.filter_bit(hash);
+        if self.filter[word] & bit == 0 {
+            return (NONE, NONE);
+        }
+        let mut at = self.home(hash);
         loop {
             let slot = self.slots[at];
             if slot.pair == wanted || slot.pair == EMPTY {
@@ -169,6 +186,11 @@ impl Merges {
         }
         out.extend(ids.into_iter().filter(|id| *id != NONE));
     }
+}
+
+#[inline]
+fn hash(pair: u64) -> u64 {
+    pair.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 fn pair(left: u32, right: u32) -> u64 {

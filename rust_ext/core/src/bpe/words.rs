@@ -109,12 +109,13 @@ fn class_of(classes: &Classes, c: char) -> u8 {
 pub fn class_edges() -> Vec<char> {
     let classes = Classes::get();
     let mut edges: Vec<char> = Vec::new();
-    let mut last = '\0';
+    let (mut last, mut class) = ('\0', OTHER);
     for c in (1..0x11_0000).filter_map(char::from_u32) {
-        if class_of(classes, last) != class_of(classes, c) {
+        let next = class_of(classes, c);
+        if class != next {
             edges.extend([last, c]);
         }
-        last = c;
+        (last, class) = (c, next);
     }
     edges.dedup();
     edges
