@@ -110,6 +110,10 @@ def make_tokenizer(files: list[Path], work: Path) -> Path:
     shards = [SampledShard(path=str(f), label=f.name) for f in files]
     settings = TrainTokenizer(vocab_size=8192, sample_bytes=4_000_000)
     train_tokenizer(TrainOnShards(shards=shards, train=settings, output=str(path), seed=1), Context())
+    form = json.loads(path.read_text())
+    # A merge as one string, which every release of `tokenizers` reads: the peer's may be older than pairs are.
+    form["model"]["merges"] = [" ".join(pair) for pair in form["model"]["merges"]]
+    path.write_text(json.dumps(form))
     return path
 
 

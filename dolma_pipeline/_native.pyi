@@ -48,6 +48,9 @@ class LineWriter:
     def write_attributes(
         self, ids: Any, lengths: Any, sources: Any | None, keys: Sequence[str], columns: Sequence[Any]
     ) -> None: ...
+    def write_token_rows(self, starts: Any, ends: Any, ids: Any, files: Any, labels: Sequence[str], lines: Any) -> None:
+        """Rows `start,end,id,src,loc` of the table of a token file; `files` are indexes into `labels`."""
+
     def finish(self) -> tuple[int, str]:
         """(bytes, BLAKE3 in hex) of the file, now under its name."""
 
@@ -70,6 +73,28 @@ def string_field(raw: Any, path: str) -> Any:
     """The string at a dotted path of each JSON line; null where there is none."""
 
 def attribute_keys(path: str, rows: int) -> list[str]: ...
+
+class BytePairEncoder:
+    """A byte-level BPE from a tokenizer.json; a ValueError says what in the file is not supported.
+
+    Threads may share it. Its caches are of a fixed size.
+    """
+
+    def __init__(self, path: str, *, encode_special_tokens: bool = False, segment: bool = False) -> None: ...
+    @property
+    def added(self) -> list[tuple[str, int]]:
+        """The added tokens and their ids as the file has them."""
+
+    def encode(
+        self, texts: Any, *, strip: bool = True, bos: int | None = None, eos: int | None = None
+    ) -> tuple[Any, Any, Any]:
+        """ids (uint32) of all texts, one after the other; of each text the tokens and the UTF-8 bytes (int64)."""
+
+def word_probe() -> str:
+    """A text in which an engine with tables of another Unicode version finds other words."""
+
+def gather_bytes(data: Any, starts: Any, lengths: Any) -> Any:
+    """The bytes of documents (uint8), given by where they start and how long they are, in the order of these."""
 
 class FastText:
     """A fastText classifier from a `.bin` or `.ftz` file: texts in as a large_string array, a RecordBatch out.

@@ -168,6 +168,10 @@ class Tokenizer(Base, frozen=True):
     pad: str | int | None = None
     encode_special_tokens: Annotated[bool, Meta(description="treat special tokens in a text as text")] = False
     segment_before_tokenization: Annotated[bool, Meta(description="encode line by line")] = False
+    engine: Annotated[
+        Literal["auto", "fast", "reference"],
+        Meta(description="fast: the built-in BPE; reference: `tokenizers`; auto: fast where it gives the same ids"),
+    ] = "auto"
 
 
 class Tokens(Base, frozen=True):
@@ -177,6 +181,7 @@ class Tokens(Base, frozen=True):
     order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
     holdout: Annotated[Fraction, Meta(description="share of documents set aside for validation")] = 0.0
     max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
+    max_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file, if that is fewer")] = None
     dtype: Literal["uint8", "uint16", "uint32", "uint64"] | None = None
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
     text_field: str = "text"

@@ -64,6 +64,8 @@ class Runner:
         self._options = options
         self._progress = progress
         self._executor: Executor | None = None
+        self._said: set[str] = set()
+        """Warnings shown: what holds for a whole stage comes with the report of each of its shards."""
 
     def run(self, phase: Phase) -> None:
         """Does what is not up to date, and enters the reports of all tasks."""
@@ -108,7 +110,8 @@ class Runner:
         timing.documents += sum(c.documents_in for c in read)
         timing.cpu_seconds += done.cpu_seconds
         timing.peak_rss = max(timing.peak_rss, done.peak_rss)
-        warnings = [w for r in done.reports for w in r.warnings]
+        warnings = [w for w in dict.fromkeys(w for r in done.reports for w in r.warnings) if w not in self._said]
+        self._said.update(warnings)
         self._progress.done(done.job, timing, warnings)
 
     def _stage(self, phase: Phase) -> str:

@@ -19,7 +19,7 @@ from dolma_pipeline.tokens.parts import PlanParts
 from dolma_pipeline.tokens.training import SampledShard, TrainOnShards
 from dolma_pipeline.tokens.write import WritePart
 
-VERSION = 1
+VERSION = 2
 PACKAGE = "dolma_pipeline.tokens"
 
 
@@ -96,7 +96,11 @@ class TokenPhases:
             encoded = self._encoded(state, split)
             files = [e.files for e in encoded]
             config = PlanParts(
-                shards=files, order=self.config.order, max_tokens=self.config.max_tokens, path=self.plan_file(split)
+                shards=files,
+                order=self.config.order,
+                max_tokens=self.config.max_tokens,
+                max_bytes=self.config.max_bytes,
+                path=self.plan_file(split),
             )
             inputs = [o.path for f in files for o in (f.index, f.tokens)]
             tasks.append(self._task("parts", split, "parts:choose_parts", config, inputs))

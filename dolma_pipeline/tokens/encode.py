@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -20,10 +20,13 @@ from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.engine import Engine, loaded_engine
 from dolma_pipeline.tokens.keys import held_out, order_keys
 from dolma_pipeline.tokens.shard import Order, ShardFiles, ShardWriter
-from dolma_pipeline.tokens.vocabulary import SpecialIds, special_ids, token_dtype
+from dolma_pipeline.tokens.vocabulary import special_ids, token_dtype
 
 TRAIN = "train"
 VALIDATION = "validation"
+SAMPLE_DOCUMENTS = 64
+SAMPLE_CHARACTERS = 1 << 14
+"""Of each shard that the reference encodes too, which costs it about 10 ms."""
 
 
 class EncodedSplit(Struct, frozen=True, kw_only=True):
@@ -59,13 +62,14 @@ def encode_shard(config: EncodeShard, context: Context) -> Report:
     """Writes the shard's tokens and index, for each split.
 
     A text is stripped, encoded, and given BOS and EOS unless it already begins or ends with them; one of which
-    nothing remains is dropped as `empty`. `details`: {split: EncodedSplit}.
+    nothing remains is dropped as `empty`. `details`: {split: EncodedSplit}, and the name of the engine.
     """
     engine = loaded_engine(
         context,
         config.tokenizer_path,
         encode_special_tokens=config.tokenizer.encode_special_tokens,
         segment=config.tokenizer.segment_before_tokenization,
+        choice=config.tokenizer.engine,
     )
     keep_raw = needs_raw(config.text_field, config.id_field)
     stream = read_documents(config.path, keep_raw=keep_raw)
@@ -102,7 +106,9 @@ def encode_shard(config: EncodeShard, context: Context) -> Report:
     if encoder.empty:
         counts.dropped["empty"] = encoder.empty
     warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
-    details = {name: msgspec.to_builtins(split) for name, split in splits.items()}
+    if encoder.engine.warning is not None:
+        warnings.append(encoder.engine.warning)
+    details = {name: msgspec.to_builtins(split) for name, split in splits.items()} | {"engine": encoder.engine.name}
     return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings)
 
 
@@ -120,50 +126,95 @@ class ShardEncoder:
             for s in splits
         }
         self._sources: dict[str, dict[str, Amount]] = {s: {} for s in splits}
+        self._tried = False
         self.empty = 0
         """Documents without a token, left out."""
 
     def add(self, documents: Documents) -> None:
         config = self._config
-        texts = [(t or "").strip() for t in documents.field(config.text_field).to_pylist()]
-        full = [i for i, t in enumerate(texts) if t]
-        encoded = self._engine.encode_batch([texts[i] for i in full])
-        rows = [i for i, ids in zip(full, encoded, strict=True) if len(ids)]
+        texts = documents.field(config.text_field)
+        if not self._tried:
+            self._try(texts)
+        encoded = self._engine.encode(texts, bos=self._special.bos, eos=self._special.eos)
+        rows = np.flatnonzero(encoded.lengths)
         self.empty += len(texts) - len(rows)
-        if not rows:
+        if not len(rows):
             return
-        chosen = pa.array(rows, pa.int64())
+        chosen = pa.array(rows)
         lines = documents.line.take(chosen)
         ids = document_ids(documents, config.id_field, config.label).take(chosen)
-        tokens = [with_boundaries(t, self._special) for t in encoded if len(t)]
-        self._check(tokens, ids, lines)
+        lengths = encoded.lengths[rows]
+        self._check(encoded.ids, lengths, ids, lines)
+        tokens = encoded.ids.astype(self._dtype)
         if config.order == "shuffle":
             keys = order_keys(ids, config.label, lines, config.seed)
         else:
             keys = lines.to_numpy().astype(np.uint64)
+        names = source_names(documents.source.take(chosen), config.source)
         aside = held_out(ids, config.holdout, config.seed)
-        names = documents.source.take(chosen).to_pylist()
-        for split, mine in ((TRAIN, np.flatnonzero(~aside)), (VALIDATION, np.flatnonzero(aside))):
-            if not len(mine):
+        for split, mine in ((TRAIN, ~aside), (VALIDATION, aside)):
+            if not mine.any():
                 continue
-            picked = pa.array(mine)
-            some = [tokens[i] for i in mine]
-            self._writers[split].add(ids.take(picked), lines.to_numpy()[mine], keys[mine], some)
-            account = self._sources[split]
-            for i in mine:
-                amount = account.setdefault(names[i] or config.source, Amount())
-                size = len(texts[rows[i]].encode())
-                amount.add(Amount(documents=1, tokens=len(tokens[i]), text_bytes=size))
+            self._writers[split].add(
+                ids.filter(pa.array(mine)),
+                lines.to_numpy()[mine],
+                keys[mine],
+                lengths[mine],
+                tokens if mine.all() else tokens[np.repeat(mine, lengths)],
+            )
+            self._count(split, names.filter(pa.array(mine)), lengths[mine], encoded.text_bytes[rows][mine])
 
-    def _check(self, tokens: list[NDArray[np.uint32]], ids: pa.LargeStringArray, lines: pa.Int64Array) -> None:
+    def _try(self, texts: pa.LargeStringArray) -> None:
+        """Compares the engine with the reference on the first documents of the shard: they may be like no other."""
+        self._tried = True
+        sample, size = [], 0
+        for text in texts[:SAMPLE_DOCUMENTS].to_pylist():
+            sample.append((text or "").strip()[: SAMPLE_CHARACTERS - size])
+            size += len(sample[-1])
+            if size >= SAMPLE_CHARACTERS:
+                break
+        difference = self._engine.agrees(sample)
+        if difference is None:
+            return
+        reason = f"{self._config.path}: the fast engine gives other ids than `tokenizers`, {difference}"
+        if self._config.tokenizer.engine == "fast":
+            raise DataError(f"{reason}; `engine: auto` or `reference` would do")
+        self._engine = self._engine.reference(f"{reason}; the shard was encoded by `tokenizers`")
+
+    def _count(
+        self, split: str, names: pa.LargeStringArray, tokens: NDArray[np.int64], text_bytes: NDArray[np.int64]
+    ) -> None:
+        coded = names.dictionary_encode()
+        codes = coded.indices.to_numpy()
+        for code, name in enumerate(coded.dictionary.to_pylist()):
+            mine = codes == code
+            amount = Amount(
+                documents=int(mine.sum()), tokens=int(tokens[mine].sum()), text_bytes=int(text_bytes[mine].sum())
+            )
+            self._sources[split].setdefault(name, Amount()).add(amount)
+
+    def _check(
+        self,
+        tokens: NDArray[np.uint32],
+        lengths: NDArray[np.int64],
+        ids: pa.LargeStringArray,
+        lines: pa.Int64Array,
+    ) -> None:
         """The vocabulary was checked against the type; this is against an engine that does not keep to it."""
         largest = np.iinfo(self._dtype).max
-        for i, document in enumerate(tokens):
-            if int(document.max()) > largest:
-                raise DataError(
-                    f"{self._config.path}: line {lines[i].as_py()}: expected token ids up to {largest}, which is what "
-                    f"`{self._dtype.name}` holds, found {int(document.max())} in document `{ids[i].as_py()}`"
-                )
+        if int(tokens.max()) <= largest:
+            return
+        first = int(np.argmax(tokens > largest))
+        i = int(np.searchsorted(np.cumsum(lengths), first, side="right"))
+        raise DataError(
+            f"{self._config.path}: line {lines[i].as_py()}: expected token ids up to {largest}, which is what "
+            f"`{self._dtype.name}` holds, found {int(tokens[first])} in document `{ids[i].as_py()}`"
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The one that is at work, which a difference from the reference changes."""
+        return self._engine
 
     def finish(self) -> dict[str, EncodedSplit]:
         return {s: EncodedSplit(files=w.finish(), sources=self._sources[s]) for s, w in self._writers.items()}
@@ -178,19 +229,15 @@ def needs_raw(*fields: str | None) -> bool:
     return any(f not in (None, "text", "id", "source") for f in fields)
 
 
+def source_names(sources: pa.LargeStringArray, default: str) -> pa.LargeStringArray:
+    """`default` where a document names no source."""
+    named = sources.fill_null(default)
+    return pc.if_else(pc.equal(named, ""), pa.scalar(default, pa.large_string()), named)
+
+
 def document_ids(documents: Documents, id_field: str | None, label: str) -> pa.LargeStringArray:
     """What each document is called; without `id_field`, `<sha256 of label>-<line>`. A missing id is empty."""
     if id_field is not None:
         return documents.field(id_field).fill_null("")
     file = hashlib.sha256(label.encode()).hexdigest()
     return pa.array([f"{file}-{line}" for line in documents.line.to_pylist()], pa.large_string())
-
-
-def with_boundaries(ids: NDArray[np.uint32], special: SpecialIds) -> NDArray[np.uint32]:
-    """`ids` (at least one) between BOS and EOS, neither of which is put where it already stands."""
-    parts: list[Sequence[int] | NDArray[np.uint32]] = [ids]
-    if special.bos is not None and ids[0] != special.bos:
-        parts.insert(0, [special.bos])
-    if special.eos is not None and ids[-1] != special.eos:
-        parts.append([special.eos])
-    return ids if len(parts) == 1 else np.concatenate([np.asarray(p, dtype=np.uint32) for p in parts])

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
-import tokenizers
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.task import Context
+from dolma_pipeline.tokens.encoded import Encoded
+from dolma_pipeline.tokens.fast import FastEngine, Unsupported
+from dolma_pipeline.tokens.reference import ReferenceEngine
 
-SEGMENT = re.compile(r"\n*[^\n]+|\n+")
-"""A line with the newlines before it: where the pieces of `segment_before_tokenization` begin is Dolma's rule."""
+EngineChoice: TypeAlias = Literal["auto", "fast", "reference"]
 
 
 class Engine(Protocol):
     """What the stages need of a tokenizer."""
 
+    name: str
+    """For the account: which engine it is."""
+    warning: str | None
+    """Why it is not the fast one, where that was wanted."""
     vocab_size: int
     """One more than the largest id: what a token's type must hold."""
     special_tokens: list[str]
 
+    def encode(self, texts: pa.LargeStringArray, *, bos: int | None = None, eos: int | None = None) -> Encoded:
+        """Each text stripped and encoded, between BOS and EOS unless it begins or ends with them already."""
+        ...
+
     def encode_batch(self, texts: list[str]) -> list[NDArray[np.uint32]]:
-        """The ids of each text, without BOS or EOS added."""
+        """The ids of each text as it stands."""
+        ...
+
+    def agrees(self, texts: list[str]) -> str | None:
+        """None where the ids of `texts` are those of the reference, else what is different."""
+        ...
+
+    def reference(self, warning: str) -> Engine:
+        """The reference for the same tokenizer, with the reason why it is taken."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -40,81 +55,6 @@ class Engine(Protocol):
         ...
 
     def vocabulary(self) -> dict[str, int]: ...
-
-
-def one_thread() -> None:
-    """Keeps `tokenizers` to the calling thread: a worker is one core, and its threads do not survive a fork."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-
-
-class ReferenceEngine:
-    """The `tokenizers` library itself."""
-
-    def __init__(self, path: Path, *, encode_special_tokens: bool = False, segment: bool = False) -> None:
-        one_thread()
-        try:
-            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
-            raise ConfigError(f"{path}: expected a tokenizer.json, found a file that is none: {error}") from None
-        # A file may say that texts are to be cut or padded to a model's length: a corpus must not be.
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = encode_special_tokens
-        self._segment = segment
-        if segment and (prefix := _prefix(json.loads(self._tokenizer.to_str()))):
-            raise ConfigError(
-                f"segment_before_tokenization: expected a tokenizer that puts nothing before a text, "
-                f"found {prefix} in {path}, which would come before every line; leave the option out"
-            )
-        self.vocab_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-        added = self._tokenizer.get_added_tokens_decoder()
-        self.special_tokens: list[str] = [added[i].content for i in sorted(added) if added[i].special]
-
-    def encode_batch(self, texts: list[str]) -> list[NDArray[np.uint32]]:
-        if self._segment:
-            return self._encode_segments(texts)
-        return self._encode(texts)
-
-    def _encode(self, texts: list[str]) -> list[NDArray[np.uint32]]:
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return [np.array(e.ids, dtype=np.uint32) for e in encodings]
-
-    def _encode_segments(self, texts: list[str]) -> list[NDArray[np.uint32]]:
-        pieces = [SEGMENT.findall(text) for text in texts]
-        encoded = self._encode([p for piece in pieces for p in piece])
-        joined, first = [], 0
-        for piece in pieces:
-            mine = encoded[first : first + len(piece)]
-            joined.append(np.concatenate(mine) if mine else np.zeros(0, dtype=np.uint32))
-            first += len(piece)
-        return joined
-
-    def decode(self, ids: Sequence[int]) -> str:
-        text: str = self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
-        return text
-
-    def token_id(self, token: str) -> int | None:
-        found: int | None = self._tokenizer.token_to_id(token)
-        return found
-
-    def vocabulary(self) -> dict[str, int]:
-        tokens: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
-        return tokens
-
-
-def _prefix(form: dict[str, Any]) -> str | None:
-    """The part of a tokenizer.json that puts something before each text, if there is one."""
-    parts: list[dict[str, Any]] = []
-    for key, inner in (("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers")):
-        part = form.get(key) or {}
-        parts += [part, *part.get(inner, [])]
-    for part in parts:
-        if part.get("type") == "Prepend" or part.get("add_prefix_space"):
-            return f"`{part['type']}`"
-        # Of a Metaspace the scheme decides; files from before it have `add_prefix_space` alone.
-        if part.get("type") == "Metaspace" and part.get("prepend_scheme", "never") != "never":
-            return "`Metaspace`"
-    return None
 
 
 def tokenizer_file(path: str) -> Path:
@@ -130,17 +70,54 @@ def tokenizer_file(path: str) -> Path:
     return found
 
 
-def load_engine(path: str, *, encode_special_tokens: bool = False, segment: bool = False) -> Engine:
+def load_engine(
+    path: str, *, encode_special_tokens: bool = False, segment: bool = False, choice: EngineChoice = "auto"
+) -> Engine:
     """The engine for the tokenizer at `path` (see `tokenizer_file`).
 
     `encode_special_tokens`: special tokens that stand in a text are taken as text. `segment`: lines are encoded one
     by one, which is faster for tokenizers that do not split at white space and differs where a token spans lines.
+    `choice`: `auto` takes the fast engine where it can do this tokenizer and passes its self-test, else the reference
+    with a warning; `fast` is a ConfigError then.
     """
-    return ReferenceEngine(tokenizer_file(path), encode_special_tokens=encode_special_tokens, segment=segment)
+    file = tokenizer_file(path)
+    reference = ReferenceEngine(file, encode_special_tokens=encode_special_tokens, segment=segment)
+    return _chosen(reference, file, encode_special_tokens=encode_special_tokens, segment=segment, choice=choice)
 
 
-def loaded_engine(context: Context, path: str, *, encode_special_tokens: bool = False, segment: bool = False) -> Engine:
+def _chosen(
+    reference: ReferenceEngine, file: Path, *, encode_special_tokens: bool, segment: bool, choice: EngineChoice
+) -> Engine:
+    if choice == "reference":
+        return reference
+    try:
+        return FastEngine(file, reference, encode_special_tokens=encode_special_tokens, segment=segment)
+    except Unsupported as reason:
+        if choice == "fast":
+            raise ConfigError(
+                f"engine: expected a tokenizer that the fast engine can do exactly, found {file}: {reason}; "
+                "`auto` or `reference` would do"
+            ) from None
+        return reference.reference(f"{file}: encoded by the `tokenizers` library, which is slower: {reason}")
+
+
+def loaded_engine(
+    context: Context,
+    path: str,
+    *,
+    encode_special_tokens: bool = False,
+    segment: bool = False,
+    choice: EngineChoice = "auto",
+) -> Engine:
     """The same, loaded once in a process for as long as the file does not change."""
-    stat = tokenizer_file(path).stat()
-    key = ("tokenizer", path, stat.st_size, stat.st_mtime_ns, encode_special_tokens, segment)
-    return context.load(key, lambda: load_engine(path, encode_special_tokens=encode_special_tokens, segment=segment))
+    file = tokenizer_file(path)
+    stat = file.stat()
+    key = (path, stat.st_size, stat.st_mtime_ns, encode_special_tokens, segment)
+    reference = context.load(
+        ("reference tokenizer", *key),
+        lambda: ReferenceEngine(file, encode_special_tokens=encode_special_tokens, segment=segment),
+    )
+    return context.load(
+        ("tokenizer", *key, choice),
+        lambda: _chosen(reference, file, encode_special_tokens=encode_special_tokens, segment=segment, choice=choice),
+    )

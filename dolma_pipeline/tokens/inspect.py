@@ -61,7 +61,7 @@ def read_tokens(
 def decode_range(directory: str | Path, file: str, start: int, end: int) -> str:
     """The text of tokens start ... end - 1 of one file."""
     tokens = read_tokens(directory, file, start, end)
-    engine = load_engine(str(Path(directory) / read_manifest(directory).tokenizer.path))
+    engine = load_engine(str(Path(directory) / read_manifest(directory).tokenizer.path), choice="reference")
     return engine.decode(tokens.tolist())
 
 
@@ -71,7 +71,7 @@ def read_document(directory: str | Path, id: str) -> list[TokenDocument]:
     places = [p for p in read_places(base) if p.id == id]
     if not places:
         raise DataError(f"{base}: expected a document `{id}`, found none of that id")
-    engine = load_engine(str(base / read_manifest(base).tokenizer.path))
+    engine = load_engine(str(base / read_manifest(base).tokenizer.path), choice="reference")
     found = []
     for place in places:
         tokens = read_tokens(base, place.file, place.start, place.end)

@@ -70,7 +70,7 @@ class WriteManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def write_manifest(config: WriteManifest, context: Context) -> Report:
     """Writes manifest.json, copies tokenizer.json beside it, and removes token files that an earlier run left."""
-    engine = loaded_engine(context, config.tokenizer_path)
+    engine = loaded_engine(context, config.tokenizer_path, choice="reference")
     special = special_ids(engine, config.tokenizer)
     directory = Path(config.directory)
     with atomic_path(directory / TOKENIZER) as temporary:

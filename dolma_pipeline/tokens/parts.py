@@ -32,12 +32,13 @@ class Parts(Struct, frozen=True, kw_only=True):
 
 
 class PlanParts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Divide `shards` (in the order of the corpus) into files of at most `max_tokens`; the plan goes to `path`."""
+    """Divide `shards` (in the order of the corpus) into files of at most so much; the plan goes to `path`."""
 
     shards: list[ShardFiles]
     order: Order
     max_tokens: int
     path: str
+    max_bytes: int | None = None
 
 
 def choose_parts(config: PlanParts, context: Context) -> Report:
@@ -46,7 +47,10 @@ def choose_parts(config: PlanParts, context: Context) -> Report:
     if len({s.dtype for s in shards}) > 1:
         found = ", ".join(sorted({s.dtype.name for s in shards}))
         raise StageError(f"{config.path}: expected shards of one type, found {found}; encode them again")
-    parts = plan_parts(Merge(shards, config.order), config.max_tokens)
+    most = config.max_tokens
+    if config.max_bytes is not None and shards:
+        most = min(most, max(1, config.max_bytes // shards[0].dtype.itemsize))
+    parts = plan_parts(Merge(shards, config.order), most)
     write_json(config.path, Parts(order=config.order, shards=config.shards, parts=parts))
     return Report(outputs=[output(config.path)], details={"parts": len(parts)})
 

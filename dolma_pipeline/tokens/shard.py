@@ -6,7 +6,7 @@ Both are sorted by key, so that any range of keys is one range of either file. T
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.storage import atomic_path, output
 from dolma_pipeline.task import Output
@@ -60,16 +61,15 @@ class ShardWriter:
         ids: pa.LargeStringArray,
         lines: NDArray[np.int64],
         keys: NDArray[np.uint64],
-        tokens: Sequence[NDArray[np.unsignedinteger]],
+        lengths: NDArray[np.int64],
+        tokens: NDArray[np.unsignedinteger],
     ) -> None:
-        """Documents in input order: for each its id, line, key and tokens (already of the shard's type)."""
-        if not tokens:
-            return
+        """Documents in input order: id, line, key and length of each, and the tokens of all (of the shard's type)."""
         self._ids.append(ids)
         self._lines.append(lines)
         self._keys.append(keys)
-        self._lengths.append(np.array([len(t) for t in tokens], dtype=np.int64))
-        np.concatenate(tokens).astype(self._dtype, copy=False).tofile(self._file)
+        self._lengths.append(lengths)
+        tokens.tofile(self._file)
 
     def finish(self) -> ShardFiles:
         self._file.close()
@@ -108,11 +108,21 @@ class ShardWriter:
         unsorted = np.memmap(self._unsorted, dtype=self._dtype, mode="r")
         with path.open("wb") as file:
             for rows in _runs(sequence, lengths):
-                np.concatenate([unsorted[starts[i] : starts[i] + lengths[i]] for i in rows]).tofile(file)
+                gather(unsorted, starts[rows], lengths[rows]).tofile(file)
 
     def abort(self) -> None:
         self._file.close()
         self._unsorted.unlink(missing_ok=True)
+
+
+def gather(
+    tokens: NDArray[np.unsignedinteger], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.unsignedinteger]:
+    """The documents that start there and are so long, in this order."""
+    size = tokens.dtype.itemsize
+    found = _native.gather_bytes(pa.array(tokens.view(np.uint8)), pa.array(size * starts), pa.array(size * lengths))
+    gathered: NDArray[np.unsignedinteger] = found.to_numpy().view(tokens.dtype)
+    return gathered
 
 
 def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

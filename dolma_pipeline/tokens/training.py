@@ -15,8 +15,8 @@ from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.storage import atomic_path, output
 from dolma_pipeline.task import Context, Report
 from dolma_pipeline.tokens.encode import document_ids, needs_raw
-from dolma_pipeline.tokens.engine import one_thread
 from dolma_pipeline.tokens.keys import held_out, sample_keys
+from dolma_pipeline.tokens.reference import one_thread
 
 BYTES = 256
 SHARD_BYTES = 1 << 16

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from dolma_pipeline._native import LineWriter
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.storage import atomic_path, output
-from dolma_pipeline.task import Context, Report
+from dolma_pipeline.task import Context, Output, Report
 from dolma_pipeline.tokens.manifest import TokenFile
 from dolma_pipeline.tokens.merge import TOKENS, Chunk, Merge
 from dolma_pipeline.tokens.parts import Parts, read_parts
-from dolma_pipeline.tokens.shard import ShardIndex
+from dolma_pipeline.tokens.shard import ShardIndex, gather
 
 
 class WritePart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,20 +43,27 @@ def write_part(config: WritePart, context: Context) -> Report:
     part = parts.parts[config.number]
     base = Path(config.directory) / part_name(config.number)
     tokens_path, index_path = base.with_suffix(".npy"), base.with_suffix(".csv.gz")
+    labels = [s.label for s in merge.shards]
     documents = tokens = 0
-    with atomic_path(index_path) as index, atomic_path(tokens_path) as raw:
-        with raw.open("wb") as file, csv_rows(index) as rows:
-            for chunk in merge.chunks(part.first, part.end, tokens=TOKENS):
-                _copy_tokens(merge, chunk, file)
-                rows.writerows(_rows(merge, chunk, tokens))
-                documents += len(chunk)
-                tokens += int(chunk.lengths.sum())
-        if (documents, tokens) != (part.documents, part.tokens):
-            raise StageError(
-                f"{tokens_path}: expected {part.documents} documents of {part.tokens} tokens as {config.plan} has it, "
-                f"found {documents} of {tokens}: the encoded shards have changed since; run again"
-            )
-    written = [output(tokens_path), output(index_path)]
+    index = LineWriter(str(index_path))
+    try:
+        with atomic_path(tokens_path) as raw:
+            with raw.open("wb") as file:
+                for chunk in merge.chunks(part.first, part.end, tokens=TOKENS):
+                    _copy_tokens(merge, chunk, file)
+                    _write_rows(merge, labels, chunk, tokens, index)
+                    documents += len(chunk)
+                    tokens += int(chunk.lengths.sum())
+            if (documents, tokens) != (part.documents, part.tokens):
+                raise StageError(
+                    f"{tokens_path}: expected {part.documents} documents of {part.tokens} tokens as {config.plan} has "
+                    f"it, found {documents} of {tokens}: the encoded shards have changed since; run again"
+                )
+        size, digest = index.finish()
+    except BaseException:
+        index.abort()
+        raise
+    written = [output(tokens_path), Output(path=str(index_path), bytes=size, blake3=digest)]
     found = TokenFile(
         path=tokens_path.name,
         index=index_path.name,
@@ -83,34 +87,24 @@ def _loaded(plan: str, context: Context) -> tuple[Parts, Merge]:
 def _copy_tokens(merge: Merge, chunk: Chunk, file: IO[bytes]) -> None:
     """One read for each shard of the chunk, then documents in order: no seek for a document."""
     read: list[NDArray[np.unsignedinteger]] = [merge.shards[r.shard].read(r.low, r.high) for r in chunk.ranges]
-    joined = np.concatenate(read)
     in_place = np.empty_like(chunk.lengths)
     in_place[chunk.sequence] = chunk.lengths
     starts = (np.cumsum(in_place) - in_place)[chunk.sequence]
-    documents = zip(starts.tolist(), chunk.lengths.tolist(), strict=True)
-    np.concatenate([joined[start : start + length] for start, length in documents]).tofile(file)
+    joined = read[0] if len(read) == 1 else np.concatenate(read)
+    gather(joined, starts, chunk.lengths).tofile(file)
 
 
-def _rows(merge: Merge, chunk: Chunk, first: int) -> Iterator[tuple[int, int, str, str, int]]:
+def _write_rows(merge: Merge, labels: list[str], chunk: Chunk, first: int, index: LineWriter) -> None:
     """start, end, id, src, loc of each document; `first`: tokens of the part before the chunk."""
-    ids: list[str] = []
-    lines: list[int] = []
-    for r in chunk.ranges:
-        shard = merge.shards[r.shard]
-        ids += shard.ids.slice(r.low, r.high - r.low).to_pylist()
-        lines += shard.lines[r.low : r.high].tolist()
+    slices = [(merge.shards[r.shard], r) for r in chunk.ranges]
+    ids = pa.concat_arrays([shard.ids.slice(r.low, r.high - r.low) for shard, r in slices])
+    lines = np.concatenate([shard.lines[r.low : r.high] for shard, r in slices])
     ends = first + np.cumsum(chunk.lengths)
-    places = zip((ends - chunk.lengths).tolist(), ends.tolist(), chunk.shards.tolist(), strict=True)
-    for (start, end, shard), i in zip(places, chunk.sequence.tolist(), strict=True):
-        yield start, end, ids[i], merge.shards[shard].label, lines[i]
-
-
-@contextmanager
-def csv_rows(path: Path) -> Iterator[Any]:
-    """A csv writer into a gzip file whose bytes depend on the rows alone: no time and no name in its header."""
-    with (
-        path.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
-        io.TextIOWrapper(packed, encoding="utf-8", newline="") as text,
-    ):
-        yield csv.writer(text, lineterminator="\n")
+    index.write_token_rows(
+        pa.array(ends - chunk.lengths),
+        pa.array(ends),
+        ids.take(pa.array(chunk.sequence)),
+        pa.array(chunk.shards),
+        labels,
+        pa.array(lines[chunk.sequence]),
+    )

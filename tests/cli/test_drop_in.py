@@ -325,6 +325,11 @@ def test_tokens() -> None:
     assert re.fullmatch(r"/out/tokens/\.dolma/tokens-tokens-[0-9a-f]{8}", recipe.work_dir)
 
 
+def test_tokens_engine() -> None:
+    (recipe,) = recipes(tokens, TOKENS | {"tokenizer": {"name_or_path": "x", "eos_token_id": 0, "engine": "reference"}})
+    assert recipe.stages[0].tokens.tokenizer == Tokenizer(path="x", eos=0, engine="reference")  # type: ignore[union-attr]
+
+
 def test_tokens_defaults_are_dolmas() -> None:
     (recipe,) = recipes(tokens, TOKENS)
     assert isinstance(recipe.stages[0].tokens, Tokens)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import tokenizers
 
 from dolma_pipeline.cli.main import main
 
@@ -72,6 +73,41 @@ def test_a_drop_in_resumes_by_default(capsys: pytest.CaptureFixture[str]) -> Non
     assert "01-tokens-encode: encode 2 shards (2 tasks, 2 up to date)" in capsys.readouterr().err
     assert Path("out/part-00000.npy").stat().st_mtime_ns == written
     assert main(["verify", str(Path(account).parent)]) == 0
+
+
+def tokens(destination: str, tokenizer: str, engine: str) -> list[str]:
+    command = ["tokens", "--documents", "toy/documents/*.jsonl", "--destination", destination, "--dtype", "uint16"]
+    return [
+        *command,
+        "--tokenizer.name_or_path",
+        tokenizer,
+        "--tokenizer.eos_token_id",
+        "0",
+        "--tokenizer.engine",
+        engine,
+    ]
+
+
+def test_the_engine_changes_no_byte(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "recipe.yaml", "--quiet"]) == 0
+    made = []
+    for engine in ("auto", "fast", "reference"):
+        assert main(tokens(engine, "w/tokenizer/01-tokens/tokenizer.json", engine)) == 0
+        made.append({p.name: p.read_bytes() for p in sorted(Path(engine).glob("*.*")) if p.is_file()})
+    assert list(made[0]) == ["manifest.json", "part-00000.csv.gz", "part-00000.npy", "tokenizer.json"]
+    assert made[0] == made[1] == made[2]
+
+
+def test_a_slower_engine_is_said_once_and_refused_where_it_is_not_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[eos]": 0, "[unk]": 1, "of": 2}, unk_token="[unk]"))
+    words.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    words.save("words.json")
+    command = [part if part != "uint16" else "uint8" for part in tokens("out", "words.json", "auto")]
+    assert main(command) == 0
+    warning = "warning: words.json: encoded by the `tokenizers` library, which is slower: expected a model of type BPE"
+    assert capsys.readouterr().err.count(warning) == 1
+    assert main([*command[:-1], "fast"]) == 2
+    assert "expected a tokenizer that the fast engine can do exactly, found words.json" in capsys.readouterr().err
 
 
 def test_too_much_bad_input_ends_with_3_after_the_work_is_done(capsys: pytest.CaptureFixture[str]) -> None:

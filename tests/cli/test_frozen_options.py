@@ -35,7 +35,8 @@ FROZEN = {
     "tokens": """
         --documents --destination --tokenizer_name_or_path --tokenizer.name_or_path --tokenizer.bos_token_id
         --tokenizer.eos_token_id --tokenizer.pad_token_id --tokenizer.segment_before_tokenization
-        --tokenizer.refresh --tokenizer.fast --tokenizer.encode_special_tokens --processes --files_per_process
+        --tokenizer.refresh --tokenizer.fast --tokenizer.encode_special_tokens --tokenizer.engine
+        --processes --files_per_process
         --batch_size --ring_size --fields.text_field_name --fields.text_field_type --fields.id_field_name
         --fields.id_field_type --sample_ring_prop --max_size --dtype --debug --seed --work_dir.input
         --work_dir.output --dryrun

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import adversarial
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -17,12 +18,15 @@ from numpy.typing import NDArray
 from token_toys import Document, letters, write_byte_tokenizer, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.recipe import Tokenizer
 from dolma_pipeline.task import Context, Report
-from dolma_pipeline.tokens.encode import EncodedSplit, EncodeShard, ShardEncoder, encode_shard, with_boundaries
+from dolma_pipeline.tokens.encode import EncodedSplit, EncodeShard, ShardEncoder, encode_shard
+from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.engine import load_engine
+from dolma_pipeline.tokens.fast import FastEngine
+from dolma_pipeline.tokens.reference import ReferenceEngine
 from dolma_pipeline.tokens.shard import ShardIndex
-from dolma_pipeline.tokens.vocabulary import SpecialIds
 
 
 def config(tmp_path: Path, documents: Sequence[Document] | Path, **changes: object) -> EncodeShard:
@@ -64,25 +68,6 @@ def test_empty_documents_are_dropped_and_counted(tmp_path: Path) -> None:
     counts = report.counts["s"]
     assert (counts.documents_in, counts.documents_out, counts.dropped) == (4, 1, {"empty": 3})
     assert counts.balanced
-
-
-@pytest.mark.parametrize(
-    ("special", "ids", "expected"),
-    [
-        (SpecialIds(eos=1), [4], [4, 1]),
-        (SpecialIds(eos=1), [4, 1], [4, 1]),
-        (SpecialIds(eos=1), [1], [1]),
-        (SpecialIds(eos=1), [1, 4], [1, 4, 1]),
-        (SpecialIds(bos=0), [4], [0, 4]),
-        (SpecialIds(bos=0), [0, 4], [0, 4]),
-        (SpecialIds(bos=0, eos=1), [4], [0, 4, 1]),
-        (SpecialIds(bos=0, eos=1), [0, 4, 1], [0, 4, 1]),
-        (SpecialIds(bos=1, eos=1), [1], [1]),
-        (SpecialIds(bos=1, eos=1), [4], [1, 4, 1]),
-    ],
-)
-def test_boundaries_unless_already_there(special: SpecialIds, ids: list[int], expected: list[int]) -> None:
-    assert with_boundaries(np.array(ids, dtype=np.uint32), special).tolist() == expected
 
 
 def test_boundaries_that_stand_in_the_text(tmp_path: Path) -> None:
@@ -136,7 +121,7 @@ def test_held_out_documents_are_disjoint_stable_and_keep_copies_together(tmp_pat
 
 def test_without_a_holdout_there_is_one_split(tmp_path: Path) -> None:
     report = encode_shard(config(tmp_path, letters(3)), Context())
-    assert list(report.details) == ["train"]
+    assert list(report.details) == ["train", "engine"]
     assert [Path(o.path).name for o in report.outputs] == ["f.train.arrow", "f.train.tokens"]
 
 
@@ -201,24 +186,81 @@ def test_the_type_follows_the_vocabulary(tmp_path: Path) -> None:
         encode_shard(config(tmp_path, [("x", "a")], tokenizer_path=str(large), dtype="uint16"), Context())
 
 
-class Overflowing:
-    """An engine whose second document has an id beyond its vocabulary."""
+def bpe(path: Path) -> str:
+    return str(write_byte_tokenizer(path))
 
-    vocab_size = 14
-    special_tokens = ("</s>",)
 
-    def token_id(self, token: str) -> int:
-        return 1
+@pytest.mark.parametrize("given", [Tokenizer(path="g", eos="<eos>"), Tokenizer(path="g", bos="<eos>", eos=7)])
+def test_the_same_bytes_with_either_engine(tmp_path: Path, given: Tokenizer) -> None:
+    rows = [(f"d{i}", text) for i, text in enumerate(adversarial.texts(["<eos>"], 300))]
+    path = tmp_path / "f.jsonl"
+    path.write_text("".join(json.dumps({"id": i, "text": t, "source": i[-1]}) + "\n" for i, t in rows))
+    made = {}
+    for engine in ("fast", "reference"):
+        tokenizer = msgspec.structs.replace(given, engine=engine)
+        changes = {"tokenizer_path": bpe(tmp_path / "b.json"), "order": "shuffle", "holdout": 0.3}
+        report = encode_shard(config(tmp_path, path, tokenizer=tokenizer, **changes), Context())
+        assert report.details.pop("engine") == engine
+        made[engine] = (report, [Path(o.path).read_bytes() for o in report.outputs])
+    assert made["fast"] == made["reference"]
+
+
+class Wrong(FastEngine):
+    """A fast engine that has an id wrong."""
 
     def encode_batch(self, texts: list[str]) -> list[NDArray[np.uint32]]:
-        return [np.array([4], dtype=np.uint32), np.array([300], dtype=np.uint32)][: len(texts)]
+        return [np.where(ids == 7, 8, ids).astype(np.uint32) for ids in super().encode_batch(texts)]
+
+    def encode(self, texts: pa.LargeStringArray, *, bos: int | None = None, eos: int | None = None) -> Encoded:
+        raise AssertionError("encodes although it is wrong")
+
+
+def test_a_shard_on_which_the_engine_is_wrong_is_encoded_by_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Wrong, "agrees", lambda self, texts: None)
+    path = Path(bpe(tmp_path / "b.json"))
+    engine = Wrong(path, ReferenceEngine(path))
+    monkeypatch.undo()
+    changes = {"tokenizer_path": str(path), "tokenizer": Tokenizer(path="g", eos="<eos>")}
+    settings = config(tmp_path, [("x", "ab"), ("y", "c(d")], **changes)
+    expected = encode_shard(settings, Context())
+    encoder = ShardEncoder(settings, engine)
+    for batch in read_documents(settings.path):
+        encoder.add(batch)
+    assert encoder.finish()["train"] == msgspec.convert(expected.details["train"], EncodedSplit)
+    assert (encoder.engine.name, encoder.engine.warning) == (
+        "reference",
+        f"{settings.path}: the fast engine gives other ids than `tokenizers`, [8, 67] instead of [7, 67] at token 1 of "
+        "the text 'c(d'; the shard was encoded by `tokenizers`",
+    )
+    only = msgspec.structs.replace(settings, tokenizer=Tokenizer(path="g", eos="<eos>", engine="fast"))
+    with pytest.raises(DataError, match=r"at token 1 of the text 'c\(d'; `engine: auto` or `reference` would do"):
+        for batch in read_documents(settings.path):
+            ShardEncoder(only, engine).add(batch)
+
+
+def test_a_tokenizer_beyond_the_fast_engine_is_said_aloud(tmp_path: Path) -> None:
+    report = encode_shard(config(tmp_path, letters(3)), Context())
+    assert report.details["engine"] == "reference"
+    assert report.warnings == [
+        f"{tmp_path / 'tokenizer.json'}: encoded by the `tokenizers` library, which is slower: "
+        "expected a model of type BPE, found WordLevel"
+    ]
+    chosen = Tokenizer(path="given", eos="</s>", engine="reference")
+    assert encode_shard(config(tmp_path, letters(3), tokenizer=chosen), Context()).warnings == []
+
+
+class Overflowing(ReferenceEngine):
+    """An engine whose second document has an id beyond its vocabulary."""
+
+    def encode(self, texts: pa.LargeStringArray, *, bos: int | None = None, eos: int | None = None) -> Encoded:
+        return Encoded(np.array([4, 1, 4, 300, 1], np.uint32), np.array([2, 3]), np.array([1, 1]))
 
 
 def test_an_id_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
-    from dolma_pipeline.formats.documents import read_documents
-
     settings = config(tmp_path, letters(2))
-    encoder = ShardEncoder(settings, Overflowing())  # type: ignore[arg-type]
+    encoder = ShardEncoder(settings, Overflowing(Path(settings.tokenizer_path)))
     with pytest.raises(DataError) as error:
         for batch in read_documents(settings.path):
             encoder.add(batch)

@@ -26,7 +26,8 @@ def merge(directory: Path, shards: list[list[tuple[int, int]]], order: Order) ->
             pa.array([f"{number}.{i}" for i in range(len(rows))], pa.large_string()),
             np.arange(1, len(rows) + 1),
             np.array(keys, dtype=np.uint64),
-            [np.zeros(length, dtype=np.uint8) for _, length in rows],
+            np.array([length for _, length in rows], dtype=np.int64),
+            np.zeros(sum(length for _, length in rows), dtype=np.uint8),
         )
         indexes.append(ShardIndex(writer.finish()))
     return Merge(indexes, order)

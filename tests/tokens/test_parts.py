@@ -24,7 +24,8 @@ def shard(base: Path, lengths: list[int], dtype: str = "u1") -> ShardFiles:
         pa.array([str(i) for i in range(len(lengths))], pa.large_string()),
         np.arange(1, len(lengths) + 1),
         np.arange(1, len(lengths) + 1).astype(np.uint64),
-        [np.zeros(n, dtype=np.uint8) for n in lengths],
+        np.array(lengths, dtype=np.int64),
+        np.zeros(sum(lengths), dtype=np.dtype(dtype)),
     )
     return writer.finish()
 
@@ -50,6 +51,13 @@ def test_filled_until_the_next_document_would_not_fit(
     tmp_path: Path, lengths: list[int], expected: list[tuple[int, int]]
 ) -> None:
     assert sizes(plan_parts(Merge([ShardIndex(shard(tmp_path / "a", lengths))], "input"), 10)) == expected
+
+
+@pytest.mark.parametrize(("max_bytes", "expected"), [(None, 1), (20, 1), (19, 2), (12, 2), (11, 3), (1, 4)])
+def test_bytes_limit_a_file_where_that_is_fewer(tmp_path: Path, max_bytes: int | None, expected: int) -> None:
+    files = [shard(tmp_path / "a", [3, 3, 2, 2], "<u2")]
+    plan = PlanParts(shards=files, order="input", max_tokens=10, max_bytes=max_bytes, path=str(tmp_path / "plan.json"))
+    assert choose_parts(plan, Context()).details["parts"] == expected
 
 
 def test_marks_follow_one_another_over_shards(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def write(base: Path, rows: list[tuple[str, int, int, list[int]]], order: Order 
             pa.array(ids, pa.large_string()),
             np.array(lines, dtype=np.int64),
             np.array(keys, dtype=np.uint64),
-            [np.array(t, dtype=np.uint32) for t in tokens],
+            np.array([len(t) for t in tokens], dtype=np.int64),
+            np.array([i for t in tokens for i in t], dtype=DTYPE),
         )
     return writer.finish()
 

@@ -26,6 +26,10 @@ class TokenizerConfig(Config, frozen=True):
     refresh: int = 0
     fast: bool = True
     encode_special_tokens: Annotated[bool, Meta(description="treat special tokens in a text as text")] = False
+    engine: Annotated[
+        Literal["auto", "fast", "reference"],
+        Meta(description="the built-in BPE, the library `tokenizers`, or the first where it gives the same ids"),
+    ] = "auto"
 
 
 class Fields(Config, frozen=True):
@@ -105,6 +109,7 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
             pad=tokenizer.pad_token_id,
             encode_special_tokens=tokenizer.encode_special_tokens,
             segment_before_tokenization=tokenizer.segment_before_tokenization,
+            engine=tokenizer.engine,
         ),
         order="shuffle",
         max_tokens=config.max_size,

@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use dolma_core::attributes::{self, AttributeReader};
 use dolma_core::documents::{DocumentReader, Options};
 use dolma_core::rewrite::{self, Changes};
+use dolma_core::tokens::{self, Rows};
 use dolma_core::writer::Writer;
 use dolma_core::{digest, json, Error, Result};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -127,6 +128,35 @@ impl PyLineWriter {
             Ok(amount)
         })?;
         Ok((amount.documents, amount.text_bytes))
+    }
+
+    /// Rows of the table of a token file.
+    #[allow(clippy::too_many_arguments)]
+    fn write_token_rows(
+        &self,
+        py: Python<'_>,
+        starts: PyArray,
+        ends: PyArray,
+        ids: PyArray,
+        files: PyArray,
+        labels: Vec<String>,
+        lines: PyArray,
+    ) -> PyResult<()> {
+        let [starts, ends, ids, files, lines] = [starts, ends, ids, files, lines].map(|a| a.into_inner().0);
+        let integers = |array| typed(ArrayRef::as_primitive_opt::<Int64Type>(array), array, "int64");
+        let rows = Rows {
+            starts: integers(&starts)?,
+            ends: integers(&ends)?,
+            ids: typed(ids.as_string_opt::<i64>(), &ids, "large_string ids")?,
+            files: integers(&files)?,
+            labels: &labels,
+            lines: integers(&lines)?,
+        };
+        released(py, || {
+            let mut out = Vec::new();
+            tokens::push_rows(&rows, &mut out)?;
+            lock(&self.0)?.write(&out)
+        })
     }
 
     #[pyo3(signature = (ids, lengths, sources, keys, columns))]

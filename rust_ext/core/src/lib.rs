@@ -4,6 +4,7 @@
 
 pub mod attributes;
 pub mod bloom;
+pub mod bpe;
 pub mod codec;
 pub mod dedupe;
 pub mod digest;
@@ -16,6 +17,7 @@ pub mod lines;
 pub mod rewrite;
 pub mod select;
 pub mod taggers;
+pub mod tokens;
 pub mod writer;
 
 pub use error::{Error, Result};

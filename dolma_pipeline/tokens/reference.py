@@ -1,0 +1,137 @@
+"""The `tokenizers` library as an engine: slow, and right by definition."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import tokenizers
+from numpy.typing import NDArray
+
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.tokens.encoded import Encoded
+
+SEGMENT = re.compile(r"\n*[^\n]+|\n+")
+"""A line with the newlines before it: where the pieces of `segment_before_tokenization` begin is Dolma's rule."""
+
+
+def one_thread() -> None:
+    """Keeps `tokenizers` to the calling thread: a worker is one core, and its threads do not survive a fork."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+class ReferenceEngine:
+    """An `Engine` for every tokenizer.json there is."""
+
+    name = "reference"
+
+    def __init__(self, path: Path, *, encode_special_tokens: bool = False, segment: bool = False) -> None:
+        one_thread()
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
+            raise ConfigError(f"{path}: expected a tokenizer.json, found a file that is none: {error}") from None
+        # A file may say that texts are to be cut or padded to a model's length: a corpus must not be.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = encode_special_tokens
+        self._segment = segment
+        if segment and (prefix := _prefix(json.loads(self._tokenizer.to_str()))):
+            raise ConfigError(
+                f"segment_before_tokenization: expected a tokenizer that puts nothing before a text, "
+                f"found {prefix} in {path}, which would come before every line; leave the option out"
+            )
+        self.warning: str | None = None
+        self.vocab_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.special_tokens: list[str] = [added[i].content for i in sorted(added) if added[i].special]
+        self.added_tokens: dict[str, int] = {token.content: i for i, token in added.items()}
+
+    def encode(self, texts: pa.LargeStringArray, *, bos: int | None = None, eos: int | None = None) -> Encoded:
+        stripped = [(t or "").strip() for t in texts.to_pylist()]
+        full = [i for i, t in enumerate(stripped) if t]
+        encoded = self.encode_batch([stripped[i] for i in full])
+        lengths = np.zeros(len(stripped), dtype=np.int64)
+        lengths[full] = [len(ids) for ids in encoded]
+        ids = np.concatenate([np.zeros(0, dtype=np.uint32), *encoded])
+        ids, lengths = with_boundaries(ids, lengths, bos, eos)
+        return Encoded(ids, lengths, np.array([len(t.encode()) for t in stripped], dtype=np.int64))
+
+    def encode_batch(self, texts: list[str]) -> list[NDArray[np.uint32]]:
+        if self._segment:
+            return self._encode_segments(texts)
+        return self._encode(texts)
+
+    def _encode(self, texts: list[str]) -> list[NDArray[np.uint32]]:
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(e.ids, dtype=np.uint32) for e in encodings]
+
+    def _encode_segments(self, texts: list[str]) -> list[NDArray[np.uint32]]:
+        pieces = [SEGMENT.findall(text) for text in texts]
+        encoded = self._encode([p for piece in pieces for p in piece])
+        joined, first = [], 0
+        for piece in pieces:
+            mine = encoded[first : first + len(piece)]
+            joined.append(np.concatenate(mine) if mine else np.zeros(0, dtype=np.uint32))
+            first += len(piece)
+        return joined
+
+    def agrees(self, texts: list[str]) -> str | None:
+        return None
+
+    def reference(self, warning: str) -> ReferenceEngine:
+        warned = copy.copy(self)
+        warned.warning = warning
+        return warned
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
+        return text
+
+    def token_id(self, token: str) -> int | None:
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+    def vocabulary(self) -> dict[str, int]:
+        tokens: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
+        return tokens
+
+
+def with_boundaries(
+    ids: NDArray[np.uint32], lengths: NDArray[np.int64], bos: int | None, eos: int | None
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """`ids` with each document between BOS and EOS, neither of which is put where it already stands."""
+    full = np.flatnonzero(lengths)
+    ends = np.cumsum(lengths)[full]
+    starts = ends - lengths[full]
+    no_eos = full[:0] if eos is None else np.flatnonzero(ids[ends - 1] != eos)
+    no_bos = full[:0] if bos is None else np.flatnonzero(ids[starts] != bos)
+    # The end of one document is the beginning of the next: what is named first is inserted first.
+    places = np.concatenate([ends[no_eos], starts[no_bos]])
+    values = np.repeat(np.array([eos or 0, bos or 0], dtype=np.uint32), [len(no_eos), len(no_bos)])
+    longer = lengths.copy()
+    longer[full[no_eos]] += 1
+    longer[full[no_bos]] += 1
+    return np.insert(ids, places, values), longer
+
+
+def _prefix(form: dict[str, Any]) -> str | None:
+    """The part of a tokenizer.json that puts something before each text, if there is one."""
+    parts: list[dict[str, Any]] = []
+    for key, inner in (("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers")):
+        part = form.get(key) or {}
+        parts += [part, *part.get(inner, [])]
+    for part in parts:
+        if part.get("type") == "Prepend" or part.get("add_prefix_space"):
+            return f"`{part['type']}`"
+        # Of a Metaspace the scheme decides; files from before it have `add_prefix_space` alone.
+        if part.get("type") == "Metaspace" and part.get("prepend_scheme", "never") != "never":
+            return "`Metaspace`"
+    return None
