@@ -150,6 +150,31 @@ class Mix(Base, frozen=True):
     format: DocumentFormat = "jsonl.zst"
 
 
+class Sweep(Base, frozen=True):
+    """What a rule would remove at each of several thresholds."""
+
+    expression: Annotated[str, Meta(min_length=1, description="a `drop` expression, `{t}` where the threshold goes")]
+    at: Annotated[list[float], Meta(min_length=1, description="thresholds")]
+
+
+class Stat(Base, frozen=True):
+    """Describe attributes, and what rules on them would remove; nothing is dropped."""
+
+    inputs: Annotated[
+        Literal["documents", "attributes"],
+        Meta(description="`attributes`: the files of the sources are attribute files, without their documents"),
+    ] = "documents"
+    histograms: Annotated[bool, Meta(description="of scores and lengths of every attribute")] = True
+    bins: Annotated[PositiveInt, Meta(description="most bins of a histogram")] = 1000
+    regex: Annotated[str | None, Meta(description="only attributes whose key this finds")] = None
+    sweeps: Annotated[list[Sweep], Meta(description="what a rule removes, by threshold")] = []
+    drop: Annotated[
+        dict[str, str], Meta(description="rules, as of a mix: what each removes alone and with others")
+    ] = {}
+    examples: Annotated[int, Meta(ge=0, description="documents shown on either side of a threshold")] = 3
+    destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
+
+
 class TrainTokenizer(Base, frozen=True):
     """Train a byte-level BPE on a sample of the documents."""
 
@@ -210,6 +235,7 @@ class Stage(Base, frozen=True):
     tag: Tag | UnsetType = UNSET
     dedupe: Dedupe | UnsetType = UNSET
     mix: Mix | UnsetType = UNSET
+    stat: Stat | UnsetType = UNSET
     tokens: Tokens | UnsetType = UNSET
     train: Train | UnsetType = UNSET
 

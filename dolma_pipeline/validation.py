@@ -18,7 +18,7 @@ from dolma_pipeline.yaml_file import Step, json_path
 
 Path = tuple[Step, ...]
 _NAME = re.compile(r"^\w[\w.+-]*$")
-STAGES = ("tag", "dedupe", "mix", "tokens", "train")
+STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "train")
 
 
 def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path) -> None:

@@ -40,6 +40,10 @@ FROZEN = {
         --fields.id_field_type --sample_ring_prop --max_size --dtype --debug --seed --work_dir.input
         --work_dir.output --dryrun
     """,
+    "stat": """
+        --attributes --report --bins --processes --seed --total --regex --debug --work_dir.input --work_dir.output
+        --documents --expression --sweep --drop --recipe --mix --examples
+    """,
     "list": """
         --tagger_modules
     """,
@@ -64,6 +68,7 @@ NEGATED = {
         "--no-debug",
         "--no-dryrun",
     },
+    "stat": {"--no-total", "--no-debug"},
 }
 EVERYWHERE = {"-h", "--help", "-c", "--config"}
 

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod lines;
 pub mod rewrite;
 pub mod select;
+pub mod spans;
 pub mod taggers;
 pub mod writer;
 
