@@ -71,8 +71,7 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
         (
             ["tags"],
             "unknown command `tags`; did you mean `tag`? (known: `dedupe`, `list`, `mix`, `plan`, `run`, `stat`, "
-            "`tag`, `tokens`, "
-            "`verify`)",
+            "`tag`, `tokens`, `train-classifier`, `verify`)",
         ),
         (["warc"], "`dolma warc` is not in this version; dolma 1.2.1 has it and reads the same files"),
         (

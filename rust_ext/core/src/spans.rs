@@ -130,7 +130,8 @@ impl SpanScanner {
         ];
         let kinds = [DataType::UInt32, DataType::Int64, DataType::Int64, DataType::Float64];
         let names = ["key", "start", "end", "score"];
-        let fields: Vec<Field> = names.into_iter().zip(kinds).map(|(name, kind)| Field::new(name, kind, false)).collect();
+        let fields: Vec<Field> =
+            names.into_iter().zip(kinds).map(|(name, kind)| Field::new(name, kind, false)).collect();
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map(Some).map_err(|e| Error::invalid(e.to_string()))
     }
 }
@@ -166,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_row_is_named() {
-        let error = scan("{\"id\":\"1\",\"attributes\":{}}\n{\"id\":\"2\",\"attributes\":{\"a\":[[1]]}}\n").unwrap_err();
+        let error =
+            scan("{\"id\":\"1\",\"attributes\":{}}\n{\"id\":\"2\",\"attributes\":{\"a\":[[1]]}}\n").unwrap_err();
         assert!(error.to_string().contains("line 2: expected an attribute row: invalid length 1"), "{error}");
     }
 }
