@@ -6,6 +6,7 @@ writes) is found when the plan is made.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from msgspec import UNSET
 
 from dolma_pipeline.errors import ConfigError, suggest, unknown
-from dolma_pipeline.recipe import Budget, Classifier, Dedupe, Edit, Mix, Recipe, Select, Source, Tag, Tokens
+from dolma_pipeline.recipe import Budget, Classifier, Dedupe, Edit, Mix, Recipe, Select, Source, Stat, Tag, Tokens
 from dolma_pipeline.yaml_file import Step, json_path
 
 Path = tuple[Step, ...]
@@ -55,6 +56,8 @@ class _Checks:
             if stage.tokens is not UNSET:
                 tokenized = True
                 self._tokens(stage.tokens, (*path, "tokens"))
+            if stage.stat is not UNSET:
+                self._stat(stage.stat, (*path, "stat"))
             if stage.classifier is not UNSET:
                 self._classifier(stage.classifier, (*path, "classifier"))
             if stage.train is not UNSET and not tokenized:
@@ -157,6 +160,13 @@ class _Checks:
             self._note((*path, "weights"), text)
         if not sum(budget.weights.values()) > 0:
             self._note((*path, "weights"), "expected a weight above 0, found none")
+
+    def _stat(self, stat: Stat, path: Path) -> None:
+        self._destination("stat", stat.destination or "", path)
+        for i, sweep in enumerate(stat.sweeps):
+            for j, threshold in enumerate(sweep.at):
+                if not math.isfinite(threshold):
+                    self._note((*path, "sweeps", i, "at", j), f"expected a number, found {threshold}")
 
     def _classifier(self, classifier: Classifier, path: Path) -> None:
         self._name(classifier.name, (*path, "name"))

@@ -160,6 +160,15 @@ def test_names_become_directories() -> None:
             "$.stages[0].train: expected a `tokens` stage before it to train on, found none",
         ),
         (
+            [{"stat": {"sweeps": [{"expression": "a.b < {t}", "at": [1.0, float("inf")]}]}}],
+            "$.stages[0].stat.sweeps[0].at[1]: expected a number, found inf",
+        ),
+        (
+            [{"stat": {}}, {"stat": {}}],
+            "$.stages[1].stat: expected a place of its own for its files, found that of $.stages[0].stat; give one "
+            "another `destination`",
+        ),
+        (
             [{"classifier": {"labels": {"a": {"sources": ["webb"]}, "b": {}}}}],
             "$.stages[0].classifier.labels.a.sources[0]: unknown source `webb` (sources: `one`, `two`)",
         ),

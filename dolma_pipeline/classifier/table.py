@@ -34,15 +34,17 @@ def _head(m: ClassifierManifest, model: Path) -> str:
 
 
 def _labels(m: ClassifierManifest) -> str:
-    rows = [["label", "trained on", "held out", "precision", "recall", "F1", "AUC"]]
+    rows = [["label", "trained on", "judged on", "precision", "recall", "F1", "AUC"]]
     for name in m.labels:
         e = m.examples[name]
-        figures = [""] * 4
+        figures, judged = [""] * 4, e.held_out
         if m.metrics is not None:
             found = m.metrics.labels[name]
+            # With `max_documents`, not all that were held out.
+            judged = found.documents
             figures = [f"{x:.4f}" for x in (found.precision, found.recall, found.f1)]
             figures.append(f"{found.auc:.4f}" if found.auc is not None else "")
-        rows.append([name, count(e.used), count(e.held_out), *figures])
+        rows.append([name, count(e.used), count(judged), *figures])
     return table(rows)
 
 

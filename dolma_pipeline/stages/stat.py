@@ -119,6 +119,7 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
             whatif=measures,
             bins=config.bins,
             examples=config.examples,
+            lengths_wanted=config.inputs == "attributes",
             directory=str(directory),
         )
         return [task(final, "merge", "merge:merge_stat", settings, [*summaries, *measures])]

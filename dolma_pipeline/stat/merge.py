@@ -28,6 +28,8 @@ class MergeStat(Struct, frozen=True, kw_only=True):
     whatif: list[str]
     bins: int
     examples: int
+    lengths_wanted: bool
+    """Whether it is worth a warning that some are not known."""
     directory: str
 
 
@@ -49,7 +51,7 @@ def merge_stat(config: MergeStat, context: Context) -> Report:
         warnings.append("no attribute to describe: no key was found that the regex, if there is one, finds")
     if config.histograms:
         outputs.append(_write_summaries(directory / SUMMARIES, merged, config.bins))
-    if unmeasured:
+    if unmeasured and config.lengths_wanted:
         warnings.append(
             f"the lengths of {len(unmeasured)} document attributes are not known: Parquet holds their scores alone"
         )

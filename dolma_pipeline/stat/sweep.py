@@ -50,7 +50,7 @@ class Judged:
     @property
     def open(self) -> npt.NDArray[np.bool_]:
         """Documents whose fate is up to the threshold."""
-        return np.asarray((self.if_true != self.if_false) & ~np.isnan(self.value))
+        return np.asarray((self.if_true != self.if_false) & np.isfinite(self.value))
 
 
 @dataclass(frozen=True)

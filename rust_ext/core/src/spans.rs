@@ -142,7 +142,10 @@ mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Float64Type, UInt32Type};
 
-    fn scan(text: &str) -> Result<(Vec<String>, Vec<(u32, f64)>)> {
+    /// The keys, and (key, score) of every span.
+    type Scanned = (Vec<String>, Vec<(u32, f64)>);
+
+    fn scan(text: &str) -> Result<Scanned> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.jsonl");
         std::fs::write(&path, text).unwrap();
