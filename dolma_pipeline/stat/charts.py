@@ -23,8 +23,9 @@ def distribution(histogram: Histogram, name: str) -> Markup:
     """Columns of equal width between the ends of the bulk of the values, whose range is written below."""
     edges, counts = histogram.edges()
     reached = np.cumsum(counts) / counts.sum()
-    low = float(edges[int(np.searchsorted(reached, TAIL))])
-    high = float(edges[int(np.searchsorted(reached, 1 - TAIL)) + 1])
+    first, last = (int(i) for i in np.searchsorted(reached, [TAIL, 1 - TAIL]))
+    # The next edge is where the next bucket with anything in it begins, which can be far away.
+    low, high = float(edges[first]), float(edges[last if last > first else last + 1])
     width = (high - low) / COLUMNS or 1.0
     column = np.clip(((edges[:-1] - low) / width).astype(np.int64), 0, COLUMNS - 1)
     heights = np.bincount(column, weights=counts, minlength=COLUMNS)
