@@ -29,6 +29,17 @@ class AttributeReader:
     def __init__(self, path: str, keys: Sequence[str], *, raw: bool = False) -> None: ...
     def next_rows(self, rows: int) -> Any: ...
 
+class SpanScanner:
+    """Streams every span of a JSONL attribute file, whatever its keys; an empty list is one span (0, 0, 0.0)."""
+
+    def __init__(self, path: str) -> None: ...
+    def next_rows(self, rows: int) -> Any | None:
+        """key: uint32 (into `keys`), start, end: int64, score: float64, of the next rows; None at the end."""
+
+    @property
+    def keys(self) -> list[str]:
+        """Those met so far, in order of appearance."""
+
 class LineWriter:
     """Writes a file atomically, compressed by its extension, hashed on the way."""
 

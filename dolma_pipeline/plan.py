@@ -174,7 +174,7 @@ def make_plan(recipe: Recipe) -> Plan:
     return Plan(recipe=recipe, work_dir=builder.places.work_dir, phases=builder.phases, stages=builder.stages)
 
 
-STAGES = ("tag", "dedupe", "mix", "tokens", "train")
+STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "classifier", "train")
 
 
 def _stage(kind: str) -> Any:

@@ -27,6 +27,9 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """Of a Ray cluster."""
     force: bool = False
     """Do everything again."""
+    account: str = "."
+    """Directory of the manifest and the timings, below the work directory: a part of a recipe leaves those of the
+    whole alone."""
     progress: Literal["auto", "rich", "plain", "json", "none"] = "auto"
 
 
@@ -37,10 +40,11 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
     """
     plan = make_plan(recipe)
     work_dir = plan.work_dir
+    account = work_dir / options.account
     started = time.perf_counter()
     with lock(work_dir), make_progress(options.progress) as progress:
         remove_temporaries(work_dir)
-        (work_dir / NAME).unlink(missing_ok=True)
+        (account / NAME).unlink(missing_ok=True)
         runner = Runner(plan, options, progress)
         try:
             for phase in plan.phases:
@@ -48,8 +52,8 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
         finally:
             runner.close()
         manifest = make_manifest(plan, runner.state)
-        write_json(work_dir / NAME, manifest)
-        _write_timings(work_dir / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
+        write_json(account / NAME, manifest)
+        _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
     _check_bad(recipe, plan, manifest)
     return manifest
 

@@ -6,6 +6,7 @@ writes) is found when the plan is made.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,12 +14,14 @@ from typing import Any
 from msgspec import UNSET
 
 from dolma_pipeline.errors import ConfigError, suggest, unknown
-from dolma_pipeline.recipe import Budget, Dedupe, Edit, Mix, Recipe, Select, Source, Tag, Tokens
+from dolma_pipeline.recipe import Budget, Classifier, Dedupe, Edit, Mix, Recipe, Select, Source, Stat, Tag, Tokens
 from dolma_pipeline.yaml_file import Step, json_path
 
 Path = tuple[Step, ...]
+MOST_CENTROIDS = 256
+"""Vectors that a quantised fastText model must have at least."""
 _NAME = re.compile(r"^\w[\w.+-]*$")
-STAGES = ("tag", "dedupe", "mix", "tokens", "train")
+STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "classifier", "train")
 
 
 def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path) -> None:
@@ -53,6 +56,10 @@ class _Checks:
             if stage.tokens is not UNSET:
                 tokenized = True
                 self._tokens(stage.tokens, (*path, "tokens"))
+            if stage.stat is not UNSET:
+                self._stat(stage.stat, (*path, "stat"))
+            if stage.classifier is not UNSET:
+                self._classifier(stage.classifier, (*path, "classifier"))
             if stage.train is not UNSET and not tokenized:
                 self._note((*path, "train"), "expected a `tokens` stage before it to train on, found none")
 
@@ -153,6 +160,37 @@ class _Checks:
             self._note((*path, "weights"), text)
         if not sum(budget.weights.values()) > 0:
             self._note((*path, "weights"), "expected a weight above 0, found none")
+
+    def _stat(self, stat: Stat, path: Path) -> None:
+        self._destination("stat", stat.destination or "", path)
+        for i, sweep in enumerate(stat.sweeps):
+            for j, threshold in enumerate(sweep.at):
+                if not math.isfinite(threshold):
+                    self._note((*path, "sweeps", i, "at", j), f"expected a number, found {threshold}")
+
+    def _classifier(self, classifier: Classifier, path: Path) -> None:
+        self._name(classifier.name, (*path, "name"))
+        self._destination("classifier", classifier.destination or classifier.name, path)
+        for label, which in classifier.labels.items():
+            self._name(label, (*path, "labels", label))
+            for i, name in enumerate(which.sources):
+                if name not in self.recipe.sources:
+                    text = f"unknown source `{name}`{suggest(name, self.recipe.sources)}"
+                    listed = _listed(self.recipe.sources)
+                    self._note((*path, "labels", label, "sources", i), f"{text} (sources: {listed})")
+        if classifier.target is not None and classifier.target not in classifier.labels:
+            self._note((*path, "target"), unknown("label", classifier.target, classifier.labels))
+        if classifier.fasttext.min_n > classifier.fasttext.max_n:
+            low, high = classifier.fasttext.min_n, classifier.fasttext.max_n
+            self._note((*path, "fasttext"), f"expected min_n <= max_n, found {low} and {high}")
+        if classifier.quantize is not None and 0 < classifier.quantize.cutoff < MOST_CENTROIDS:
+            text = f"expected 0 or at least {MOST_CENTROIDS}, found {classifier.quantize.cutoff}"
+            self._note((*path, "quantize", "cutoff"), f"{text}: a byte chooses among {MOST_CENTROIDS} centroids")
+        expected = ".bin" if classifier.quantize is None else ".ftz"
+        if classifier.destination is not None and not classifier.destination.endswith(expected):
+            kind = "quantised model" if classifier.quantize is not None else "model that is not quantised"
+            text = f"expected a file `*{expected}` for a {kind}, found `{classifier.destination}`"
+            self._note((*path, "destination"), text)
 
     def _tokens(self, tokens: Tokens, path: Path) -> None:
         self._exactly_one((*path, "tokenizer"), {"path": tokens.tokenizer.path, "train": tokens.tokenizer.train})

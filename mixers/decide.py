@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +81,7 @@ class Decider:
     def decisions(self, source: MixInput) -> Iterator[Decision]:
         """Decides on the documents of a file in order. An attribute file that does not match is a DataError."""
         self.bad, self.warnings, self._undecided = [], [], {}
-        beside = _Beside(source, self.names, whole=self.select is not None or bool(self.spans))
+        beside = Beside(source, self.names, whole=self.select is not None or bool(self.spans))
         stream = read_documents(source.path, keep_raw=True)
         for documents in stream:
             yield self._decide(documents, beside.next(documents))
@@ -94,16 +94,13 @@ class Decider:
         for what, (count, first) in self._undecided.items():
             self.warnings.append(f"{source.path}: {what}: {count} documents could not be judged; the first: {first}")
 
-    def _decide(self, documents: Documents, columns: _Columns) -> Decision:
+    def _decide(self, documents: Documents, columns: Columns) -> Decision:
         count = len(documents)
         needs = {f for rule in self.drop.values() for f in rule.fields}
-        lengths = _native.char_lengths(documents.text) if self.mix.edit or "length" in needs else None
-        # What is asked for only; `id` and `source` are there anyway.
-        table = {**columns.named, "id": documents.id, "source": documents.source}
-        if lengths is not None:
-            table["length"] = lengths
-        if "bytes" in needs:
-            table["bytes"] = pc.binary_length(documents.text)
+        if self.mix.edit:
+            needs.add("length")
+        table = rule_columns(documents, columns.named, needs)
+        lengths = table.get("length")
         rule = expression.first_hits(self.drop, table, count).astype(np.int16)
         if self.select is not None:
             kept = self.select.select(documents.raw, columns.rows, columns.whole)
@@ -121,7 +118,7 @@ class Decider:
         return decision
 
     def _edit(
-        self, documents: Documents, columns: _Columns, lengths: Integers, wanted: npt.NDArray[np.bool_]
+        self, documents: Documents, columns: Columns, lengths: Integers, wanted: npt.NDArray[np.bool_]
     ) -> tuple[pa.LargeStringArray | None, dict[str, int]]:
         found = []
         for i, edit in enumerate(self.mix.edit):
@@ -143,8 +140,19 @@ class Decider:
             self._undecided[what] = (before + len(errors), first)
 
 
+def rule_columns(documents: Documents, named: Mapping[str, pa.Array], needs: Collection[str]) -> dict[str, pa.Array]:
+    """What rules read of a batch: the attributes, and of the fields of documents those in `needs`."""
+    # `id` and `source` are there anyway.
+    table = {**named, "id": documents.id, "source": documents.source}
+    if "length" in needs:
+        table["length"] = _native.char_lengths(documents.text)
+    if "bytes" in needs:
+        table["bytes"] = pc.binary_length(documents.text)
+    return table
+
+
 @dataclass(frozen=True)
-class _Columns:
+class Columns:
     """The attributes of a batch."""
 
     named: dict[str, pa.Array]
@@ -155,7 +163,7 @@ class _Columns:
     """All columns of the other files, by key."""
 
 
-class _Beside:
+class Beside:
     """The attribute files beside one file of documents, read in step with it."""
 
     def __init__(self, source: MixInput, names: Mapping[str, tuple[str, str]], *, whole: bool) -> None:
@@ -177,11 +185,11 @@ class _Beside:
                 rows = whole and experiment not in self._columnar
                 self._cursors[experiment] = AttributeCursor(path, wanted, raw=rows)
 
-    def next(self, documents: Documents) -> _Columns:
+    def next(self, documents: Documents) -> Columns:
         tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}
         absent = pa.nulls(len(documents))
         # A file without the column has it for no document: JSON lines leave out what is empty, and so may a shard.
         named = {name: tables.get(e, {}).get(key, absent) for name, (e, key) in self._names.items()}
         rows = [table["__raw__"] for table in tables.values() if "__raw__" in table]
         whole = [item for e, table in tables.items() if e in self._columnar for item in table.items()]
-        return _Columns(named, rows, whole)
+        return Columns(named, rows, whole)

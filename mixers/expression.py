@@ -81,7 +81,11 @@ class Rule:
 
 def compile(text: str, where: str) -> Rule:
     """Reads `text`; a mistake is a ConfigError that begins with `where`, with its column and a caret below it."""
-    tree = parse(text, where)
+    return rule_of(parse(text, where), text, where)
+
+
+def rule_of(tree: Node, text: str, where: str) -> Rule:
+    """The rule of a condition that is read already."""
     found: dict[str, None] = {}
     fields: set[str] = set()
     for node in _walk(tree):
@@ -115,6 +119,12 @@ def first_hits(rules: Mapping[str, Rule], columns: Mapping[str, pa.Array], n: in
     for position, rule in enumerate(rules.values()):
         hits[(hits < 0) & rule.evaluate(columns, n)] = position
     return hits
+
+
+def numbers(node: Node, columns: Mapping[str, pa.Array], n: int) -> Floats:
+    """The value of a numeric node for each of `n` documents, NaN where it is unknown."""
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(_number(node, columns), n).copy()
 
 
 def _walk(tree: Node) -> Iterator[Node]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError
@@ -24,15 +24,32 @@ def resolve_names(
     for i, edit in enumerate(mix.edit):
         edits.check(edit, f"{where}.edit[{i}]")
     selectors(mix, where)
-    available = dict(keys)
+    return _search(lambda available: _resolve(mix, rules, available, where), keys, files)
+
+
+def resolve_rules(
+    rules: Mapping[str, expression.Rule],
+    keys: Mapping[str, Sequence[str]],
+    files: Mapping[str, Mapping[str, str]],
+) -> dict[str, tuple[str, str]]:
+    """The same for rules that are compiled already."""
+    return _search(lambda available: expression.resolve_all(rules, available), keys, files)
+
+
+def _search(
+    resolved: Callable[[Mapping[str, Sequence[str]]], dict[str, tuple[str, str]]],
+    keys: Mapping[str, Sequence[str]],
+    files: Mapping[str, Mapping[str, str]],
+) -> dict[str, tuple[str, str]]:
+    """What `resolved` finds among as few keys as it takes; its ConfigError where it takes more than there are."""
+    available: Mapping[str, Sequence[str]] = dict(keys)
     # Most often the first file of an experiment has all its keys; a JSON lines file need not.
-    for some in _more_keys(keys, files):
-        available = some
+    for available in _more_keys(keys, files):
         try:
-            return _resolve(mix, rules, available, where)
+            return resolved(available)
         except ConfigError:
             continue
-    return _resolve(mix, rules, available, where)
+    return resolved(available)
 
 
 def selectors(mix: Mix, where: str = "$") -> tuple[_native.Selector | None, dict[int, _native.SpanSelector]]:

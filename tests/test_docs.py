@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.corpus import make_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,3 +52,30 @@ def test_taggers_of_a_page_run(page: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     row = (tmp_path / "attributes" / "x" / "d.jsonl").read_text()
     assert [name in row for name in names] == [True] * len(names)
+
+
+@pytest.mark.parametrize("name", ["stat", "classifiers"])
+def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
+    """Its bash blocks in order, in a directory with the data sets that it speaks of."""
+    if name == "classifiers":
+        pytest.importorskip("fasttext")
+    corpus = make_corpus(tmp_path / "corpus", shards=2, documents=60)
+    for source, called in (("a", "web"), ("b", "books")):
+        documents = tmp_path / "data" / called / "documents"
+        documents.mkdir(parents=True)
+        for path in sorted((corpus / source / "documents" / "sub").iterdir()):
+            data = path.read_bytes()
+            name_ = path.name.removesuffix(".gz") + ".gz"
+            (documents / name_).write_bytes(data if path.suffix == ".gz" else gzip.compress(data, mtime=0))
+    page = (ROOT / "docs" / f"{name}.md").read_text()
+    blocks = [m[2] for m in BLOCK.finditer(page) if m[1] == "bash"]
+    script = f'dolma() {{ "{sys.executable}" -m dolma_pipeline "$@"; }}\n' + "\n".join(blocks)
+    script = script.replace("\npython - ", f'\n"{sys.executable}" - ')
+    done = subprocess.run(["bash", "-eu", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    if name == "stat":
+        assert (tmp_path / "reports" / "words" / "report.html").is_file()
+        assert done.stdout.count("gopher_v2.word_count < {t}") == 2
+        assert re.search(r"all rules +\d+ ", done.stdout)
+    else:
+        assert (tmp_path / "models" / "length.ftz.json").is_file()

@@ -71,10 +71,15 @@ def test_names_become_directories() -> None:
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        ([{}], "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `tokens`, `train`, found none"),
+        (
+            [{}],
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `classifier`, `train`, "
+            "found none",
+        ),
         (
             [TAG | TOKENS],
-            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `tokens`, `train`, found `tag` and `tokens`",
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `classifier`, `train`, "
+            "found `tag` and `tokens`",
         ),
         (
             [{"tag": {"taggers": ["char_length_v1", "c4_v2", "char_length_v1"]}}],
@@ -153,6 +158,41 @@ def test_names_become_directories() -> None:
         (
             [{"train": {"model": "m", "steps": 1}}, TOKENS],
             "$.stages[0].train: expected a `tokens` stage before it to train on, found none",
+        ),
+        (
+            [{"stat": {"sweeps": [{"expression": "a.b < {t}", "at": [1.0, float("inf")]}]}}],
+            "$.stages[0].stat.sweeps[0].at[1]: expected a number, found inf",
+        ),
+        (
+            [{"stat": {}}, {"stat": {}}],
+            "$.stages[1].stat: expected a place of its own for its files, found that of $.stages[0].stat; give one "
+            "another `destination`",
+        ),
+        (
+            [{"classifier": {"labels": {"a": {"sources": ["webb"]}, "b": {}}}}],
+            "$.stages[0].classifier.labels.a.sources[0]: unknown source `webb` (sources: `one`, `two`)",
+        ),
+        (
+            [{"classifier": {"labels": {"a": {}, "b": {}}, "target": "c"}}],
+            "$.stages[0].classifier.target: unknown label `c` (known: `a`, `b`)",
+        ),
+        (
+            [{"classifier": {"labels": {"a": {}, "b c": {}}}}],
+            '$.stages[0].classifier.labels["b c"]: expected a name of letters, digits, `_`, `-`, `+` and `.`, '
+            "found `b c`",
+        ),
+        (
+            [{"classifier": {"labels": {"a": {}, "b": {}}, "fasttext": {"min_n": 3}}}],
+            "$.stages[0].classifier.fasttext: expected min_n <= max_n, found 3 and 0",
+        ),
+        (
+            [{"classifier": {"labels": {"a": {}, "b": {}}, "quantize": {"cutoff": 100}}}],
+            "$.stages[0].classifier.quantize.cutoff: expected 0 or at least 256, found 100: a byte chooses among 256 "
+            "centroids",
+        ),
+        (
+            [{"classifier": {"labels": {"a": {}, "b": {}}, "quantize": {}, "destination": "m.bin"}}],
+            "$.stages[0].classifier.destination: expected a file `*.ftz` for a quantised model, found `m.bin`",
         ),
     ],
 )

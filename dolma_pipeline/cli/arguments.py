@@ -77,6 +77,8 @@ def _add(
             settings["action"] = argparse.BooleanOptionalAction
         elif item is not None and struct_of(item) is not None:
             settings |= {"nargs": "*", "metavar": "YAML", "type": parse_value}
+        elif any(typing.get_origin(m) is dict for m in members):
+            settings |= {"metavar": "YAML", "type": parse_value}
         elif item is not None:
             settings |= {"nargs": "*", "metavar": _metavar(alternatives(item))}
         else:
@@ -94,7 +96,7 @@ def _metavar(members: tuple[Any, ...]) -> str:
 
 def _help(description: str, default: Any, factory: Any) -> str:
     value = factory() if factory is not NODEFAULT else default
-    if value is NODEFAULT or value is None or value == [] or value == "":
+    if value is NODEFAULT or value is None or value in ([], {}, ""):
         shown = ""
     elif isinstance(value, bool):
         shown = "(default: on)" if value else ""

@@ -37,9 +37,13 @@ COMMANDS: Mapping[str, Command] = {
     "dedupe": Command("dolma_pipeline.cli.drop_in.dedupe", "mark documents or paragraphs that were seen before"),
     "mix": Command("dolma_pipeline.cli.drop_in.mix", "filter and edit documents by their attributes"),
     "tokens": Command("dolma_pipeline.cli.drop_in.tokens", "turn documents into token files"),
+    "stat": Command("dolma_pipeline.cli.drop_in.stat", "show what attributes say, and what rules would remove"),
+    "train-classifier": Command(
+        "dolma_pipeline.cli.train_classifier", "train a fastText classifier on labelled documents"
+    ),
     "list": Command("dolma_pipeline.cli.list", "list the taggers"),
 }
-LATER = ("stat", "warc")
+LATER = ("warc",)
 """Commands of Dolma that this version does not have."""
 INTERRUPTED = 130
 TERMINATED = 143

@@ -41,6 +41,17 @@ FROZEN = {
         --fields.id_field_type --sample_ring_prop --max_size --dtype --debug --seed --work_dir.input
         --work_dir.output --dryrun
     """,
+    "stat": """
+        --attributes --report --bins --processes --seed --total --regex --debug --work_dir.input --work_dir.output
+        --documents --expression --sweep --drop --recipe --mix --examples
+    """,
+    "train-classifier": """
+        --output --positive --negative --labels --documents --attributes --target --held_out --max_documents --lower
+        --strip --removal_rates --fasttext.dim --fasttext.epoch --fasttext.learning_rate --fasttext.word_ngrams
+        --fasttext.min_count --fasttext.bucket --fasttext.min_n --fasttext.max_n --fasttext.loss --quantize.cutoff
+        --quantize.retrain --quantize.qnorm --quantize.dsub --seed --processes --work_dir.input --work_dir.output
+        --dryrun
+    """,
     "list": """
         --tagger_modules
     """,
@@ -63,6 +74,14 @@ NEGATED = {
         "--no-tokenizer.encode_special_tokens",
         "--no-sample_ring_prop",
         "--no-debug",
+        "--no-dryrun",
+    },
+    "stat": {"--no-total", "--no-debug"},
+    "train-classifier": {
+        "--no-lower",
+        "--no-strip",
+        "--no-quantize.retrain",
+        "--no-quantize.qnorm",
         "--no-dryrun",
     },
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import hashlib
 import json
 import re
@@ -179,4 +180,19 @@ def ledger(work_dir: WorkDir, beside: str, command: str, name: str, patterns: Se
 def root_of(patterns: Sequence[str], document_dir: str = "documents") -> str:
     """The data set of the first pattern."""
     root = dataset_root(patterns[0], document_dir)
-    return root if root is not None else static_parent(patterns[0])
+    # Of a glob over data sets, the directory that they are all in.
+    return root if root is not None and not _GLOB.search(root) else static_parent(patterns[0])
+
+
+def spread(patterns: Sequence[str], document_dir: str = "documents") -> list[str]:
+    """`data/*/documents/*.gz` as a pattern for each data set that it reaches, in order; others as they are."""
+    found: list[str] = []
+    for pattern in patterns:
+        root = dataset_root(pattern, document_dir)
+        if root is None or not _GLOB.search(root):
+            found.append(pattern)
+            continue
+        below = pattern[len(root) :]
+        each = [f"{glob.escape(r)}{below}" for r in sorted(glob.glob(root)) if glob.glob(glob.escape(r) + below)]
+        found += each or [pattern]
+    return found

@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use dolma_core::attributes::{self, AttributeReader};
 use dolma_core::documents::{DocumentReader, Options};
 use dolma_core::rewrite::{self, Changes};
+use dolma_core::spans::SpanScanner;
 use dolma_core::tokens::{self, Rows};
 use dolma_core::writer::Writer;
 use dolma_core::{digest, json, Error, Result};
@@ -81,6 +82,26 @@ impl PyAttributeReader {
     fn next_rows<'py>(&self, py: Python<'py>, rows: usize) -> PyResult<Bound<'py, PyAny>> {
         let batch = released(py, || lock(&self.0)?.next_rows(rows))?;
         PyRecordBatch::new(batch).into_pyarrow(py)
+    }
+}
+
+#[pyclass(name = "SpanScanner", frozen)]
+struct PySpanScanner(Mutex<SpanScanner>);
+
+#[pymethods]
+impl PySpanScanner {
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        released(py, || SpanScanner::open(&path)).map(|r| PySpanScanner(Mutex::new(r)))
+    }
+
+    fn next_rows<'py>(&self, py: Python<'py>, rows: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
+        released(py, || lock(&self.0)?.next_rows(rows))?.map(|b| PyRecordBatch::new(b).into_pyarrow(py)).transpose()
+    }
+
+    #[getter]
+    fn keys(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        released(py, || Ok(lock(&self.0)?.keys().to_vec()))
     }
 }
 
@@ -258,6 +279,7 @@ fn attribute_keys(py: Python<'_>, path: PathBuf, rows: usize) -> PyResult<Vec<St
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyDocumentReader>()?;
     module.add_class::<PyAttributeReader>()?;
+    module.add_class::<PySpanScanner>()?;
     module.add_class::<PyLineWriter>()?;
     module.add_function(wrap_pyfunction!(blake3_file, module)?)?;
     module.add_function(wrap_pyfunction!(keyed_hash, module)?)?;

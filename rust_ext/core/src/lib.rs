@@ -16,6 +16,7 @@ pub mod keys;
 pub mod lines;
 pub mod rewrite;
 pub mod select;
+pub mod spans;
 pub mod taggers;
 pub mod tokens;
 pub mod writer;

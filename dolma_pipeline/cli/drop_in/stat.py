@@ -1,0 +1,181 @@
+"""`dolma stat`: distributions of attributes, as Dolma has them; and what rules would remove, which it cannot say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import UNSET, Meta, field, structs
+
+from dolma_pipeline.cli import arguments as cli
+from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, notes, sources, spread
+from dolma_pipeline.errors import ConfigError, unknown
+from dolma_pipeline.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class StatConfig(Config, frozen=True):
+    """Dolma's configuration of `stat`, and below `work_dir` what goes past it."""
+
+    attributes: Annotated[
+        list[str],
+        Meta(description="globs of attribute files; with `documents`, names of experiments beside them"),
+    ] = field(default_factory=list)
+    report: Annotated[str | None, Meta(description="directory of the report; without it, it is only printed")] = None
+    bins: Annotated[PositiveInt, Meta(description="most bins of a histogram")] = 1000
+    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    seed: Annotated[int, Meta(description="of the choice among equally near examples")] = 0
+    total: Annotated[bool, Meta(description="also print sums and counts")] = False
+    regex: Annotated[str | None, Meta(description="only attributes whose key this finds")] = None
+    debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
+    work_dir: WorkDir = WorkDir()
+    documents: Annotated[list[str], Meta(description="globs of documents to try rules on")] = field(
+        default_factory=list
+    )
+    expression: Annotated[
+        list[str], Meta(description="`drop` expressions, `{t}` where the threshold goes; tried at each of `sweep`")
+    ] = field(default_factory=list)
+    sweep: Annotated[list[float], Meta(description="thresholds")] = field(default_factory=list)
+    drop: Annotated[dict[str, str], Meta(description="rules by name: what each removes alone, first and uniquely")] = (
+        field(default_factory=dict)
+    )
+    recipe: Annotated[
+        str | None, Meta(description="recipe whose documents, attributes and `drop` rules are taken instead")
+    ] = None
+    mix: Annotated[str | None, Meta(description="name of the mix in `recipe`, where it has several")] = None
+    examples: Annotated[Count, Meta(description="documents shown on either side of a threshold")] = 3
+
+
+NO_EFFECT = {"work_dir.input": "inputs are read where they are"}
+ACCOUNT = "stat"
+"""Directory below a recipe's work directory: a run of it has its own account there."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    cli.add_options(parser, StatConfig, NO_EFFECT)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    config = cli.load_config(arguments, StatConfig)
+    with ExitStack() as stack:
+        scratch = None
+        if config.report is None and config.recipe is None and config.work_dir.output is None:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="dolma-stat-"))
+        recipe = to_recipe(config, scratch)
+        for line in notes(config, NO_EFFECT):
+            print(f"dolma: note: {line}", file=sys.stderr)
+        from dolma_pipeline.run import RunOptions, run_recipe
+        from dolma_pipeline.stat.table import print_stat
+
+        processes = 1 if config.debug else config.processes
+        run_recipe(recipe, RunOptions(processes=processes, account=ACCOUNT if config.recipe is not None else "."))
+        directory = stat_of(recipe).destination or str(Path(recipe.work_dir) / "stat")
+        print_stat(Path(directory), show_total=config.total)
+        if scratch is None:
+            print(f"\n{recipe.name}: done; its report is {Path(directory) / 'report.html'}")
+    return 0
+
+
+def to_recipe(config: StatConfig, scratch: str | None = None) -> Recipe:
+    """A recipe whose last stage is `stat`; `scratch`: where to work if nothing is to be kept."""
+    if config.recipe is not None:
+        return _of_recipe(config, config.recipe)
+    if config.mix is not None:
+        raise ConfigError("$.mix: expected `recipe` beside it, found none; it names a mix of that recipe")
+    stage = _stage(config, config.drop)
+    if not config.documents:
+        if not config.attributes:
+            raise ConfigError(
+                "$.attributes: expected globs of attribute files, found none; give them in the file or as "
+                "`--attributes`, or `--documents` and the names of experiments, or a `--recipe`"
+            )
+        if config.expression or config.drop:
+            raise ConfigError(
+                "$.documents: expected globs of document files to try rules on, found none; give them as "
+                "`--documents`, and as `--attributes` the names of experiments beside them"
+            )
+        stage = structs.replace(stage, inputs="attributes")
+        found = {
+            "attributes": Source(documents=list(dict.fromkeys(config.attributes)), document_dir="attributes"),
+        }
+    else:
+        for i, name in enumerate(config.attributes):
+            if any(c in name for c in "/*?["):
+                raise ConfigError(
+                    f"$.attributes[{i}]: expected the name of an experiment beside the documents, such as `base`, "
+                    f"found `{name}`; globs of attribute files go without `documents`"
+                )
+        found = sources(spread(config.documents), attributes=config.attributes, beside=bool(config.attributes))
+    patterns = [*config.documents, *config.attributes]
+    work_dir = (
+        scratch
+        if scratch is not None
+        else ledger(config.work_dir, config.report or ".", "stat", "attributes", patterns)
+    )
+    return Recipe(
+        name="stat",
+        work_dir=work_dir,
+        layout="beside",
+        seed=config.seed,
+        sources=found,
+        stages=[Stage(stat=stage)],
+    )
+
+
+def stat_of(recipe: Recipe) -> Stat:
+    """Its last stage."""
+    stage = recipe.stages[-1].stat
+    if stage is UNSET:
+        raise ConfigError("$.stages: expected a stat stage at the end")
+    return stage
+
+
+def _stage(config: StatConfig, drop: dict[str, str]) -> Stat:
+    if bool(config.expression) != bool(config.sweep):
+        missing, other = ("sweep", "expression") if config.expression else ("expression", "sweep")
+        raise ConfigError(
+            f"$.{missing}: expected it beside `{other}`, as in `--expression 'x.y < {{t}}' --sweep 1 2 5`"
+        )
+    return Stat(
+        bins=config.bins,
+        regex=config.regex,
+        sweeps=[Sweep(expression=e, at=config.sweep) for e in config.expression],
+        drop=drop,
+        examples=config.examples,
+        destination=config.report,
+    )
+
+
+def _of_recipe(config: StatConfig, name: str) -> Recipe:
+    """The recipe up to one of its mixes, with a stat of that mix's rules in its place.
+
+    The stages before it keep their places and so their ledger entries: what was run already is not run again.
+    """
+    from dolma_pipeline.cli.run import find_recipe
+    from dolma_pipeline.config import make_recipe
+
+    for key in ("documents", "attributes", "drop"):
+        if getattr(config, key):
+            raise ConfigError(f"$.{key}: expected it without `recipe`, found both: the recipe says it")
+    recipe = make_recipe(find_recipe(name))
+    mixes: dict[str, tuple[int, Mix]] = {}
+    for i, stage in enumerate(recipe.stages):
+        if stage.mix is not UNSET:
+            mixes[stage.mix.name] = (i, stage.mix)
+    if not mixes:
+        raise ConfigError(f"$.recipe: expected a recipe with a mix, found none in `{name}`")
+    if config.mix is not None and config.mix not in mixes:
+        raise ConfigError(f"$.mix: {unknown('mix', config.mix, mixes)}")
+    if config.mix is None and len(mixes) > 1:
+        listed = ", ".join(f"`{m}`" for m in mixes)
+        raise ConfigError(f"$.mix: expected the name of one of the mixes of `{name}`, found none (mixes: {listed})")
+    position, mix = mixes[config.mix if config.mix is not None else next(iter(mixes))]
+    if not mix.drop and not config.expression:
+        raise ConfigError(f"$.recipe: expected `drop` rules in the mix `{mix.name}` of `{name}`, found none")
+    stat = structs.replace(_stage(config, mix.drop), histograms=False)
+    return structs.replace(recipe, stages=[*recipe.stages[:position], Stage(stat=stat)])
