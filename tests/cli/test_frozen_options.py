@@ -41,6 +41,7 @@ FROZEN = {
         --work_dir.output --dryrun
     """,
     "list": """
+        --json
         --tagger_modules
     """,
 }

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod content;
 mod dedupe;
 mod documents;
 mod door;
@@ -15,5 +16,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     taggers::register(module)?;
     fasttext::register(module)?;
     select::register(module)?;
-    dedupe::register(module)
+    dedupe::register(module)?;
+    content::register(module)
 }

@@ -4,6 +4,7 @@
 
 pub mod attributes;
 pub mod bloom;
+pub mod code;
 pub mod codec;
 pub mod dedupe;
 pub mod digest;
@@ -12,10 +13,13 @@ pub mod error;
 pub mod fasttext;
 pub mod json;
 pub mod keys;
+pub mod licenses;
 pub mod lines;
+pub mod pieces;
 pub mod rewrite;
 pub mod select;
 pub mod taggers;
+pub mod urls;
 pub mod writer;
 
 pub use error::{Error, Result};
