@@ -31,7 +31,7 @@ class FastTextTagger:
 
     A paragraph is a line with its break, a sentence one of Unicode's (UAX #29) without the white space around it: Dolma
     1.2.1 has them from BlingFire, whose model follows no rule that could be written down. `labels`: those wanted,
-    without `__label__`; `threshold`: scores that are not above it are left out. `full_names`: attributes have the prefix.
+    without `__label__`; `threshold`: scores that are not above it are left out. `full_names`: with it.
     """
 
     def __init__(

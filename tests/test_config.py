@@ -84,7 +84,8 @@ def test_unknown_key(path: Path) -> None:
     assert changed(path, "taggers:", "tagers:") == (
         "recipe.yaml:9: $.stages[0].tag.tagers: unknown key; did you mean `taggers`? "
         "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`, `on_error`)\n"
-        "recipe.yaml:7: $.stages[0].tag: expected the key `taggers` (names of taggers, run in one pass), found none"
+        "recipe.yaml:7: $.stages[0].tag: expected the key `taggers` (names of taggers, and taggers made of files, run "
+        "in one pass), found none"
     )
 
 

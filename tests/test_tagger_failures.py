@@ -39,13 +39,10 @@ def batch(documents):
 TEXTS = ["one", "bad 1", "two", "worse 2", "three", "bad worse", "four"]
 
 
-@pytest.fixture
-def module(tmp_path: Path) -> str:
-    # One file for the whole run: two of them would define the same taggers.
-    path = Path(__file__).with_name("__pycache__") / "failing_taggers.py"
-    path.parent.mkdir(exist_ok=True)
-    if not path.is_file():
-        path.write_text(MODULE)
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("taggers") / "failing_taggers.py"
+    path.write_text(MODULE)
     return str(path)
 
 

@@ -69,19 +69,36 @@ def python_prose(source: str) -> str:
 
 
 class _Text(html.parser.HTMLParser):
+    """White space alone between two tags is one character, but in `<pre>`."""
+
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.hidden = 0
-        self.text = ""
+        self.hidden = self.keeping = 0
+        self.text = self.node = ""
+
+    def flush(self) -> None:
+        blank = not self.node.strip(" \t\n\r\f") and not self.keeping
+        self.text += self.node[:1] if blank else self.node
+        self.node = ""
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.flush()
         self.hidden += tag in ("script", "style", "template")
+        self.keeping += tag in ("pre", "textarea")
 
     def handle_endtag(self, tag: str) -> None:
+        self.flush()
         self.hidden -= self.hidden > 0 and tag in ("script", "style", "template")
+        self.keeping -= self.keeping > 0 and tag in ("pre", "textarea")
+
+    def handle_comment(self, data: str) -> None:
+        self.flush()
+
+    def handle_decl(self, decl: str) -> None:
+        self.flush()
 
     def handle_data(self, data: str) -> None:
-        self.text += "" if self.hidden else data
+        self.node += "" if self.hidden else data
 
 
 def visible(page: str) -> str:
@@ -89,4 +106,5 @@ def visible(page: str) -> str:
     parser = _Text()
     parser.feed(page)
     parser.close()
+    parser.flush()
     return parser.text

@@ -115,6 +115,9 @@ ELEMENTS = st.sampled_from(
         "<br/>",
         "\n",
         "<style>no{}</style>",
+        "<pre> \n ",
+        "</pre>",
+        " \n ",
     ]
 )
 

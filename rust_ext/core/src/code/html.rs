@@ -9,27 +9,62 @@ const HIDDEN: [&str; 5] = ["script", "style", "template", "rp", "rt"];
 /// The longest name of a character reference has 31 letters.
 const LONGEST_NAME: usize = 32;
 
-/// Code points of the visible text, white space and all; a character reference counts as the one it stands for.
+/// Elements whose white space is shown.
+const KEEPS_SPACE: [&str; 2] = ["pre", "textarea"];
+
+/// Code points of the visible text; a character reference counts as the one it stands for, and white space alone between
+/// two tags as one, but for the elements that show it.
 pub fn visible_chars(html: &str) -> usize {
     let bytes = html.as_bytes();
-    let (mut at, mut count) = (0, 0);
-    while at < bytes.len() {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let Some(markup) = memchr(b'<', rest).map(|i| at + i) else {
-            return count + text_chars(html.get(at..).unwrap_or_default());
+    let (mut at, mut count, mut keeping) = (0, 0, 0usize);
+    let mut node = Node::default();
+    while let Some(markup) = bytes.get(at..).and_then(|rest| memchr(b'<', rest)).map(|i| at + i) {
+        node.add(html.get(at..markup).unwrap_or_default());
+        let Some(end) = markup_end(bytes, markup) else {
+            node.add("<");
+            at = markup + 1;
+            continue;
         };
-        count += text_chars(html.get(at..markup).unwrap_or_default());
-        match markup_end(bytes, markup) {
-            Some(end) => {
-                at = hidden_element(html, markup, end).unwrap_or(end);
-            }
-            None => {
-                count += 1;
-                at = markup + 1;
-            }
+        count += std::mem::take(&mut node).shown(keeping > 0);
+        match keeps_space(html.get(markup + 1..end).unwrap_or_default()) {
+            Some(true) => keeping += 1,
+            Some(false) => keeping = keeping.saturating_sub(1),
+            None => {}
+        }
+        at = hidden_element(html, markup, end).unwrap_or(end);
+    }
+    node.add(html.get(at..).unwrap_or_default());
+    count + node.shown(keeping > 0)
+}
+
+/// The text between two tags.
+#[derive(Default)]
+struct Node {
+    chars: usize,
+    more_than_space: bool,
+}
+
+impl Node {
+    fn add(&mut self, text: &str) {
+        self.chars += text_chars(text);
+        self.more_than_space |= text.bytes().any(|b| !b.is_ascii_whitespace());
+    }
+
+    fn shown(self, keeping: bool) -> usize {
+        if self.more_than_space || keeping {
+            self.chars
+        } else {
+            self.chars.min(1)
         }
     }
-    count
+}
+
+/// Whether the tag with this content opens or closes an element that shows its white space.
+fn keeps_space(tag: &str) -> Option<bool> {
+    let (opens, tag) = tag.strip_prefix('/').map_or((true, tag), |rest| (false, rest));
+    let length = tag.bytes().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(tag.len());
+    let name = tag.get(..length)?;
+    KEEPS_SPACE.iter().any(|k| name.eq_ignore_ascii_case(k)).then_some(opens)
 }
 
 /// Behind the tag, comment or declaration that begins at `at`; None where `<` is a character of the text.
@@ -136,6 +171,8 @@ mod tests {
             ("<unended", 0),
             ("a <script> never ends", 2),
             ("<", 1),
+            ("<p>\n  <b>a</b>\t</p>  ", 4),
+            ("<pre>\n  <b> </b> </pre>\n\n", 6),
         ] {
             assert_eq!(visible_chars(html), chars, "{html:?}");
         }
