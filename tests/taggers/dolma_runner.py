@@ -26,7 +26,7 @@ for name in asked["taggers"]:
     if name in asked.get("models", {}):
         kind.MODEL_PATH = asked["models"][name]
     tagger = kind()
-    specs = InputSpecWithMetadata if hasattr(kind, "URL_METADATA_KEY") or asked.get("metadata") else InputSpec
+    specs = InputSpecWithMetadata if asked.get("metadata") else InputSpec
     rows = []
     for i, text in enumerate(texts):
         more = {"metadata": metadata[i]} if specs is InputSpecWithMetadata else {}
