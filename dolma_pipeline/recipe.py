@@ -38,15 +38,46 @@ class Source(Base, frozen=True):
     priority: Annotated[int, Meta(description="of two duplicates the one of higher priority stays")] = 0
 
 
+class CustomTagger(Base, frozen=True):
+    """A tagger made of a file: exactly one of `url_list` and `fasttext`."""
+
+    name: Annotated[str, Meta(min_length=1, description="by which files and rules know it")]
+    url_list: Annotated[
+        str | list[str] | None,
+        Meta(description="files of domains, URLs or rules; `url` is 1 where metadata.url is on it"),
+    ] = None
+    mode: Annotated[
+        Literal["domain", "url", "adblock"],
+        Meta(description="what the lines are: domains (and all below them), whole URLs, Adblock rules"),
+    ] = "domain"
+    fasttext: Annotated[str | None, Meta(description="a classifier (.bin, .ftz); an attribute for each label")] = None
+    by: Annotated[Literal["document", "paragraph", "sentence"], Meta(description="what is classified")] = "document"
+    labels: Annotated[list[str], Meta(description="those wanted, without `__label__`; default: all")] = []
+    threshold: Annotated[Fraction, Meta(description="scores that are not above it are left out")] = 0.0
+    lower: Annotated[bool, Meta(description="lower the text first, if that is what the model was trained on")] = False
+
+
 class Tag(Base, frozen=True):
     """Measure documents: each tagger writes attributes, nothing is dropped."""
 
-    taggers: Annotated[list[str], Meta(min_length=1, description="names of taggers, run in one pass")]
+    taggers: Annotated[
+        list[str | CustomTagger],
+        Meta(min_length=1, description="names of taggers, and taggers made of files, run in one pass"),
+    ]
     experiment: Annotated[
         str | None, Meta(description="directory of the attribute files; without it one per tagger")
     ] = None
     tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = []
     format: Annotated[AttributeFormat, Meta(description="form of the attribute files")] = "parquet"
+    on_error: Annotated[
+        Literal["fail", "quarantine"],
+        Meta(description="where a tagger fails on a document: end the run, or set the document aside"),
+    ] = "fail"
+
+    @property
+    def names(self) -> list[str]:
+        """Of all taggers, in order."""
+        return [t if isinstance(t, str) else t.name for t in self.taggers]
 
 
 class DocumentKey(Base, frozen=True):

@@ -7,12 +7,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from dolma_pipeline.errors import BadInputError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.ledger import Job, Work, up_to_date
-from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
+from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, StageAccount, Timings, make_manifest
 from dolma_pipeline.plan import Phase, Plan, State, make_plan
 from dolma_pipeline.progress import Progress, make_progress
 from dolma_pipeline.recipe import Recipe
@@ -141,14 +141,18 @@ def _write_timings(path: Path, phases: list[PhaseTiming], wall: float, processes
 
 
 def _check_bad(recipe: Recipe, plan: Plan, manifest: RunManifest) -> None:
-    first = next((s for s in manifest.stages if s.kind != "collect"), None)
-    if first is None:
+    # The first one reads the sources; a later one sets aside what its taggers fail on.
+    stages = [s for s in manifest.stages if s.kind != "collect"]
+    if not stages:
         return
+    first = max([stages[0], *(s for s in stages if s.kind == "tag")], key=_bad)
     documents = sum(c.documents_in for c in first.counts.values())
     bad = sum(c.quarantined for c in first.counts.values())
     if documents and bad / documents > recipe.max_bad_fraction:
+        aside = any(s.tag is not UNSET and s.tag.on_error == "quarantine" for s in recipe.stages)
+        what = "read or tagged" if aside else "read"
         raise BadInputError(
-            f"{bad:,} of {documents:,} documents ({bad / documents:.2%}) could not be read, over the "
+            f"{bad:,} of {documents:,} documents ({bad / documents:.2%}) could not be {what}, over the "
             f"max_bad_fraction of {recipe.max_bad_fraction:g}; they are in {plan.work_dir / 'quarantine'}. "
             f"Everything else is done"
         )
@@ -158,6 +162,10 @@ def _check_bad(recipe: Recipe, plan: Plan, manifest: RunManifest) -> None:
             f"{len(damaged)} input files are damaged, over the max_bad_fraction of {recipe.max_bad_fraction:g}; "
             f"what could be read of them was used. The first: {damaged[0]}"
         )
+
+
+def _bad(stage: StageAccount) -> int:
+    return sum(c.quarantined for c in stage.counts.values())
 
 
 def _shards(plan: Plan) -> list[str]:

@@ -74,14 +74,14 @@ class _Checks:
 
     def _tag(self, tag: Tag, path: Path) -> None:
         self._known_taggers(tag, path)
-        for i, tagger in enumerate(tag.taggers):
-            if tagger in tag.taggers[:i]:
+        for i, tagger in enumerate(tag.names):
+            if tagger in tag.names[:i]:
                 self._note((*path, "taggers", i), f"expected each tagger once, found `{tagger}` again")
         if tag.experiment is not None:
             self._name(tag.experiment, (*path, "experiment"))
             self._experiment(tag.experiment, (*path, "experiment"))
         else:
-            for i, tagger in enumerate(dict.fromkeys(tag.taggers)):
+            for i, tagger in enumerate(dict.fromkeys(tag.names)):
                 self._experiment(tagger, (*path, "taggers", i))
         if tag.format == "parquet":
             for name, source in self.recipe.sources.items():
@@ -90,9 +90,18 @@ class _Checks:
                     self._note((*path, "format"), f"{text}; `jsonl.gz` is Dolma's")
 
     def _known_taggers(self, tag: Tag, path: Path) -> None:
-        from dolma_pipeline.taggers.registry import built_in, describe
+        from dolma_pipeline.taggers.custom import mistake
+        from dolma_pipeline.taggers.registry import built_in, describe, unavailable
 
-        if all(name in built_in() for name in tag.taggers):
+        for i, custom in enumerate(tag.taggers):
+            if isinstance(custom, str):
+                continue
+            self._name(custom.name, (*path, "taggers", i, "name"))
+            problem = mistake(custom)
+            if problem is not None:
+                self._note((*path, "taggers", i), problem)
+        names = {i: name for i, name in enumerate(tag.taggers) if isinstance(name, str)}
+        if all(name in built_in() for name in names.values()):
             return
         try:
             # Imports the user's modules: only where a name can be theirs.
@@ -100,9 +109,9 @@ class _Checks:
         except ConfigError as error:
             self._note(path, str(error))
             return
-        for i, name in enumerate(tag.taggers):
+        for i, name in names.items():
             if name not in known:
-                self._note((*path, "taggers", i), unknown("tagger", name, known))
+                self._note((*path, "taggers", i), unavailable(name) or unknown("tagger", name, known))
 
     def _dedupe(self, dedupe: Dedupe, path: Path) -> None:
         self._name(dedupe.name, (*path, "name"))

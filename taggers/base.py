@@ -33,9 +33,15 @@ class Documents(Protocol):
     def raw(self) -> pa.LargeBinaryArray | None:
         """Each document as JSON, for taggers that need more than its text."""
 
+    def slice(self, start: int, length: int) -> Documents: ...
+
 
 class Tagger(Protocol):
-    """A loaded tagger. One that reads a model has its file as `model: Path`, so that a change of it is noticed."""
+    """A loaded tagger. What it was made of is its `model: Path` or `files`, so that a change is noticed.
+
+    `needs_raw = True`: it reads more of a document than text, id and source. `seeded(seed)`: the same with other random
+    numbers.
+    """
 
     @property
     def name(self) -> str: ...

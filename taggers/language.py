@@ -147,6 +147,8 @@ _PARAGRAPH = "ft_lang_id_en_paragraph_v2"
 _WITH_DOC_SCORE = "ft_lang_id_en_paragraph_with_doc_score_v2"
 _ALL = "ft_lang_id_doc_v1"
 _HUNDREDTHS = "ft_lang_id_1e2"
+PARAGRAPHS = "ft_lang_id_paragraph_v1"
+"""All languages by paragraph: a classifier like any other, see `classifiers.language_paragraphs`."""
 
 FACTORIES: dict[str, Callable[[], Tagger]] = {
     _DOCUMENT: _factory(EnglishTagger, _DOCUMENT, "English or not, by document: en, not_en"),

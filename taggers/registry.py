@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,12 +16,9 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Literal
 
-from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError, unknown
-from dolma_pipeline.models import LANGUAGE_ID
-from dolma_pipeline.taggers import language
+from dolma_pipeline.recipe import CustomTagger
 from dolma_pipeline.taggers.base import Tagger
-from dolma_pipeline.taggers.native import NativeTagger
 from dolma_pipeline.taggers.tagger_set import TaggerSet
 
 ENTRY_POINTS = "dolma_pipeline.taggers"
@@ -32,7 +30,7 @@ class Entry:
     """A tagger that can be loaded."""
 
     name: str
-    kind: Literal["native", "python", "model"]
+    kind: Literal["native", "python", "model", "list"]
     load: Callable[[], Tagger]
     doc: str
     attributes: tuple[str, ...] = ()
@@ -74,41 +72,57 @@ else writes to it. The one mutable global of the package."""
 
 @functools.cache
 def built_in() -> Mapping[str, Entry]:
-    """Native taggers and language identification, by name."""
-    entries = [
-        Entry(
-            name,
-            "native",
-            functools.partial(NativeTagger, name),
-            doc,
-            attributes=tuple(a for a, _ in _native.tagger_attributes(name)),
-        )
-        for name, doc in _native.tagger_catalogue()
-    ]
-    entries += [
-        Entry(name, "model", load, (load.__doc__ or "").partition("\n")[0], needs=" or ".join(LANGUAGE_ID.names))
-        for name, load in language.FACTORIES.items()
-    ]
-    return MappingProxyType({e.name: e for e in sorted(entries, key=lambda e: e.name)})
+    """The taggers of this package, by name."""
+    from dolma_pipeline.taggers.catalogue import entries
+
+    return MappingProxyType({e.name: e for e in sorted(entries(), key=lambda e: e.name)})
 
 
-def load_taggers(names: Sequence[str], modules: Sequence[str] = (), *, where: str = "") -> TaggerSet:
-    """Imports `modules` and loads the taggers called `names`.
+def unavailable(name: str) -> str | None:
+    """Why there is no tagger of this name of Dolma's, and which to use instead; None for other names."""
+    from dolma_pipeline.taggers.second_opinions import UNAVAILABLE
+
+    if name not in UNAVAILABLE:
+        return None
+    reason, instead = UNAVAILABLE[name]
+    return f"tagger `{name}` is one of Dolma's that there is not: {reason}; use `{instead}`"
+
+
+def load_taggers(
+    names: Sequence[str | CustomTagger], modules: Sequence[str] = (), *, where: str = "", seed: int | None = None
+) -> TaggerSet:
+    """Imports `modules` and loads the taggers called `names`, and those that a CustomTagger describes.
 
     `where` is the path of the configuration that holds both, such as `$.stages[1].tag`. An unknown name, a module that
-    cannot be imported and a model that is not there are ConfigErrors that start with it.
+    cannot be imported and a model that is not there are ConfigErrors that start with it. `seed`: of random numbers.
     """
     prefix = f"{where}." if where else ""
     files = [_file_of(_import(m, f"{prefix}tagger_modules[{i}]: ")) for i, m in enumerate(modules)]
-    entries = [_find(name, f"{prefix}taggers[{i}]: ") for i, name in enumerate(names)]
-    files += [e.file for e in entries]
+    loads: list[Callable[[], Tagger]] = []
+    for i, name in enumerate(names):
+        if isinstance(name, CustomTagger):
+            loads.append(functools.partial(_make, name))
+            continue
+        entry = _find(name, f"{prefix}taggers[{i}]: ")
+        loads.append(entry.load)
+        files.append(entry.file)
     loaded = []
-    for i, entry in enumerate(entries):
+    for i, load in enumerate(loads):
         try:
-            loaded.append(entry.load())
+            found = load()
         except ConfigError as error:
             raise ConfigError(f"{prefix}taggers[{i}]: {error}") from None
+        seeded = getattr(found, "seeded", None)
+        loaded.append(seeded(seed) if seeded is not None and seed is not None else found)
     return TaggerSet(loaded, [f for f in files if f is not None])
+
+
+def _make(custom: CustomTagger) -> Tagger:
+    from dolma_pipeline.taggers.custom import make_tagger
+
+    if custom.name in built_in():
+        raise ConfigError(f"tagger `{custom.name}`: the name is that of a built-in tagger")
+    return make_tagger(custom)
 
 
 def describe(modules: Sequence[str] = ()) -> list[Entry]:
@@ -117,6 +131,12 @@ def describe(modules: Sequence[str] = ()) -> list[Entry]:
         _import(module, f"tagger_modules[{i}]: ")
     _import_entry_points()
     return sorted([*built_in().values(), *USER], key=lambda e: e.name)
+
+
+@functools.cache
+def speeds() -> Mapping[str, float]:
+    """MB of text per second on one core, by tagger, as far as measured: speeds.json, from `python -m bench.taggers`."""
+    return MappingProxyType(json.loads(Path(__file__).with_name("speeds.json").read_text("utf-8"))["mb_per_second"])
 
 
 def attribute_key(experiment: str, tagger: str, attribute: str) -> str:
@@ -131,6 +151,9 @@ def _find(name: str, where: str) -> Entry:
         _import_entry_points()
         entry = USER.get(name)
     if entry is None:
+        missing = unavailable(name)
+        if missing is not None:
+            raise ConfigError(where + missing)
         raise ConfigError(where + unknown("tagger", name, [*built_in(), *(e.name for e in USER)]))
     return entry
 

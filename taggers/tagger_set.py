@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from dolma_pipeline.taggers.base import Documents, Tagger, TaggerFailure
+from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
+from dolma_pipeline.taggers.base import Documents, Kind, Tagger, TaggerFailure
 from dolma_pipeline.taggers.native import NativeTagger, tag_natively
 
 
@@ -18,7 +19,8 @@ class TaggerSet:
         self.taggers = tuple(taggers)
         self._native = [t.name for t in self.taggers if isinstance(t, NativeTagger)]
         models = [Path(t.model) for t in self.taggers if getattr(t, "model", None) is not None]  # type: ignore[attr-defined]
-        self._files = tuple(dict.fromkeys(str(p) for p in [*files, *models]))
+        lists = [Path(p) for t in self.taggers for p in getattr(t, "files", ())]
+        self._files = tuple(dict.fromkeys(str(p) for p in [*files, *models, *lists]))
 
     @property
     def needs_raw(self) -> bool:
@@ -38,20 +40,88 @@ class TaggerSet:
         """Taggers whose attributes only the documents tell: batches may differ in their columns."""
         return tuple(t.name for t in self.taggers if t.attributes is None)
 
+    @property
+    def uses_seed(self) -> bool:
+        """Whether one of them draws random numbers."""
+        return any(hasattr(t, "seeded") for t in self.taggers)
+
     def tag(self, documents: Documents) -> dict[tuple[str, str], pa.Array]:
         """(tagger, attribute) -> column, in the order asked for; all native taggers run in one call.
 
         Raises TaggerFailure with the tagger and, where it is known, the document.
         """
+        return self._join(documents, lambda tagger: _tag(tagger, documents))
+
+    def tag_some(self, documents: Documents) -> tuple[dict[tuple[str, str], pa.Array], dict[int, str]]:
+        """The same, and why a tagger failed on a document, by row; such a document has no attribute at all.
+
+        A batch on which a tagger fails is halved until the documents are found: about 2 log2 calls more for each.
+        """
+        failures: dict[int, str] = {}
+        columns = self._join(documents, lambda tagger: _tag_some(tagger, documents, failures))
+        return {k: _without(c, failures) for k, c in columns.items()}, failures
+
+    def _join(
+        self, documents: Documents, tag: Callable[[Tagger], dict[str, pa.Array]]
+    ) -> dict[tuple[str, str], pa.Array]:
         found = dict(zip(self._native, tag_natively(self._native, documents), strict=True)) if self._native else {}
         columns: dict[tuple[str, str], pa.Array] = {}
         for tagger in self.taggers:
             if tagger.name not in found:
-                try:
-                    found[tagger.name] = tagger.tag(documents)
-                except TaggerFailure:
-                    raise
-                except Exception as error:
-                    raise TaggerFailure(tagger.name, f"{type(error).__name__}: {error}") from error
+                found[tagger.name] = tag(tagger)
             columns.update({(tagger.name, name): column for name, column in found[tagger.name].items()})
         return columns
+
+
+def _tag(tagger: Tagger, documents: Documents) -> dict[str, pa.Array]:
+    try:
+        return tagger.tag(documents)
+    except TaggerFailure:
+        raise
+    except Exception as error:
+        raise TaggerFailure(tagger.name, f"{type(error).__name__}: {error}") from error
+
+
+def _tag_some(tagger: Tagger, documents: Documents, failures: dict[int, str]) -> dict[str, pa.Array]:
+    """The columns of all `documents`, those that fail without values; why they failed, by row."""
+    done: list[tuple[dict[str, pa.Array], int]] = []
+    todo = [(0, len(documents))]
+    while todo:
+        start, count = todo.pop()
+        part = documents.slice(start, count)
+        try:
+            done.append((_tag(tagger, part), count))
+        except TaggerFailure as failure:
+            if count == 1:
+                reason = f"tagger `{tagger.name}`, document `{part.id[0].as_py()}`: {failure.reason}"
+                failures[start] = f"{failures[start]}; {reason}" if start in failures else reason
+                done.append(({a.name: _absent(a.kind, 1) for a in tagger.attributes or ()}, 1))
+                continue
+            # Where the tagger knows which document it was, those before it are done with one more call.
+            cut = count // 2 if failure.row is None else max(failure.row, 1)
+            todo += [(start + cut, count - cut), (start, cut)]
+    kinds = {name: _kind(column) for columns, _ in done for name, column in columns.items()}
+    return {
+        name: pa.concat_arrays([c[name] if name in c else _absent(kind, n) for c, n in done])
+        for name, kind in kinds.items()
+    }
+
+
+def _kind(column: pa.Array) -> Kind:
+    return "document" if column.type == DOCUMENT else "spans"
+
+
+def _absent(kind: Kind, count: int) -> pa.Array:
+    return pa.nulls(count, DOCUMENT) if kind == "document" else pa.array([[]] * count, SPANS)
+
+
+def _without(column: pa.Array, failures: dict[int, str]) -> pa.Array:
+    """The column with nothing in the rows of `failures`."""
+    if not failures:
+        return column
+    parts = []
+    start = 0
+    for row in [*sorted(failures), len(column)]:
+        parts += [column.slice(start, row - start), _absent(_kind(column), min(1, len(column) - row))]
+        start = row + 1
+    return pa.concat_arrays(parts)

@@ -83,8 +83,9 @@ def test_overrides(path: Path) -> None:
 def test_unknown_key(path: Path) -> None:
     assert changed(path, "taggers:", "tagers:") == (
         "recipe.yaml:9: $.stages[0].tag.tagers: unknown key; did you mean `taggers`? "
-        "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`)\n"
-        "recipe.yaml:7: $.stages[0].tag: expected the key `taggers` (names of taggers, run in one pass), found none"
+        "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`, `on_error`)\n"
+        "recipe.yaml:7: $.stages[0].tag: expected the key `taggers` (names of taggers, and taggers made of files, run "
+        "in one pass), found none"
     )
 
 
@@ -103,7 +104,8 @@ def test_every_mistake_is_found_at_once(path: Path) -> None:
         "`seed`, `layout`, `max_bad_fraction`)",
         "recipe.yaml:9: $.stages[0].tag.format: expected one of `parquet`, `jsonl.zst`, `jsonl.gz`, `jsonl`, "
         'found "csv"',
-        "recipe.yaml:10: $.stages[0].tag.taggers[1]: expected `str`, found 7",
+        "recipe.yaml:10: $.stages[0].tag.taggers[1]: expected a string or a mapping (keys: `name`, `url_list`, `mode`, "
+        "`fasttext`, `by`, `labels`, `threshold`, `lower`), found 7",
         "recipe.yaml:11: $.stages[1].dedupe.documents.keys: unknown key; did you mean `key`? "
         "(allowed: `key`, `attribute`)",
         'recipe.yaml:14: $.stages[2].mix.budget.weights.one: expected `float`, found "much"',
@@ -156,9 +158,10 @@ def test_a_file_that_is_no_mapping(path: Path) -> None:
         ("name.x=a", '--set name.x: expected a mapping at $.name, found "test"'),
         ("stages[0].tag.tager.x=1",
          "--set stages[0].tag.tager.x: $.stages[0].tag.tager: unknown key; did you mean `taggers`? "
-         "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`)"),
+         "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`, `on_error`)"),
         ("stages[0].tag.taggers=[a, 1]", "--set stages[0].tag.taggers: $.stages[0].tag.taggers[1]: expected "
-         "`str`, found 1"),
+         "a string or a mapping (keys: `name`, `url_list`, `mode`, `fasttext`, `by`, `labels`, `threshold`, `lower`), "
+         "found 1"),
     ],
 )  # fmt: skip
 def test_override_messages(path: Path, given: str, message: str) -> None:

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct, field
 
 from dolma_pipeline.cli import arguments as cli
 
-COLUMNS = ("name", "kind", "attributes", "needs", "what it measures")
-Row = tuple[str, ...]
-"""One cell for each of COLUMNS."""
+COLUMNS = ("name", "kind", "needs", "MB/s", "what it measures", "attributes")
 
 
 class ListConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,14 +23,36 @@ class ListConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     )
 
 
+class Row(Struct, frozen=True, omit_defaults=True):
+    """A tagger as it is listed."""
+
+    name: str
+    kind: str
+    """`native`, `model`, `list`, `python`; `unavailable` where Dolma has it and we do not."""
+    about: str
+    attributes: list[str] = []
+    """Where they are known without loading it."""
+    needs: str = ""
+    mb_per_second: float | None = None
+    """Of text, on one core, as measured by `python -m bench.taggers`."""
+
+    def cells(self) -> tuple[str, ...]:
+        """In the order of COLUMNS."""
+        speed = "" if self.mb_per_second is None else f"{self.mb_per_second:.3g}"
+        return (self.name, self.kind, self.needs, speed, self.about, ", ".join(self.attributes))
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     cli.add_options(parser, ListConfig)
+    parser.add_argument("--json", action="store_true", help="an object a line: name, kind, about, attributes, ...")
 
 
 def run(arguments: argparse.Namespace) -> int:
     config = cli.load_config(arguments, ListConfig)
     rows = tagger_rows(config.tagger_modules)
-    if sys.stdout.isatty():
+    if arguments.json:
+        print("\n".join(msgspec.json.encode(row).decode() for row in rows))
+    elif sys.stdout.isatty():
         print_table(rows)
     else:
         print(plain_table(rows))
@@ -40,19 +61,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def tagger_rows(modules: Sequence[str]) -> list[Row]:
     """A row for each tagger, by name."""
-    from dolma_pipeline.taggers.registry import describe
+    from dolma_pipeline.taggers.registry import describe, speeds
+    from dolma_pipeline.taggers.second_opinions import UNAVAILABLE
 
-    return sorted(
-        (tagger.name, tagger.kind, ", ".join(tagger.attributes), tagger.needs, tagger.doc)
-        for tagger in describe(modules)
-    )
+    measured = speeds()
+    rows = [Row(t.name, t.kind, t.doc, list(t.attributes), t.needs, measured.get(t.name)) for t in describe(modules)]
+    rows += [Row(name, "unavailable", f"{reason}; use {instead}") for name, (reason, instead) in UNAVAILABLE.items()]
+    return sorted(rows, key=lambda row: row.name)
 
 
 def plain_table(rows: Sequence[Row]) -> str:
     """Columns that line up, for files and pipes; attributes, which can be many, come last."""
-    order = (0, 1, 3, 4, 2)
-    cells = [tuple(row[i] for i in order) for row in [COLUMNS, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(order))]
+    cells = [COLUMNS, *(row.cells() for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(COLUMNS))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
 
 
@@ -63,9 +84,9 @@ def print_table(rows: Sequence[Row]) -> None:
     from rich.text import Text
 
     table = Table(title="taggers")
-    for column, style in zip(COLUMNS, ("cyan", "", "dim", "", ""), strict=True):
-        table.add_column(column, style=style, overflow="fold")
+    for column, style in zip(COLUMNS, ("cyan", "", "", "green", "", "dim"), strict=True):
+        table.add_column(column, style=style, overflow="fold", justify="right" if column == "MB/s" else "left")
     for row in rows:
         # As Text: a name in brackets is no markup.
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell) for cell in row.cells()))
     Console().print(table)

@@ -35,6 +35,8 @@ class Corpus(Struct, kw_only=True):
     attributes: dict[str, dict[str, str]] = {}
     keys: dict[str, list[str]] = {}
     """Attribute keys of each experiment where they are known before it has run."""
+    failures: list[str] = []
+    """Experiments whose files mark the documents on which a tagger failed."""
     raw: bool = True
     """Whether these are the sources themselves, whose bad lines go to quarantine."""
 
@@ -62,6 +64,10 @@ class Places(Struct, frozen=True, kw_only=True):
 
     def quarantine(self, shard: Shard) -> Path:
         return self.work_dir / "quarantine" / shard.source / f"{shard.name}.jsonl"
+
+    def failures(self, phase: str, shard: Shard) -> Path:
+        """Documents of `shard` that a tagger of `phase` failed on."""
+        return self.work_dir / "quarantine" / phase / shard.source / f"{shard.name}.jsonl"
 
     def scratch(self, phase: str, shard: Shard, suffix: str) -> Path:
         """Between the halves of a barrier."""

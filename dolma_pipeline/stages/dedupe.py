@@ -42,6 +42,7 @@ class ExtractKeysStep:
     def __init__(self, config: KeyShard, context: Context) -> None:
         self.config = config
         documents = config.dedupe.documents
+        self.aside = Counts()
         self.keep_raw = documents is not None and documents.key.removeprefix("$.") not in ("id", "text", "source")
         self._keys = KeyStep(config.dedupe, config.keys)
         self._rows = AttributeWriter(config.rows)

@@ -16,15 +16,19 @@ from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.mixers.decide import Decider, MixInput
+from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.mixers.names import resolve_names
 from dolma_pipeline.mixers.sampling import Rate, SourceHistogram, plan_budget
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Mix
 from dolma_pipeline.stages.corpus import Corpus, Shard, stem
+from dolma_pipeline.stages.tag import FAILED
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Context, Counts, Output, Report, Task
 
 VERSION = 1
+TAGGER_FAILED = "tagger_failed"
+"""The first rule where taggers may set documents aside: those are in quarantine, and so not in the output."""
 SAMPLED_OUT = "budget"
 """The rule under which documents count that the budget has no room for."""
 
@@ -230,6 +234,9 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     final = f"{number:02d}-{config.name}"
     measured, sampled = f"{final}-measure", f"{final}-sample"
     corpus, places = builder.corpus, builder.places
+    if corpus.failures and TAGGER_FAILED not in config.drop:
+        failed = " or ".join(f"{sanitize(e)}.{'.'.join(FAILED)}" for e in corpus.failures)
+        config = msgspec.structs.replace(config, drop={TAGGER_FAILED: failed, **config.drop})
     names = resolve_names(config, corpus.keys, corpus.attributes, where)
     experiments = sorted({e for e, _ in names.values()})
     if config.select is not None or any(e.span is not None for e in config.edit):

@@ -26,6 +26,8 @@ class Step(Protocol):
     config: StepConfig
     keep_raw: bool
     """Whether it needs more of a line than id, text and source."""
+    aside: Counts
+    """`quarantined`: documents that it has set aside by itself, `bytes_out`: their text."""
 
     def add(self, documents: Documents) -> None: ...
 
@@ -67,8 +69,12 @@ def run_steps(tasks: list[Task], context: Context) -> list[Report]:
             quarantine.abort()
         raise
     reports = []
-    for outputs, details, marked in finished:
-        report = Report(outputs=outputs + bad, details=details, counts={config.source: counts.copy(edited=marked)})
+    for step, (outputs, details, marked) in zip(steps, finished, strict=True):
+        mine = counts.copy(edited=marked)
+        mine.quarantined += step.aside.quarantined
+        mine.documents_out -= step.aside.quarantined
+        mine.bytes_out -= step.aside.bytes_out
+        report = Report(outputs=outputs + bad, details=details, counts={config.source: mine})
         if stream.damage is not None:
             report.warnings.append(f"{config.path}: {stream.damage}")
         reports.append(report)

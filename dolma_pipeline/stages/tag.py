@@ -5,56 +5,91 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
-from dolma_pipeline.formats.attributes import AttributeWriter
-from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
+from dolma_pipeline.formats.documents import BadLine, Documents
+from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.plan import Builder, StageInfo, State
-from dolma_pipeline.recipe import Tag
+from dolma_pipeline.recipe import CustomTagger, Tag
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
-from dolma_pipeline.task import Context, Output, Task
+from dolma_pipeline.task import Context, Counts, Output, Task
 
 VERSION = 2
+FAILED = ("quarantine", "failed")
+"""Tagger and attribute by which an attribute file marks the documents that were set aside."""
 
 
 class TagShard(StepConfig, frozen=True, kw_only=True):
     """Taggers to run, and the attribute file each experiment's keys go to."""
 
-    taggers: list[str]
+    taggers: list[str | CustomTagger]
     modules: list[str]
     experiments: list[tuple[str, str, list[str]]]
     """(experiment, file, its taggers)."""
+    failures: str | None = None
+    """Where documents go on which a tagger fails; None: the run ends."""
+    seed: int | None = None
+    """Of random numbers, where a tagger draws them."""
 
 
 class TagStep:
     def __init__(self, config: TagShard, context: Context) -> None:
         self.config = config
-        key = ("taggers", tuple(config.taggers), tuple(config.modules))
-        self._taggers = context.load(key, lambda: load_taggers(config.taggers, config.modules))
-        self.keep_raw = self._taggers.needs_raw
+        key = ("taggers", msgspec.json.encode(config.taggers), tuple(config.modules), config.seed)
+        self._taggers = context.load(key, lambda: load_taggers(config.taggers, config.modules, seed=config.seed))
+        self._quarantine = Quarantine(config.failures, config.path) if config.failures is not None else None
+        # A document that is set aside is so with its whole line.
+        self.keep_raw = self._taggers.needs_raw or self._quarantine is not None
+        self.aside = Counts()
         loose = set(self._taggers.undeclared)
         self._writers = [AttributeWriter(path, declared=not loose & set(t)) for _, path, t in config.experiments]
 
     def add(self, documents: Documents) -> None:
-        columns = self._taggers.tag(documents)
+        failed: dict[int, str] = {}
+        if self._quarantine is None:
+            columns = self._taggers.tag(documents)
+        else:
+            columns, failed = self._taggers.tag_some(documents)
+            self._set_aside(documents, failed, self._quarantine)
         for (experiment, _, names), writer in zip(self.config.experiments, self._writers, strict=True):
             mine = {attribute_key(experiment, t, a): c for (t, a), c in columns.items() if t in names}
+            if self._quarantine is not None:
+                marks = [1.0 if row in failed else None for row in range(len(documents))]
+                mine[attribute_key(experiment, *FAILED)] = pa.array(marks, DOCUMENT)
             writer.write(documents, mine)
 
+    def _set_aside(self, documents: Documents, failed: dict[int, str], quarantine: Quarantine) -> None:
+        if not failed:
+            return
+        rows = pa.array(sorted(failed), pa.int64())
+        found = Documents(documents.records.take(rows))
+        places = zip(found.line.to_pylist(), found.records.column("offset").to_pylist(), strict=True)
+        raws = found.raw.to_pylist() if found.raw is not None else [b""] * len(rows)
+        reasons = [failed[row] for row in sorted(failed)]
+        quarantine.add([BadLine(*p, reason, raw) for p, reason, raw in zip(places, reasons, raws, strict=True)])
+        self.aside.quarantined += len(found)
+        self.aside.bytes_out += found.text_bytes
+
     def finish(self) -> tuple[list[Output], dict[str, Any], dict[str, int]]:
-        return [w.finish() for w in self._writers], {}, {}
+        outputs = [w.finish() for w in self._writers]
+        return outputs + (self._quarantine.finish() if self._quarantine is not None else []), {}, {}
 
     def abort(self) -> None:
         for writer in self._writers:
             writer.abort()
+        if self._quarantine is not None:
+            self._quarantine.abort()
 
 
 def plan(builder: Builder, number: int, config: Tag) -> None:
     phase = f"{number:02d}-tag"
     where = f"$.stages[{number - 1}].tag"
-    taggers = load_taggers(config.taggers, config.tagger_modules, where=where)
-    groups = {config.experiment: config.taggers} if config.experiment else {t: [t] for t in config.taggers}
+    taggers = load_taggers(config.taggers, config.tagger_modules, where=where, seed=builder.recipe.seed)
+    groups = {config.experiment: config.names} if config.experiment else {t: [t] for t in config.names}
+    aside = config.on_error == "quarantine"
     shards = list(builder.corpus.shards)
     files: dict[str, dict[str, str]] = {}
     for experiment in groups:
@@ -62,6 +97,11 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
         builder.corpus.keys[experiment] = [
             attribute_key(experiment, t, a) for t, a in taggers.attribute_names() if t in groups[experiment]
         ]
+        if aside:
+            builder.corpus.keys[experiment].append(attribute_key(experiment, *FAILED))
+    if aside:
+        # Any one of them has the marks.
+        builder.corpus.failures.append(next(iter(groups)))
     builder.corpus.attributes |= files
     quarantine = {s.id: builder.quarantine(s) for s in shards}
 
@@ -73,6 +113,8 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
             taggers=config.taggers,
             modules=config.tagger_modules,
             experiments=[(e, files[e][shard.id], names) for e, names in groups.items()],
+            failures=str(builder.places.failures(phase, shard)) if aside else None,
+            seed=builder.recipe.seed if taggers.uses_seed else None,
         )
         return Task(
             phase=phase,

@@ -53,6 +53,7 @@ FROZEN = {
         --dryrun
     """,
     "list": """
+        --json
         --tagger_modules
     """,
 }

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from dolma_pipeline.cli.list import plain_table, print_table
+from dolma_pipeline.cli.list import Row, plain_table, print_table
 from dolma_pipeline.cli.main import main
 
 ROWS = [
-    ("c4_v2", "native", "has_javascript, line_count", "", "C4's rules"),
-    ("mine[x]_v1", "python", "score", "a model", "Mine"),
+    Row("c4_v2", "native", "C4's rules", ["has_javascript", "line_count"], mb_per_second=123.456),
+    Row("mine[x]_v1", "python", "Mine", ["score"], "a model"),
 ]
 
 
 def test_plain_columns_line_up() -> None:
     assert plain_table(ROWS).splitlines() == [
-        "name        kind    needs    what it measures  attributes",
-        "c4_v2       native           C4's rules        has_javascript, line_count",
-        "mine[x]_v1  python  a model  Mine              score",
+        "name        kind    needs    MB/s  what it measures  attributes",
+        "c4_v2       native           123   C4's rules        has_javascript, line_count",
+        "mine[x]_v1  python  a model        Mine              score",
     ]
 
 
 def test_the_table_of_a_terminal_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(ROWS)
     shown = capsys.readouterr().out
-    assert [cell for row in ROWS for cell in row if cell.split(",")[0] not in shown] == []
+    assert [cell for row in ROWS for cell in row.cells() if cell.split(",")[0] not in shown] == []
+
+
+def test_json_has_an_object_for_each_tagger(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    rows = {row["name"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert rows["blocklist_hosts_porn_v1"] == {
+        "name": "blocklist_hosts_porn_v1",
+        "kind": "list",
+        "about": "adult sites, Steven Black's hosts",
+        "attributes": ["url"],
+        "needs": "metadata.url, list blocklist_hosts/blocklist_hosts-20240208/porn.txt",
+        "mb_per_second": rows["blocklist_hosts_porn_v1"]["mb_per_second"],
+    }
+    assert rows["cld3_en_doc_v2"]["kind"] == "unavailable"
+    assert {row["kind"] for row in rows.values()} >= {"native", "model", "list", "unavailable"}
+    assert all(row["about"] for row in rows.values() if row["kind"] != "python")
 
 
 def test_every_tagger_and_those_of_a_module(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

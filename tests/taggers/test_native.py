@@ -32,6 +32,14 @@ NAMES = [
     "whitespace_tokenizer_v1",
     "whitespace_tokenizer_with_paragraphs_v1",
 ]
+OF_SOURCES = [
+    "code_copyright_comments_v1",
+    "code_redpajama_taggers_v1",
+    "code_secrets_v1",
+    "not_alphanum_paragraph_v1",
+]
+"""See test_source_code.py."""
+ALL = sorted(NAMES + OF_SOURCES)
 AWKWARD = (
     "\x00\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\u200b\ufeff\u0130\u212aςΣß…#*-{"
 )
@@ -79,15 +87,15 @@ def test_every_tagger_agrees_with_its_twin(texts: list[str]) -> None:
 
 
 def test_the_catalogue_and_the_attributes_of_each_tagger() -> None:
-    assert _native.tagger_names() == NAMES
-    assert [name for name, _ in _native.tagger_catalogue()] == NAMES
+    assert _native.tagger_names() == ALL
+    assert [name for name, _ in _native.tagger_catalogue()] == ALL
     assert NativeTagger("pii_regex_v2").attributes == (
         Attribute("EMAIL_ADDRESS", "spans"),
         Attribute("PHONE_NUMBER", "spans"),
         Attribute("IP_ADDRESS", "spans"),
         Attribute("doc", "document"),
     )
-    for name, columns in zip(NAMES, tag_natively(NAMES, documents(["a"])), strict=True):
+    for name, columns in zip(ALL, tag_natively(ALL, documents(["a"])), strict=True):
         attributes = NativeTagger(name).attributes
         assert [a.name for a in attributes] == list(columns), name
         assert [a.kind == "spans" for a in attributes] == [pa.types.is_list(c.type) for c in columns.values()], name

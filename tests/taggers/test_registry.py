@@ -32,7 +32,8 @@ def test_an_unknown_name_gives_the_nearest_one_and_all() -> None:
         load_taggers(["c4_v2", "gopher_v22"], where="$.stages[1].tag")
     message = str(caught.value)
     assert message.startswith(
-        "$.stages[1].tag.taggers[1]: unknown tagger `gopher_v22`; did you mean `gopher_v2`? (known: `bytes_length_v1`, "
+        "$.stages[1].tag.taggers[1]: unknown tagger `gopher_v22`; did you mean `gopher_v2`? "
+        "(known: `allowlist_wikidata_cleaned_v1`, "
     )
     assert "`ft_lang_id_en_doc_v2`" in message
 

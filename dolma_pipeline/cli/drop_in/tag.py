@@ -107,7 +107,7 @@ def to_recipes(config: TagConfig) -> list[Recipe]:
             stages=[
                 Stage(
                     tag=Tag(
-                        taggers=config.taggers,
+                        taggers=[*config.taggers],
                         experiment=config.experiment,
                         tagger_modules=config.tagger_modules,
                         format="jsonl.gz",

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod bpe;
+mod content;
 mod dedupe;
 mod documents;
 mod door;
@@ -17,5 +18,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fasttext::register(module)?;
     select::register(module)?;
     dedupe::register(module)?;
-    bpe::register(module)
+    bpe::register(module)?;
+    content::register(module)
 }

@@ -5,6 +5,7 @@
 pub mod attributes;
 pub mod bloom;
 pub mod bpe;
+pub mod code;
 pub mod codec;
 pub mod dedupe;
 pub mod digest;
@@ -13,12 +14,15 @@ pub mod error;
 pub mod fasttext;
 pub mod json;
 pub mod keys;
+pub mod licenses;
 pub mod lines;
+pub mod pieces;
 pub mod rewrite;
 pub mod select;
 pub mod spans;
 pub mod taggers;
 pub mod tokens;
+pub mod urls;
 pub mod writer;
 
 pub use error::{Error, Result};

@@ -16,6 +16,8 @@ pub const WORD: u8 = 1 << 3;
 pub const BLANK: u8 = 1 << 4;
 /// `\p{N}` of a Unicode regex: digits, letters that are numbers, fractions.
 pub const NUMBER: u8 = 1 << 5;
+/// `[[:punct:]]` of a Unicode regex: punctuation and symbols that are no letters.
+pub const PUNCTUATION: u8 = 1 << 6;
 
 const CODE_POINTS: usize = 0x11_0000;
 
@@ -69,7 +71,13 @@ impl Classes {
         }
         mark('#', SYMBOL);
         mark('\u{2026}', SYMBOL);
-        for (pattern, bit) in [(r"\p{L}+", LETTER), (r"\w+", WORD), (r"\p{N}+", NUMBER)] {
+        let sets = [
+            (r"\p{L}+", LETTER),
+            (r"\w+", WORD),
+            (r"\p{N}+", NUMBER),
+            (r"[[\p{P}\p{S}]--\p{Alphabetic}]+", PUNCTUATION),
+        ];
+        for (pattern, bit) in sets {
             // The engine has these tables, and no other way to read them: about 25 ms, once in a process.
             for run in Regex::new(pattern).iter().flat_map(|r| r.find_iter(&every)) {
                 run.as_str().chars().for_each(|c| mark(c, bit));

@@ -88,7 +88,7 @@ fn stripped_chars(text: &Text<'_>) -> usize {
 }
 
 /// Maximal runs of word characters, and of what is neither word character nor white space.
-fn tokens(text: &str) -> usize {
+pub fn tokens(text: &str) -> usize {
     let classes = Classes::get();
     let (mut count, mut last) = (0, BLANK);
     for c in text.chars() {

@@ -5,12 +5,15 @@
 
 mod c4;
 pub mod chars;
+mod code;
 pub mod column;
 mod gopher;
 mod intern;
 mod length;
 mod ngrams;
 mod pii;
+mod punctuation;
+mod secrets;
 pub mod text;
 
 use arrow_array::{Array, ArrayRef, LargeStringArray};
@@ -33,7 +36,7 @@ pub trait Tagger: Send {
 type Entry = (&'static str, &'static str, fn() -> Box<dyn Tagger>);
 
 /// Every tagger of this crate, by name.
-const CATALOGUE: [Entry; 11] = [
+const CATALOGUE: [Entry; 15] = [
     ("bytes_length_v1", "bytes of UTF-8", || Box::new(length::Length::new(length::Unit::Bytes))),
     ("c4_v1", "line and word rules of C4, `javascript` as a word", || Box::new(c4::C4::v1())),
     ("c4_v2", "line and word rules of C4, `javascript` anywhere", || Box::new(c4::C4::v2())),
@@ -41,11 +44,17 @@ const CATALOGUE: [Entry; 11] = [
         Box::new(length::Length::new(length::Unit::StrippedChars))
     }),
     ("char_length_v1", "code points", || Box::new(length::Length::new(length::Unit::Chars))),
+    ("code_copyright_comments_v1", "a copyright notice, or the comments a source begins with", || {
+        Box::new(code::Copyright::new())
+    }),
+    ("code_redpajama_taggers_v1", "line lengths, letters and numbers, letters per token", || Box::new(code::RedPajama)),
+    ("code_secrets_v1", "keys, tokens and passwords in source code", || Box::new(secrets::Secrets::new())),
     ("doc_count_v1", "1 for each document", || Box::new(length::Length::new(length::Unit::Documents))),
     ("gopher_v1", "quality and repetition signals of Gopher, lines at each break", || Box::new(gopher::Gopher::v1())),
     ("gopher_v2", "quality and repetition signals of Gopher, lines at runs of breaks", || {
         Box::new(gopher::Gopher::v2())
     }),
+    ("not_alphanum_paragraph_v1", "paragraphs of punctuation and emoji", || Box::new(punctuation::AllPunctuation)),
     ("pii_regex_v2", "e-mail addresses, US phone numbers, IPv4 addresses", || Box::new(pii::Pii::new())),
     ("whitespace_tokenizer_v1", "runs of word characters and of punctuation, plus one", || {
         Box::new(length::Length::new(length::Unit::Tokens))
