@@ -25,9 +25,10 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     """File names, the best one first: a directory that has several gives the first."""
     package: str
-    """An importable package that ships one of them under `resources/`."""
+    """An importable package that ships one of them under `folder`."""
     install: str
     """The command that installs it."""
+    folder: str = "resources"
 
 
 LANGUAGE_ID = ModelFiles(
@@ -67,7 +68,7 @@ def _candidates(model: ModelFiles, directory: str | None) -> Iterator[Path]:
         yield from (Path(directory) / name for name in model.names)
     spec = importlib.util.find_spec(model.package)
     for location in (spec.submodule_search_locations if spec else None) or ():
-        yield from (Path(location) / "resources" / name for name in model.names)
+        yield from (Path(location) / model.folder / name for name in model.names)
 
 
 def _one_of(names: Sequence[str]) -> str:

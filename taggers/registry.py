@@ -18,7 +18,7 @@ from typing import Literal
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.models import LANGUAGE_ID
-from dolma_pipeline.taggers import language
+from dolma_pipeline.taggers import language, tokenizer
 from dolma_pipeline.taggers.base import Tagger
 from dolma_pipeline.taggers.native import NativeTagger
 from dolma_pipeline.taggers.tagger_set import TaggerSet
@@ -74,7 +74,7 @@ else writes to it. The one mutable global of the package."""
 
 @functools.cache
 def built_in() -> Mapping[str, Entry]:
-    """Native taggers and language identification, by name."""
+    """Native taggers, language identification and what needs a tokenizer, by name."""
     entries = [
         Entry(
             name,
@@ -88,6 +88,10 @@ def built_in() -> Mapping[str, Entry]:
     entries += [
         Entry(name, "model", load, (load.__doc__ or "").partition("\n")[0], needs=" or ".join(LANGUAGE_ID.names))
         for name, load in language.FACTORIES.items()
+    ]
+    entries += [
+        Entry(name, "model", load, doc, needs=" or ".join(files.names))
+        for name, (doc, files, load) in tokenizer.FACTORIES.items()
     ]
     return MappingProxyType({e.name: e for e in sorted(entries, key=lambda e: e.name)})
 

@@ -1,17 +1,51 @@
-"""Runs taggers of Dolma 1.2.1: {"taggers": [...], "texts": [...]} in, {tagger: [attributes of each text]} out, as JSON.
+"""Runs taggers of Dolma 1.2.1 for the interpreter that has it; this project's own cannot import Dolma.
 
-For the interpreter that $DOLMA_PYTHON names; this project's own cannot import Dolma.
+In: {"taggers": {name: characters}, "texts": [...]}, out: {name: [attributes of each text]}, both JSON. A tagger is given
+texts until it has had as many characters; a text that makes it fail has null. Tokenizers come from $DOLMA_MODELS.
 """
 
 import json
+import os
 import sys
 
+import tokenizers
 from dolma.core.data_types import InputSpec
 from dolma.core.registry import TaggerRegistry
 
+FILES = {"allenai/dolma2-tokenizer": "allenai_dolma2"}
+
+
+class Tokenizer:
+    """What the taggers load by its name on the Hugging Face hub."""
+
+    @staticmethod
+    def from_pretrained(name):
+        file = FILES.get(name, name.replace("/", "_"))
+        return tokenizers.Tokenizer.from_file(os.path.join(os.environ["DOLMA_MODELS"], f"{file}.json"))
+
+
+def patch(tagger):
+    module = sys.modules[tagger.__module__]
+    if hasattr(module, "Tokenizer"):
+        module.Tokenizer = Tokenizer
+
+
+def tag(name, limit, texts):
+    tagger = TaggerRegistry.get(name)
+    patch(tagger)
+    for base in tagger.__mro__[1:-1]:
+        patch(base)
+    tagger, found, seen = tagger(), [], 0
+    for number, text in enumerate(texts):
+        if seen > limit:
+            break
+        seen += len(text)
+        try:
+            found.append(tagger.tag(InputSpec(id=str(number), text=text)))
+        except ZeroDivisionError:
+            found.append(None)
+    return found
+
+
 asked = json.load(sys.stdin)
-found = {}
-for name in asked["taggers"]:
-    tagger = TaggerRegistry.get(name)()
-    found[name] = [tagger.tag(InputSpec(id=str(i), text=text)) for i, text in enumerate(asked["texts"])]
-json.dump(found, sys.stdout)
+json.dump({name: tag(name, limit, asked["texts"]) for name, limit in asked["taggers"].items()}, sys.stdout)

@@ -10,8 +10,16 @@ mod gopher;
 mod intern;
 mod length;
 mod ngrams;
+pub mod periods;
+mod personal;
 mod pii;
+mod pii_paragraphs;
+mod pretokens;
+mod repeats;
+mod repetition;
+mod segments;
 pub mod text;
+mod uniseg;
 
 use arrow_array::{Array, ArrayRef, LargeStringArray};
 
@@ -33,7 +41,7 @@ pub trait Tagger: Send {
 type Entry = (&'static str, &'static str, fn() -> Box<dyn Tagger>);
 
 /// Every tagger of this crate, by name.
-const CATALOGUE: [Entry; 11] = [
+const CATALOGUE: &[Entry] = &[
     ("bytes_length_v1", "bytes of UTF-8", || Box::new(length::Length::new(length::Unit::Bytes))),
     ("c4_v1", "line and word rules of C4, `javascript` as a word", || Box::new(c4::C4::v1())),
     ("c4_v2", "line and word rules of C4, `javascript` anywhere", || Box::new(c4::C4::v2())),
@@ -41,17 +49,52 @@ const CATALOGUE: [Entry; 11] = [
         Box::new(length::Length::new(length::Unit::StrippedChars))
     }),
     ("char_length_v1", "code points", || Box::new(length::Length::new(length::Unit::Chars))),
+    ("char_length_with_paragraphs_v1", "code points by paragraph, and of the whole text", || {
+        Box::new(length::ByParagraph::new(length::Unit::Chars))
+    }),
     ("doc_count_v1", "1 for each document", || Box::new(length::Length::new(length::Unit::Documents))),
     ("gopher_v1", "quality and repetition signals of Gopher, lines at each break", || Box::new(gopher::Gopher::v1())),
     ("gopher_v2", "quality and repetition signals of Gopher, lines at runs of breaks", || {
         Box::new(gopher::Gopher::v2())
     }),
+    ("olmo_pretokenizer_v1", "pieces that OLMo's tokenizer cuts a text into before it merges bytes", || {
+        Box::new(length::Length::new(length::Unit::Pretokens))
+    }),
+    ("olmo_pretokenizer_with_paragraphs_v1", "the same by paragraph, and their sum", || {
+        Box::new(length::ByParagraph::new(length::Unit::Pretokens))
+    }),
+    ("paragraph_repetitions_v1", "pieces of a paragraph that stand four times or more in a row", || {
+        Box::new(repetition::Repetition::paragraphs())
+    }),
+    ("pii_regex_v1", "e-mail addresses, US phone numbers, IPv4 addresses", || Box::new(pii::Pii::new())),
     ("pii_regex_v2", "e-mail addresses, US phone numbers, IPv4 addresses", || Box::new(pii::Pii::new())),
+    ("pii_regex_with_counts_fast_v2", "the same by paragraph, their number and share of the text", || {
+        Box::new(pii_paragraphs::PiiParagraphs::new())
+    }),
+    ("pii_regex_with_counts_v2", "the same as pii_regex_v2, and their number", || Box::new(pii::Pii::with_counts())),
+    ("pii_v1", "addresses, phone, account and card numbers, keys, each checked by the rules of its kind", || {
+        Box::new(personal::Personal::default())
+    }),
+    ("repetitions_v1", "pieces of a text that stand four times or more in a row", || {
+        Box::new(repetition::Repetition::document())
+    }),
+    ("uniseg_length_paragraphs_v1", "words by Unicode's rules (UAX 29), by paragraph", || {
+        Box::new(uniseg::Uniseg::paragraphs())
+    }),
+    ("uniseg_length_paragraphs_with_doc_length_v1", "the same by paragraph, and their sum", || {
+        Box::new(uniseg::Uniseg::with_document())
+    }),
+    ("uniseg_length_paragraphs_with_empty_v1", "the same by paragraph, blank ones too", || {
+        Box::new(uniseg::Uniseg::with_blank())
+    }),
+    ("uniseg_length_v1", "words and what is between them by Unicode's rules (UAX 29)", || {
+        Box::new(length::Length::new(length::Unit::Segments))
+    }),
     ("whitespace_tokenizer_v1", "runs of word characters and of punctuation, plus one", || {
         Box::new(length::Length::new(length::Unit::Tokens))
     }),
     ("whitespace_tokenizer_with_paragraphs_v1", "the same by paragraph, and their sum", || {
-        Box::new(length::ParagraphTokens)
+        Box::new(length::ByParagraph::new(length::Unit::Tokens))
     }),
 ];
 
