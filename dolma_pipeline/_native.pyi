@@ -105,7 +105,7 @@ def tagger_catalogue() -> list[tuple[str, str]]:
 
 def tagger_names() -> list[str]: ...
 def periodic_sequences(ids: Any, offsets: Any, longest: int) -> Any:
-    """Stretches of uint32 `ids` in which a period of up to `longest` stands three times or more: (row, start, end, times).
+    """Stretches of uint32 `ids` that repeat a period of up to `longest` three times or more: (row, start, end, times).
 
     `offsets`, int64: row i is `ids[offsets[i]:offsets[i + 1]]`, and `start` and `end` count within it.
     """

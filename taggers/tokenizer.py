@@ -185,7 +185,9 @@ def _factory(kind: Callable[..., Tagger], name: str, files: ModelFiles, **option
     return lambda: kind(name, find_model(files), **options)
 
 
-def _count(name: str, files: ModelFiles, attribute: str, stripped: bool) -> tuple[str, ModelFiles, Callable[[], Tagger]]:
+def _count(
+    name: str, files: ModelFiles, attribute: str, stripped: bool
+) -> tuple[str, ModelFiles, Callable[[], Tagger]]:
     doc = f"tokens of {files.what.removeprefix('tokenizer ')}: {attribute}"
     return doc, files, _factory(TokenCount, name, files, attribute=attribute, stripped=stripped)
 

@@ -1,7 +1,7 @@
 """Runs taggers of Dolma 1.2.1 for the interpreter that has it; this project's own cannot import Dolma.
 
-In: {"taggers": {name: characters}, "texts": [...]}, out: {name: [attributes of each text]}, both JSON. A tagger is given
-texts until it has had as many characters; a text that makes it fail has null. Tokenizers come from $DOLMA_MODELS.
+In: {"taggers": {name: characters}, "texts": [...]}, out: {name: [attributes of each text]}, both JSON. A tagger is
+given texts until it has had as many characters; a text that makes it fail has null. Tokenizers: $DOLMA_MODELS.
 """
 
 import json
@@ -21,7 +21,7 @@ class Tokenizer:
     @staticmethod
     def from_pretrained(name):
         file = FILES.get(name, name.replace("/", "_"))
-        return tokenizers.Tokenizer.from_file(os.path.join(os.environ["DOLMA_MODELS"], f"{file}.json"))
+        return tokenizers.Tokenizer.from_file(f"{os.environ['DOLMA_MODELS']}/{file}.json")
 
 
 def patch(tagger):

@@ -94,7 +94,8 @@ impl Body {
         match self {
             Exactly(length, holds) => {
                 let run = bytes.get(at..)?.iter().take(length + 1).take_while(|b| holds(**b)).count();
-                (run == *length && !bytes.get(at + run).is_some_and(|b| super::is_word(*b))).then_some(at + run)
+                let more = bytes.get(at + run).is_some_and(|b| super::is_word(*b));
+                (run == *length && !more).then_some(at + run)
             }
             AtLeast(length, holds) => {
                 let mut run = run(bytes, at, *holds);

@@ -11,7 +11,7 @@ const DIGITS: usize = 19;
 struct Number {
     digits: [u8; DIGITS],
     count: usize,
-    /// Digits up to the end of each group; the byte after it; the first byte of what stands before it.
+    /// Of each group: digits up to its end, the byte after it, and what stands before it: a parenthesis if there is one.
     groups: [(usize, usize, u8); GROUPS],
     parts: usize,
 }
@@ -93,7 +93,7 @@ impl Number {
                 (Some(b')'), Some(b' ' | b'-')) | (Some(b' '), Some(b'(')) if digit(at + 2) => 2,
                 _ => break,
             };
-            separator = bytes[at];
+            separator = if bytes[at..at + width].contains(&b'(') { b'(' } else { bytes[at] };
             at += width;
         }
         (number.count >= 4).then_some(number)
@@ -140,18 +140,22 @@ impl Number {
         (shaped && valid()).then_some(3)
     }
 
-    /// Ten digits in groups of 3, 3 and 4, the first two not below 200; a 1 may come first.
+    /// Ten digits in groups of 3, 3 and 4, the first two not below 200; a 1 may come first, the first three may stand in
+    /// parentheses.
     fn american(&self, opened: bool) -> Option<usize> {
-        let (lengths, first): (&[usize], usize) =
-            if self.digits[0] == 1 && self.starts_with(&[1, 3, 3, 4]) { (&[1, 3, 3, 4], 1) } else { (&[3, 3, 4], 0) };
-        let closed = self.groups[lengths.len() - 2].2 == b')';
-        let opens = opened || (first == 1 && self.groups[1].2 != 0);
+        let one = self.starts_with(&[1, 3, 3, 4]) && self.digits[0] == 1;
+        let (lengths, first): (&[usize], usize) = if one { (&[1, 3, 3, 4], 1) } else { (&[3, 3, 4], 0) };
+        let plain = |group: usize| matches!(self.groups[group].2, b' ' | b'.' | b'-');
+        let closed = self.groups[first + 1].2 == b')';
+        let open = if one { self.groups[1].2 == b'(' } else { opened };
         let valid = self.starts_with(lengths)
             && self.value(first, first + 3) >= 200
             && self.value(first + 3, first + 6) >= 200
-            && (!closed || opens)
-            && self.groups[lengths.len() - 1].2 != b')';
-        (valid && opened == (closed && first == 0)).then_some(lengths.len())
+            && open == closed
+            && (closed || plain(first + 1))
+            && plain(first + 2)
+            && (!one || (!opened && (open || plain(1))));
+        valid.then_some(lengths.len())
     }
 
     /// After a plus: as many groups as make 8 to 15 digits, the first of them not 0; after +1 eleven.
