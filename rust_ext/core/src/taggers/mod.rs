@@ -148,6 +148,8 @@ pub fn tag_texts(taggers: &mut [Box<dyn Tagger>], texts: &LargeStringArray) -> R
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
     use proptest::prelude::*;
 
     use super::*;
@@ -170,13 +172,21 @@ mod tests {
     }
 
     proptest! {
-        /// A document's attributes do not depend on the documents before it, and nothing panics.
+        /// A document's attributes do not depend on the documents before it, spans lie within it and nothing panics.
         #[test]
-        fn documents_do_not_leak_into_each_other(texts in prop::collection::vec("(\\PC|[ab \\n@.\\x1c0-9]){0,80}", 0..6)) {
+        fn documents_do_not_leak_into_each_other(
+            texts in prop::collection::vec("(\\PC|[ab \\n@.\\x1c0-9\\x00İe\u{301}\u{200d}👩💻🇫字ア]|a@b.org |(ab ?){5}){0,60}", 0..6),
+        ) {
             let all = || names().filter_map(by_name).collect::<Vec<_>>();
             let batch = tag_texts(&mut all(), &LargeStringArray::from(texts.clone())).unwrap();
             for (row, text) in texts.iter().enumerate() {
                 let alone = tag_texts(&mut all(), &LargeStringArray::from(vec![text.as_str()])).unwrap();
+                for list in alone.iter().flatten().filter_map(|column| column.as_list_opt::<i32>()) {
+                    let spans = list.value(0);
+                    let of = |i: usize| spans.as_struct().column(i).as_primitive::<Int64Type>().values().to_vec();
+                    let length = text.chars().count() as i64;
+                    prop_assert!(of(0).into_iter().zip(of(1)).all(|(start, end)| 0 <= start && start <= end && end <= length));
+                }
                 for (many, one) in batch.iter().flatten().zip(alone.iter().flatten()) {
                     prop_assert_eq!(&many.slice(row, 1).to_data(), &one.to_data());
                 }

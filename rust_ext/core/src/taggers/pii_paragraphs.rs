@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_share_is_that_of_the_spans_alone() {
-        assert_eq!(scores("mail a@b.org now"), (1.0, 0.5));
+        assert_eq!(scores("mail a@b.org now"), (1.0, 0.5625));
         assert_eq!(scores(""), (0.0, -1.0));
         assert_eq!(scores("isbn 555 123 4567\n1.2.3.4"), (2.0, 0.8));
     }

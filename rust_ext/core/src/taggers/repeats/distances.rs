@@ -89,8 +89,8 @@ impl<T: Unit, F: Fn(T) -> bool> Line<'_, T, F> {
     fn starts(&self, stretch: Stretch, shortest: &mut [u32]) {
         let Stretch { start, end, distance } = stretch;
         let mut newline = 0;
-        for at in start..=end + 1 - distance {
-            if shortest[at] != 0 {
+        for (at, length) in shortest.iter_mut().enumerate().take(end + 2 - distance).skip(start) {
+            if *length != 0 {
                 continue;
             }
             if newline <= at {
@@ -102,14 +102,14 @@ impl<T: Unit, F: Fn(T) -> bool> Line<'_, T, F> {
                 && self.is_space(at + distance - 1)
                 && (at + 3 * distance - 1 <= end || self.copies(at, distance - 1, at + 2 * distance - 1, 2).is_some());
             if spaced {
-                shortest[at] = (distance - 1) as u32;
+                *length = (distance - 1) as u32;
                 continue;
             }
             let joined = at + distance <= end
                 && newline >= at + distance
                 && (at + 3 * distance <= end || self.copies(at, distance, at + 2 * distance, 2).is_some());
             if joined {
-                shortest[at] = distance as u32;
+                *length = distance as u32;
             }
         }
     }

@@ -12,7 +12,7 @@ mod near;
 mod prints;
 mod units;
 
-pub use units::{Units, Views};
+pub use units::Views;
 
 use near::Unit;
 

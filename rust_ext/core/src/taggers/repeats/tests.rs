@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::units::Units;
 use super::*;
 
 fn found(text: &str) -> Vec<(usize, usize, usize)> {

@@ -14,33 +14,39 @@ pub struct Views {
     ids: Vec<u8>,
     bytes: Vec<u8>,
     wide: Vec<u32>,
+    /// Which bytes are white space.
+    spaces: Vec<bool>,
     shortest: Vec<u32>,
 }
 
 /// A text: ASCII as it is; with up to 255 different characters below U+3000, a byte for each; code points else.
 pub enum Units<'a> {
-    Bytes { units: &'a [u8], spaces: [bool; 256], newline: u8 },
+    Bytes { units: &'a [u8], spaces: &'a [bool], newline: u8 },
     Wide(&'a [u32]),
 }
 
 impl Views {
     /// The view of `text`, and the memory that [`Units::each`] works in.
     pub fn of<'a>(&'a mut self, text: &Text<'a>) -> (Units<'a>, &'a mut Vec<u32>) {
-        let mut spaces = [false; 256];
+        self.spaces.clear();
+        self.spaces.resize(256, false);
         if text.is_ascii() {
-            for (byte, space) in spaces.iter_mut().enumerate().take(128) {
+            for (byte, space) in self.spaces.iter_mut().enumerate().take(128) {
                 *space = is_python_space(char::from(byte as u8));
             }
-            return (Units::Bytes { units: text.str.as_bytes(), spaces, newline: b'\n' }, &mut self.shortest);
+            return (
+                Units::Bytes { units: text.str.as_bytes(), spaces: &self.spaces, newline: b'\n' },
+                &mut self.shortest,
+            );
         }
         let known = self.number(text.str);
         if known.len() < 256 {
             for (id, c) in known.iter().enumerate() {
-                spaces[id] = is_python_space(*c);
+                self.spaces[id] = is_python_space(*c);
             }
             // 0 is the character of no text.
             let newline = known.iter().position(|c| *c == '\n').unwrap_or(0) as u8;
-            return (Units::Bytes { units: &self.bytes, spaces, newline }, &mut self.shortest);
+            return (Units::Bytes { units: &self.bytes, spaces: &self.spaces, newline }, &mut self.shortest);
         }
         self.wide.clear();
         self.wide.extend(text.str.chars().map(u32::from));
