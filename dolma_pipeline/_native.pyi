@@ -140,6 +140,12 @@ def tagger_catalogue() -> list[tuple[str, str]]:
     """(name, one line of description) of the native taggers, sorted by name."""
 
 def tagger_names() -> list[str]: ...
+def periodic_sequences(ids: Any, offsets: Any, longest: int) -> Any:
+    """Stretches of uint32 `ids` that repeat a period of up to `longest` three times or more: (row, start, end, times).
+
+    `offsets`, int64: row i is `ids[offsets[i]:offsets[i + 1]]`, and `start` and `end` count within it.
+    """
+
 def tagger_attributes(name: str) -> list[tuple[str, str]]:
     """(attribute, `document` or `spans`) in the order of the columns."""
 

@@ -27,7 +27,8 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
     install: str
     """The command that gets one."""
     package: str | None = None
-    """An importable package that ships one of them under `resources/`."""
+    """An importable package that ships one of them under `folder`."""
+    folder: str = "resources"
 
 
 LANGUAGE_ID = ModelFiles(
@@ -92,7 +93,7 @@ def _candidates(model: ModelFiles, directory: str | None) -> Iterator[Path]:
         yield from (Path(directory) / name for name in model.names)
     spec = importlib.util.find_spec(model.package) if model.package is not None else None
     for location in (spec.submodule_search_locations if spec else None) or ():
-        yield from (Path(location) / "resources" / name for name in model.names)
+        yield from (Path(location) / model.folder / name for name in model.names)
 
 
 def _one_of(names: Sequence[str]) -> str:

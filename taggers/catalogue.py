@@ -14,6 +14,7 @@ from dolma_pipeline.taggers import (
     sampling,
     second_opinions,
     source_code,
+    tokenizer,
     urls,
 )
 from dolma_pipeline.taggers.native import NativeTagger
@@ -37,6 +38,8 @@ def entries() -> Iterator[Entry]:
     )
     for name, (factory, model, doc) in classifiers.FACTORIES.items():
         yield Entry(name, "model", factory, doc, needs=" or ".join(model.names))
+    for name, (doc, tokenizer_files, factory) in tokenizer.FACTORIES.items():
+        yield Entry(name, "model", factory, doc, needs=" or ".join(tokenizer_files.names))
     for name, (factory, files, doc) in urls.FACTORIES.items():
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         needs = f"metadata.url, list {files[0]}{more}"

@@ -1,38 +1,51 @@
-"""Runs taggers of Dolma 1.2.1: {"taggers": [...], "texts": [...]} in, {tagger: [attributes of each text]} out, as JSON.
+"""Runs taggers of Dolma 1.2.1 for the interpreter that has it; this project's own cannot import Dolma.
 
-`metadata`: an object for each text, for taggers that read it. `lists`: tagger -> list file to use instead of its own.
-`models`: tagger -> model file. Where a tagger raises, null.
-
-For the interpreter that $DOLMA_PYTHON names; this project's own cannot import Dolma.
+In: {"taggers": {name: characters}, "texts": [...]}, out: {name: [attributes of each text]}, both JSON. A tagger is
+given texts until it has had as many characters; a text that makes it fail has null. Tokenizers: $DOLMA_MODELS.
 """
 
 import json
+import os
 import sys
 
-from dolma.core import ft_tagger
-from dolma.core.data_types import InputSpec, InputSpecWithMetadata
+import tokenizers
+from dolma.core.data_types import InputSpec
 from dolma.core.registry import TaggerRegistry
-from dolma.taggers import url
+
+FILES = {"allenai/dolma2-tokenizer": "allenai_dolma2"}
+
+
+class Tokenizer:
+    """What the taggers load by its name on the Hugging Face hub."""
+
+    @staticmethod
+    def from_pretrained(name):
+        file = FILES.get(name, name.replace("/", "_"))
+        return tokenizers.Tokenizer.from_file(f"{os.environ['DOLMA_MODELS']}/{file}.json")
+
+
+def patch(tagger):
+    module = sys.modules[tagger.__module__]
+    if hasattr(module, "Tokenizer"):
+        module.Tokenizer = Tokenizer
+
+
+def tag(name, limit, texts):
+    tagger = TaggerRegistry.get(name)
+    patch(tagger)
+    for base in tagger.__mro__[1:-1]:
+        patch(base)
+    tagger, found, seen = tagger(), [], 0
+    for number, text in enumerate(texts):
+        if seen > limit:
+            break
+        seen += len(text)
+        try:
+            found.append(tagger.tag(InputSpec(id=str(number), text=text)))
+        except ZeroDivisionError:
+            found.append(None)
+    return found
+
 
 asked = json.load(sys.stdin)
-texts = asked["texts"]
-metadata = asked.get("metadata") or [{}] * len(texts)
-url.cached_path = ft_tagger.cached_path = lambda path: path
-found = {}
-for name in asked["taggers"]:
-    kind = TaggerRegistry.get(name)
-    if name in asked.get("lists", {}):
-        kind.BLOCKLIST_PATHS = [asked["lists"][name]]
-    if name in asked.get("models", {}):
-        kind.MODEL_PATH = asked["models"][name]
-    tagger = kind()
-    specs = InputSpecWithMetadata if asked.get("metadata") else InputSpec
-    rows = []
-    for i, text in enumerate(texts):
-        more = {"metadata": metadata[i]} if specs is InputSpecWithMetadata else {}
-        try:
-            rows.append(tagger.tag(specs(id=str(i), text=text, **more)))
-        except (ValueError, ZeroDivisionError):
-            rows.append(None)
-    found[name] = rows
-json.dump(found, sys.stdout)
+json.dump({name: tag(name, limit, asked["texts"]) for name, limit in asked["taggers"].items()}, sys.stdout)

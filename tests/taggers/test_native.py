@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 import struct
 import sys
 import unicodedata
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -25,10 +28,23 @@ NAMES = [
     "c4_v2",
     "char_length_strip_ws_v1",
     "char_length_v1",
+    "char_length_with_paragraphs_v1",
     "doc_count_v1",
     "gopher_v1",
     "gopher_v2",
+    "olmo_pretokenizer_v1",
+    "olmo_pretokenizer_with_paragraphs_v1",
+    "paragraph_repetitions_v1",
+    "pii_regex_v1",
     "pii_regex_v2",
+    "pii_regex_with_counts_fast_v2",
+    "pii_regex_with_counts_v2",
+    "pii_v1",
+    "repetitions_v1",
+    "uniseg_length_paragraphs_v1",
+    "uniseg_length_paragraphs_with_doc_length_v1",
+    "uniseg_length_paragraphs_with_empty_v1",
+    "uniseg_length_v1",
     "whitespace_tokenizer_v1",
     "whitespace_tokenizer_with_paragraphs_v1",
 ]
@@ -74,16 +90,123 @@ def rounded(value: Any) -> Any:
     return round(float(value), 5)
 
 
+def agree(names: list[str], texts: list[str]) -> None:
+    every = twins(is_word)
+    for name, columns in zip(names, tag_natively(names, documents(texts)), strict=True):
+        expected = [{k: rounded(v) for k, v in every[name](text).items()} for text in texts]
+        assert rows(columns) == expected, name
+
+
+UNISEG = [name for name in NAMES if name.startswith("uniseg")]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(TEXTS, max_size=4))
 @example(["", "\n", "\n\na\n\n", "a b " * 12, "\u0130\nx", "\u212aINKY x"])
 @example(["a" * 70 + " b", "x@y.z ", "é " * 60 + "#" + " 555 123 4567"])
 def test_every_tagger_agrees_with_its_twin(texts: list[str]) -> None:
-    found = tag_natively(NAMES, documents(texts))
-    for name, columns in zip(NAMES, found, strict=True):
-        twin = twins(is_word)[name]
-        expected = [{k: rounded(v) for k, v in twin(text).items()} for text in texts]
-        assert rows(columns) == expected, name
+    agree([name for name in NAMES if name not in UNISEG], texts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(st.sampled_from("aB1_.,:;'\"-(\r\n\t\x0b\x1c\x00 "), max_size=60), max_size=4))
+def test_words_of_ascii_texts_agree_with_their_twin(texts: list[str]) -> None:
+    agree(UNISEG, texts)
+
+
+REPEATED = st.tuples(
+    st.text(st.sampled_from("ab c\né"), min_size=1, max_size=14), st.sampled_from(["", " ", "\n", "x"])
+)
+REPETITIVE = st.lists(st.tuples(REPEATED, st.integers(1, 6)).map(lambda r: "".join(r[0]) * r[1]), max_size=5).map(
+    "".join
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(REPETITIVE, max_size=3))
+@example(["".join(map(chr, range(0x4E00, 0x4F00))) * 5])
+def test_repetitions_agree_with_the_regular_expression(texts: list[str]) -> None:
+    agree(["repetitions_v1", "paragraph_repetitions_v1"], texts)
+
+
+PERSONAL = """
+a.b@c.org 'x+y@mail.example.co.uk' a..b@c.org @b.co
++44 20 7946 0958 +1-555-234-5678 (555) 234-5678 555-234-5678 1 (555) 234 5678 555.234.5678
+10.0.0.1 192.168.1.255 256.1.1.1 1.2.3.4.5 2001:db8::1 fe80::1 ::1 a::b 12:34:56 1:2:3:4:5:6:7:8
+DE89370400440532013000 DE89 3704 0044 0532 0130 00 GB82WEST12345698765432 DE89370400440532013001
+4111111111111111 4111 1111 1111 1111 4111-1111-1111-1112 378282246310005 3782 822463 10005 6011111111111117
+123-45-6789 666-12-3456 AKIAA1B2A1B2A1B2A1B2 ghp_012345678901234567890123456789012345 xoxb-1234567890-abc
+sk_live_0123456789abcdef eyJa.eyJb.c AIzaaB-_9aB-_9aB-_9aB-_9aB-_9aB-_9aB-_9
+-----BEGIN_RSA_PRIVATE_KEY----- -----END_RSA_PRIVATE_KEY----- 1 22 333 4444 é _
+"""
+WHOLE = re.sub("(?<=[A-Z])_(?=RSA|PRIV|KEY)", " ", PERSONAL)
+PARTS = [*WHOLE.splitlines(), *PERSONAL.split(), *re.findall("-----[A-Z ]+-----", WHOLE)]
+RUNS = [" ".join(PERSONAL.split()[i : i + n]) for n in (2, 3, 6) for i in range(len(PERSONAL.split()))]
+PERSONAL_TEXTS = st.lists(
+    st.tuples(
+        st.sampled_from(PARTS + RUNS),
+        st.sampled_from([" ", "\n", "", ".", ",", "-", "(", ")", ":", "/", "+", "@", "é", "_", "'"]),
+    ),
+    max_size=8,
+).map(lambda parts: "".join(piece + gap for piece, gap in parts))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(PERSONAL_TEXTS, max_size=4))
+def test_personal_data_agrees_with_its_twin(texts: list[str]) -> None:
+    agree(["pii_v1"], texts)
+
+
+WILD = st.text(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"]),
+        st.sampled_from("\x00\n \u0130e\u0301\u200d\ufe0f\U0001f469\U0001f4bb\U0001f1eb字混ア\u1100\u1161\ud7a3"),
+    ),
+    max_size=200,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(WILD, max_size=5))
+def test_spans_lie_within_their_text_and_documents_do_not_leak(texts: list[str]) -> None:
+    together = [rows(columns) for columns in tag_natively(NAMES, documents(texts))] if texts else []
+    for number, text in enumerate(texts):
+        alone = [rows(columns)[0] for columns in tag_natively(NAMES, documents([text]))]
+        assert alone == [found[number] for found in together]
+        for name, found in zip(NAMES, alone, strict=True):
+            for value in found.values():
+                if isinstance(value, list):
+                    assert all(0 <= start <= end <= len(text) for start, end, _ in value), name
+                    assert all(a[0] <= b[0] for a, b in itertools.pairwise(value)), name
+                else:
+                    assert math.isfinite(value), name
+
+
+LONG = {
+    "one line": "The quick (brown) fox can't jump 32.3 feet. " * 23_000,
+    "words of one character": "a b " * 50_000,
+    "one character": "a" * 1_000_000,
+    "spaces": " " * 1_000_000,
+    "line breaks": "\n" * 100_000,
+    "marks": "e" + "\u0301" * 500_000,
+    "joiners": "\U0001f469\u200d" * 150_000,
+    "NUL": "\x00" * 1_000_000,
+    "at signs": "a@" * 200_000,
+    "numbers": "555 123 " * 100_000,
+    "CJK": "字混ぜ書き" * 70_000,
+}
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_long_texts_without_structure_are_done_in_linear_time(text: str, times: int) -> None:
+    text *= times
+    found = dict(zip(NAMES, tag_natively(NAMES, documents([text])), strict=True))
+    assert found["char_length_v1"]["length"].to_pylist() == [len(text)]
+    for name in NAMES:
+        for column in found[name].values():
+            if pa.types.is_list(column.type) and len(column.flatten()):
+                assert pc.max(column.flatten().field("end")).as_py() <= len(text), name
 
 
 def test_the_catalogue_and_the_attributes_of_each_tagger() -> None:

@@ -11,6 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import tokenizers
+
+from tests.taggers.personal_twin import personal
+
 Twin = Callable[[str], dict[str, "float | list[tuple[int, int, float]]"]]
 Scores = dict[str, "float | list[tuple[int, int, float]]"]
 
@@ -89,6 +93,64 @@ def token_pieces(text: str, is_word: Callable[[str], bool]) -> int:
     return len(re.findall("w+|p+", classes)) + 1
 
 
+def repetitions(text: str, pieces: list[str]) -> Scores:
+    """By the regular expression itself, which is quadratic in a line."""
+    spans, offset = [], 0
+    for piece in pieces:
+        for match in re.finditer(r"(.+?)(\s?\1){3,}", piece):
+            spans.append((match.start() + offset, match.end() + offset, float(match[0].count(match[1]))))
+        offset += len(piece)
+    lengths = [end - start for start, end, _ in spans]
+    return {
+        "repetition": spans,
+        "doc_max_score_repetition": max((score for _, _, score in spans), default=0.0),
+        "doc_max_length_repetition": max(lengths, default=0),
+        "doc_frac_repetition": sum(lengths) / max(len(text), 1),
+    }
+
+
+def ascii_segments(text: str) -> list[str]:
+    """Words and what is between them (UAX 29) of an ASCII text."""
+    word = r"\w(?:\w|(?<=[A-Za-z])[.:'](?=[A-Za-z])|(?<=\d)[.,;'](?=\d))*"
+    return re.findall(rf"\r\n| +|{word}|.", text, re.ASCII | re.DOTALL)
+
+
+def uniseg(text: str, *, blank_too: bool = False, document: bool = False) -> Scores:
+    lines = [(m.start(), m.end(), m[0]) for m in re.finditer(r"[^\n]*\n|[^\n]+", text)]
+    counts = [
+        (start, end, float(sum(bool(s.strip()) for s in ascii_segments(line.strip()))))
+        for start, end, line in lines
+        if blank_too or line.strip()
+    ]
+    found: Scores = {"paragraph": counts, "negative_paragraph": [(a, b, -n) for a, b, n in counts]}
+    total = sum(n for _, _, n in counts)
+    return found | ({"document": total, "negative_document": -total} if document else {})
+
+
+def pretokens(text: str) -> int:
+    """With the regular expressions of the tokenizers library."""
+    cut = [tokenizers.pre_tokenizers.Split(tokenizers.Regex(p), "isolated") for p in (r" ?\p{P}", r" ?\d")]
+    last = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return len(tokenizers.pre_tokenizers.Sequence([*cut, last]).pre_tokenize_str(text))
+
+
+def pii_by_paragraph(text: str) -> Scores:
+    spans: dict[str, list[tuple[int, int, float]]] = {"EMAIL_ADDRESS": [], "PHONE_NUMBER": [], "IP_ADDRESS": []}
+    for start, _, line in paragraphs(text):
+        for match in re.finditer(r"[.\s@,?!;:)(]*([^\s@]+)@([^\s@,?!;:)(]+?)[.\s@,?!;:)(]?\s", line):
+            if match[1] != "(" and "." in match[2]:
+                spans["EMAIL_ADDRESS"].append((match.start() + start, match.end() + start, 1.0))
+        for name, rule in (("PHONE_NUMBER", PHONE), ("IP_ADDRESS", rf"{BYTE}\.{BYTE}\.{BYTE}\.{BYTE}")):
+            spans[name] += [(m.start() + start, m.end() + start, 1.0) for m in re.finditer(rule, line)]
+    every = [s for found in spans.values() for s in found]
+    share = sum(end - start for start, end, _ in every) / len(text) if text else -1.0
+    return {**spans, "doc_count": len(every), "doc_frac": share}
+
+
+BYTE = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)"
+PHONE = r"\s+\(?\d{3}\)?[-. ]*\d{3}[-. ]?\d{4}"
+
+
 def pii(text: str) -> Scores:
     def near(match: re.Match[str]) -> bool:
         around = text[max(match.start() - 100, 0) : match.end() + 100]
@@ -98,11 +160,10 @@ def pii(text: str) -> Scores:
         name, domain, *_ = match[0].split("@")
         return name.strip() != "(" and "." in domain
 
-    byte = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)"
     rules = {
         "EMAIL_ADDRESS": (r"[.\s@,?!;:)(]*[^\s@]+@[^\s@,?!;:)(]+?[.\s@,?!;:)(]?\s", named),
-        "PHONE_NUMBER": (r"\s+\(?\d{3}\)?[-. ]*\d{3}[-. ]?\d{4}", near),
-        "IP_ADDRESS": (rf"{byte}\.{byte}\.{byte}\.{byte}", near),
+        "PHONE_NUMBER": (PHONE, near),
+        "IP_ADDRESS": (rf"{BYTE}\.{BYTE}\.{BYTE}\.{BYTE}", near),
     }
     spans = {
         name: [(m.start(), m.end(), 1.0) for m in re.finditer(rule, text) if fits(m)]
@@ -113,11 +174,21 @@ def pii(text: str) -> Scores:
 
 
 def twins(is_word: Callable[[str], bool]) -> dict[str, Twin]:
-    """A twin for each native tagger; `is_word` says what a Unicode regex calls a word character."""
+    """A twin for each native tagger; `is_word` says what a Unicode regex calls a word character.
 
-    def with_paragraphs(text: str) -> Scores:
-        lengths = [(a, b, float(token_pieces(p, is_word))) for a, b, p in paragraphs(text)]
-        return {"paragraph": lengths, "document": sum(score for _, _, score in lengths)}
+    Those of `uniseg_*` know ASCII alone: `rust_ext/core/src/taggers/segments.rs` is tested on the rest.
+    """
+
+    def by_paragraph(count: Callable[[str], int]) -> Twin:
+        def twin(text: str) -> Scores:
+            lengths = [(a, b, float(count(p))) for a, b, p in paragraphs(text)]
+            return {"paragraph": lengths, "document": sum(score for _, _, score in lengths)}
+
+        return twin
+
+    def pii_with_count(text: str) -> Scores:
+        found = pii(text)
+        return found | {"doc_count": sum(len(s) for s in found.values() if isinstance(s, list))}
 
     return {
         "bytes_length_v1": lambda text: {"bytes": len(text.encode())},
@@ -125,10 +196,23 @@ def twins(is_word: Callable[[str], bool]) -> dict[str, Twin]:
         "c4_v2": lambda text: c4(text, javascript_is_word=False),
         "char_length_strip_ws_v1": lambda text: {"length_no_ws": len(text.strip())},
         "char_length_v1": lambda text: {"length": len(text)},
+        "char_length_with_paragraphs_v1": lambda text: by_paragraph(len)(text) | {"document": len(text)},
         "doc_count_v1": lambda text: {"docs": 1},
         "gopher_v1": lambda text: gopher(text, text.split("\n")),
         "gopher_v2": lambda text: gopher(text, re.split("\n+", text)),
+        "olmo_pretokenizer_v1": lambda text: {"length": pretokens(text)},
+        "olmo_pretokenizer_with_paragraphs_v1": by_paragraph(pretokens),
+        "paragraph_repetitions_v1": lambda text: repetitions(text, re.findall(r"[^\n]*\n|[^\n]+", text)),
+        "pii_regex_v1": pii,
         "pii_regex_v2": pii,
+        "pii_regex_with_counts_fast_v2": pii_by_paragraph,
+        "pii_regex_with_counts_v2": pii_with_count,
+        "pii_v1": personal,
+        "repetitions_v1": lambda text: repetitions(text, [text]),
+        "uniseg_length_paragraphs_v1": uniseg,
+        "uniseg_length_paragraphs_with_doc_length_v1": lambda text: uniseg(text, document=True),
+        "uniseg_length_paragraphs_with_empty_v1": lambda text: uniseg(text, blank_too=True),
+        "uniseg_length_v1": lambda text: {"length": len(ascii_segments(text.strip()))},
         "whitespace_tokenizer_v1": lambda text: {"length": token_pieces(text, is_word)},
-        "whitespace_tokenizer_with_paragraphs_v1": with_paragraphs,
+        "whitespace_tokenizer_with_paragraphs_v1": by_paragraph(lambda text: token_pieces(text, is_word)),
     }

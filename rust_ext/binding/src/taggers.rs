@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch};
+use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch};
 use arrow_schema::{Field, Schema};
+use dolma_core::taggers::periods::sequences;
 use dolma_core::taggers::{by_name, catalogue, round5, tag_texts, Kind, Tagger};
 use dolma_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
@@ -69,6 +70,43 @@ fn tagger_attributes(py: Python<'_>, name: String) -> PyResult<Vec<(&'static str
     Ok(tagger.attributes().iter().map(|(name, kind)| (*name, kind_name(*kind))).collect())
 }
 
+/// Repeated sequences of each row of `ids`, rows between two of the `offsets`: (row, start, end, times).
+#[pyfunction]
+fn periodic_sequences<'py>(
+    py: Python<'py>,
+    ids: PyArray,
+    offsets: PyArray,
+    longest: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (ids, offsets) = (ids.into_inner().0, offsets.into_inner().0);
+    let (Some(ids), Some(offsets)) = (ids.as_primitive_opt::<UInt32Type>(), offsets.as_primitive_opt::<Int64Type>())
+    else {
+        let found = format!("{} and {}", ids.data_type(), offsets.data_type());
+        return Err(PyTypeError::new_err(format!("expected uint32 ids and int64 offsets, found {found}")));
+    };
+    let batch = released(py, || {
+        let [mut rows, mut starts, mut ends, mut times] = [const { Vec::<i64>::new() }; 4];
+        for (number, bounds) in offsets.values().windows(2).enumerate() {
+            let bound = |i: usize| usize::try_from(bounds[i]).ok();
+            let row = bound(0).zip(bound(1)).and_then(|(from, to)| ids.values().get(from..to));
+            let row = row.ok_or_else(|| {
+                let found = format!("{} to {}", bounds[0], bounds[1]);
+                Error::invalid(format!("row {number}: expected offsets within {} ids, found {found}", ids.len()))
+            })?;
+            for sequence in sequences(row, longest) {
+                rows.push(number as i64);
+                starts.push(sequence.start as i64);
+                ends.push(sequence.end as i64);
+                times.push(sequence.times as i64);
+            }
+        }
+        let named = [("row", rows), ("start", starts), ("end", ends), ("times", times)];
+        let columns = named.map(|(name, values)| (name, Arc::new(Int64Array::from(values)) as ArrayRef));
+        RecordBatch::try_from_iter(columns).map_err(|e| Error::invalid(e.to_string()))
+    })?;
+    PyRecordBatch::new(batch).into_pyarrow(py)
+}
+
 /// Scores as attributes store them: `round(score, 5)`.
 #[pyfunction]
 fn round_scores<'py>(py: Python<'py>, scores: PyArray) -> PyResult<Bound<'py, PyAny>> {
@@ -85,5 +123,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(tagger_catalogue, module)?)?;
     module.add_function(wrap_pyfunction!(tagger_names, module)?)?;
     module.add_function(wrap_pyfunction!(tagger_attributes, module)?)?;
+    module.add_function(wrap_pyfunction!(periodic_sequences, module)?)?;
     module.add_function(wrap_pyfunction!(round_scores, module)?)
 }

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::parse;
 
 /// `str.isspace()`, on which `str.split()` and `str.strip()` rest.
 pub const SPACE: u8 = 1;
@@ -40,7 +41,18 @@ pub struct Classes {
 
 impl Classes {
     pub fn get() -> &'static Classes {
-        static CLASSES: LazyLock<Classes> = LazyLock::new(Classes::build);
+        static CLASSES: LazyLock<Classes> = LazyLock::new(|| {
+            let symbols = |c| if matches!(c, '#' | '\u{2026}') { SYMBOL } else { 0 };
+            let spaces = |c| if is_python_space(c) { SPACE } else { 0 };
+            let classes = [
+                (r"\p{L}", LETTER),
+                (r"\w", WORD),
+                (r"\s", BLANK),
+                (r"\p{N}", NUMBER),
+                (r"[[\p{P}\p{S}]--\p{Alphabetic}]", PUNCTUATION),
+            ];
+            Classes::build(&classes, |c| symbols(c) | spaces(c))
+        });
         &CLASSES
     }
 
@@ -58,30 +70,19 @@ impl Classes {
         &self.ascii
     }
 
-    fn build() -> Classes {
-        let every: String = (0..CODE_POINTS as u32).filter_map(char::from_u32).collect();
+    /// The bits of each class of characters, written as in a regular expression, and those that `more` adds to a
+    /// character below U+3001, where all white space is.
+    pub fn build(classes: &[(&str, u8)], more: impl Fn(char) -> u8) -> Classes {
         let mut flat = vec![0u8; CODE_POINTS];
-        let mut mark = |c: char, bit: u8| {
-            if let Some(bits) = flat.get_mut(c as usize) {
-                *bits |= bit;
+        for (class, bits) in classes {
+            for (first, last) in ranges(class) {
+                for marked in flat.iter_mut().take(last as usize + 1).skip(first as usize) {
+                    *marked |= bits;
+                }
             }
-        };
-        for c in every.chars().filter(|c| is_python_space(*c)) {
-            mark(c, if c.is_whitespace() { SPACE | BLANK } else { SPACE });
         }
-        mark('#', SYMBOL);
-        mark('\u{2026}', SYMBOL);
-        let sets = [
-            (r"\p{L}+", LETTER),
-            (r"\w+", WORD),
-            (r"\p{N}+", NUMBER),
-            (r"[[\p{P}\p{S}]--\p{Alphabetic}]+", PUNCTUATION),
-        ];
-        for (pattern, bit) in sets {
-            // The engine has these tables, and no other way to read them: about 25 ms, once in a process.
-            for run in Regex::new(pattern).iter().flat_map(|r| r.find_iter(&every)) {
-                run.as_str().chars().for_each(|c| mark(c, bit));
-            }
+        for (c, marked) in ('\0'..='\u{3000}').zip(&mut flat) {
+            *marked |= more(c);
         }
         let mut classes = Classes { ascii: [0; 128], index: Vec::new(), pages: Vec::new() };
         classes.ascii.copy_from_slice(&flat[..128]);
@@ -95,6 +96,15 @@ impl Classes {
             classes.index.push(at as u16);
         }
         classes
+    }
+}
+
+/// First and last of the ranges of a class; one of a single character is a literal to the parser.
+fn ranges(class: &str) -> Vec<(char, char)> {
+    match parse(class).map(Hir::into_kind) {
+        Ok(HirKind::Class(Class::Unicode(ranges))) => ranges.iter().map(|r| (r.start(), r.end())).collect(),
+        Ok(HirKind::Literal(one)) => String::from_utf8_lossy(&one.0).chars().map(|c| (c, c)).collect(),
+        _ => Vec::new(),
     }
 }
 

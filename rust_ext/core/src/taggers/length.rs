@@ -1,7 +1,9 @@
 //! How long a text is, in several units.
 
-use super::chars::{is_python_space, python_strip, Classes, BLANK, WORD};
+use super::chars::{python_strip, Classes, BLANK, WORD};
 use super::column::{Column, Kind};
+use super::pretokens::pretokens;
+use super::segments::stripped_segments;
 use super::text::{count_chars, Text};
 use super::Tagger;
 
@@ -15,6 +17,10 @@ pub enum Unit {
     Documents,
     /// Tokens of `\w+|[^\w\s]+`, plus one: Dolma 1.2.1 counts the pieces between them.
     Tokens,
+    /// What OLMo's tokenizer cuts a text into before it merges bytes.
+    Pretokens,
+    /// Words and what is between them (UAX 29), of the text without the white space around it.
+    Segments,
 }
 
 /// One number for the whole document.
@@ -27,7 +33,7 @@ impl Length {
     pub fn new(unit: Unit) -> Self {
         let attribute = match unit {
             Unit::Bytes => &[("bytes", Kind::Document)],
-            Unit::Chars | Unit::Tokens => &[("length", Kind::Document)],
+            Unit::Chars | Unit::Tokens | Unit::Pretokens | Unit::Segments => &[("length", Kind::Document)],
             Unit::StrippedChars => &[("length_no_ws", Kind::Document)],
             Unit::Documents => &[("docs", Kind::Document)],
         };
@@ -47,6 +53,8 @@ impl Tagger for Length {
             Unit::StrippedChars => stripped_chars(text),
             Unit::Documents => 1,
             Unit::Tokens => tokens(text.str) + 1,
+            Unit::Pretokens => pretokens(text.str),
+            Unit::Segments => stripped_segments(text),
         };
         if let [column] = columns {
             column.set(length as f64);
@@ -54,27 +62,37 @@ impl Tagger for Length {
     }
 }
 
-/// `whitespace_tokenizer_with_paragraphs_v1`: the same count for each paragraph that is not blank, and their sum.
-pub struct ParagraphTokens;
+/// The same by paragraph: a span for each that is not blank, and a sum for the document.
+pub struct ByParagraph {
+    unit: Unit,
+}
 
-impl Tagger for ParagraphTokens {
+impl ByParagraph {
+    /// Of [`Unit::Tokens`] the sum is that of the paragraphs; of characters it is the whole text.
+    pub fn new(unit: Unit) -> Self {
+        ByParagraph { unit }
+    }
+}
+
+impl Tagger for ByParagraph {
     fn attributes(&self) -> &'static [(&'static str, Kind)] {
         &[("paragraph", Kind::Spans), ("document", Kind::Document)]
     }
 
     fn tag(&mut self, text: &Text<'_>, columns: &mut [Column]) {
-        let [paragraphs, document] = columns else { return };
-        let (mut start, mut sum) = (0, 0);
-        for paragraph in text.str.split_inclusive('\n') {
-            let end = start + if text.is_ascii() { paragraph.len() } else { count_chars(paragraph) };
-            if !paragraph.chars().all(is_python_space) {
-                let length = tokens(paragraph) + 1;
-                paragraphs.span(start, end, length as f64);
-                sum += length;
-            }
-            start = end;
+        let [spans, document] = columns else { return };
+        let mut sum = 0;
+        for paragraph in text.paragraphs().iter().filter(|p| !p.blank) {
+            let length = match self.unit {
+                Unit::Tokens => tokens(text.paragraph(paragraph)) + 1,
+                Unit::Pretokens => pretokens(text.paragraph(paragraph)),
+                _ => (paragraph.last - paragraph.first) as usize,
+            };
+            spans.span(paragraph.first as usize, paragraph.last as usize, length as f64);
+            sum += length;
         }
-        document.set(sum as f64);
+        let whole = if matches!(self.unit, Unit::Chars) { text.chars() } else { sum };
+        document.set(whole as f64);
     }
 }
 

@@ -11,10 +11,18 @@ mod gopher;
 mod intern;
 mod length;
 mod ngrams;
+pub mod periods;
+mod personal;
 mod pii;
+mod pii_paragraphs;
+mod pretokens;
 mod punctuation;
+mod repeats;
+mod repetition;
 mod secrets;
+mod segments;
 pub mod text;
+mod uniseg;
 
 use arrow_array::{Array, ArrayRef, LargeStringArray};
 
@@ -36,7 +44,7 @@ pub trait Tagger: Send {
 type Entry = (&'static str, &'static str, fn() -> Box<dyn Tagger>);
 
 /// Every tagger of this crate, by name.
-const CATALOGUE: [Entry; 15] = [
+const CATALOGUE: &[Entry] = &[
     ("bytes_length_v1", "bytes of UTF-8", || Box::new(length::Length::new(length::Unit::Bytes))),
     ("c4_v1", "line and word rules of C4, `javascript` as a word", || Box::new(c4::C4::v1())),
     ("c4_v2", "line and word rules of C4, `javascript` anywhere", || Box::new(c4::C4::v2())),
@@ -44,6 +52,9 @@ const CATALOGUE: [Entry; 15] = [
         Box::new(length::Length::new(length::Unit::StrippedChars))
     }),
     ("char_length_v1", "code points", || Box::new(length::Length::new(length::Unit::Chars))),
+    ("char_length_with_paragraphs_v1", "code points by paragraph, and of the whole text", || {
+        Box::new(length::ByParagraph::new(length::Unit::Chars))
+    }),
     ("code_copyright_comments_v1", "a copyright notice, or the comments a source begins with", || {
         Box::new(code::Copyright::new())
     }),
@@ -55,12 +66,44 @@ const CATALOGUE: [Entry; 15] = [
         Box::new(gopher::Gopher::v2())
     }),
     ("not_alphanum_paragraph_v1", "paragraphs of punctuation and emoji", || Box::new(punctuation::AllPunctuation)),
+    ("olmo_pretokenizer_v1", "pieces that OLMo's tokenizer cuts a text into before it merges bytes", || {
+        Box::new(length::Length::new(length::Unit::Pretokens))
+    }),
+    ("olmo_pretokenizer_with_paragraphs_v1", "the same by paragraph, and their sum", || {
+        Box::new(length::ByParagraph::new(length::Unit::Pretokens))
+    }),
+    ("paragraph_repetitions_v1", "pieces of a paragraph that stand four times or more in a row", || {
+        Box::new(repetition::Repetition::paragraphs())
+    }),
+    ("pii_regex_v1", "e-mail addresses, US phone numbers, IPv4 addresses", || Box::new(pii::Pii::new())),
     ("pii_regex_v2", "e-mail addresses, US phone numbers, IPv4 addresses", || Box::new(pii::Pii::new())),
+    ("pii_regex_with_counts_fast_v2", "the same by paragraph, their number and share of the text", || {
+        Box::new(pii_paragraphs::PiiParagraphs::new())
+    }),
+    ("pii_regex_with_counts_v2", "the same as pii_regex_v2, and their number", || Box::new(pii::Pii::with_counts())),
+    ("pii_v1", "addresses, phone, account and card numbers, keys, each checked by the rules of its kind", || {
+        Box::new(personal::Personal::default())
+    }),
+    ("repetitions_v1", "pieces of a text that stand four times or more in a row", || {
+        Box::new(repetition::Repetition::document())
+    }),
+    ("uniseg_length_paragraphs_v1", "words by Unicode's rules (UAX 29), by paragraph", || {
+        Box::new(uniseg::Uniseg::paragraphs())
+    }),
+    ("uniseg_length_paragraphs_with_doc_length_v1", "the same by paragraph, and their sum", || {
+        Box::new(uniseg::Uniseg::with_document())
+    }),
+    ("uniseg_length_paragraphs_with_empty_v1", "the same by paragraph, blank ones too", || {
+        Box::new(uniseg::Uniseg::with_blank())
+    }),
+    ("uniseg_length_v1", "words and what is between them by Unicode's rules (UAX 29)", || {
+        Box::new(length::Length::new(length::Unit::Segments))
+    }),
     ("whitespace_tokenizer_v1", "runs of word characters and of punctuation, plus one", || {
         Box::new(length::Length::new(length::Unit::Tokens))
     }),
     ("whitespace_tokenizer_with_paragraphs_v1", "the same by paragraph, and their sum", || {
-        Box::new(length::ParagraphTokens)
+        Box::new(length::ByParagraph::new(length::Unit::Tokens))
     }),
 ];
 
@@ -114,6 +157,8 @@ pub fn tag_texts(taggers: &mut [Box<dyn Tagger>], texts: &LargeStringArray) -> R
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
     use proptest::prelude::*;
 
     use super::*;
@@ -136,13 +181,21 @@ mod tests {
     }
 
     proptest! {
-        /// A document's attributes do not depend on the documents before it, and nothing panics.
+        /// A document's attributes do not depend on the documents before it, spans lie within it and nothing panics.
         #[test]
-        fn documents_do_not_leak_into_each_other(texts in prop::collection::vec("(\\PC|[ab \\n@.\\x1c0-9]){0,80}", 0..6)) {
+        fn documents_do_not_leak_into_each_other(
+            texts in prop::collection::vec("(\\PC|[ab \\n@.\\x1c0-9\\x00İe\u{301}\u{200d}👩💻🇫字ア]|a@b.org |(ab ?){5}){0,60}", 0..6),
+        ) {
             let all = || names().filter_map(by_name).collect::<Vec<_>>();
             let batch = tag_texts(&mut all(), &LargeStringArray::from(texts.clone())).unwrap();
             for (row, text) in texts.iter().enumerate() {
                 let alone = tag_texts(&mut all(), &LargeStringArray::from(vec![text.as_str()])).unwrap();
+                for list in alone.iter().flatten().filter_map(|column| column.as_list_opt::<i32>()) {
+                    let spans = list.value(0);
+                    let of = |i: usize| spans.as_struct().column(i).as_primitive::<Int64Type>().values().to_vec();
+                    let length = text.chars().count() as i64;
+                    prop_assert!(of(0).into_iter().zip(of(1)).all(|(start, end)| 0 <= start && start <= end && end <= length));
+                }
                 for (many, one) in batch.iter().flatten().zip(alone.iter().flatten()) {
                     prop_assert_eq!(&many.slice(row, 1).to_data(), &one.to_data());
                 }

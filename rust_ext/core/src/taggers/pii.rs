@@ -1,4 +1,5 @@
-//! Personal data by regular expression, with the definitions of Dolma 1.2.1's `pii_regex_v2`.
+//! Personal data by regular expression, with the definitions of Dolma 1.2.1's `pii_regex_v1`, `pii_regex_v2` and
+//! `pii_regex_with_counts_v2`.
 
 use std::sync::LazyLock;
 
@@ -16,46 +17,54 @@ const WINDOW: usize = 100;
 ///
 /// A span holds the white space and punctuation that its pattern needs around it, so an address at the very end of a
 /// text is not found. An address needs a dot in its domain; `isbn`, `doi` or `#` close to a number rule it out. The
-/// rule against phone numbers in documents with a URL never applies in Dolma 1.2.1, nor does it here.
+/// rule against phone numbers in documents with a URL never applies in Dolma 1.2.1, nor does it here. Of a text without
+/// words Dolma's `pii_regex_v1` and `pii_regex_with_counts_v2` make a division by zero.
 pub struct Pii {
+    counted: bool,
     email: Option<Regex>,
     phone: Option<Regex>,
     ip: Option<Regex>,
 }
 
 /// Python's `\s` has four characters more than that of this engine. Matching is linear in the text all the same.
-const EMAIL: &str =
-    r"[.\s\x1c-\x1f@,?!;:)(]*[^\s\x1c-\x1f@]+@[^\s\x1c-\x1f@,?!;:)(]+?[.\s\x1c-\x1f@,?!;:)(]?[\s\x1c-\x1f]";
-const PHONE: &str = r"[\s\x1c-\x1f]+\(?\d{3}\)?[-. ]*\d{3}[-. ]?\d{4}";
-const IP: &str = r"(?:(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)\.){3}(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)";
+pub(super) const EMAIL: &str =
+    r"[.\s\x1c-\x1f@,?!;:)(]*([^\s\x1c-\x1f@]+)@([^\s\x1c-\x1f@,?!;:)(]+?)[.\s\x1c-\x1f@,?!;:)(]?[\s\x1c-\x1f]";
+pub(super) const PHONE: &str = r"[\s\x1c-\x1f]+\(?\d{3}\)?[-. ]*\d{3}[-. ]?\d{4}";
+pub(super) const IP: &str =
+    r"(?:(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)\.){3}(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)";
 
 impl Pii {
     pub fn new() -> Self {
-        static COMPILED: LazyLock<[Option<Regex>; 3]> =
-            LazyLock::new(|| [EMAIL, PHONE, IP].map(|p| Regex::new(p).ok()));
-        let [email, phone, ip] = COMPILED.clone();
-        Pii { email, phone, ip }
+        let [email, phone, ip] = patterns();
+        Pii { counted: false, email, phone, ip }
+    }
+
+    /// The number of spans as `doc_count`, too.
+    pub fn with_counts() -> Self {
+        Pii { counted: true, ..Pii::new() }
     }
 }
 
-impl Default for Pii {
-    fn default() -> Self {
-        Pii::new()
-    }
+/// Compiled once; the copies have working memory of their own.
+pub(super) fn patterns() -> [Option<Regex>; 3] {
+    static COMPILED: LazyLock<[Option<Regex>; 3]> = LazyLock::new(|| [EMAIL, PHONE, IP].map(|p| Regex::new(p).ok()));
+    COMPILED.clone()
 }
 
 impl Tagger for Pii {
     fn attributes(&self) -> &'static [(&'static str, Kind)] {
-        &[
+        const ALL: &[(&str, Kind)] = &[
             ("EMAIL_ADDRESS", Kind::Spans),
             ("PHONE_NUMBER", Kind::Spans),
             ("IP_ADDRESS", Kind::Spans),
             ("doc", Kind::Document),
-        ]
+            ("doc_count", Kind::Document),
+        ];
+        &ALL[..if self.counted { 5 } else { 4 }]
     }
 
     fn tag(&mut self, text: &Text<'_>, columns: &mut [Column]) {
-        let [emails, phones, ips, doc] = columns else { return };
+        let [emails, phones, ips, doc, doc_count @ ..] = columns else { return };
         let bytes = text.str.as_bytes();
         let mut count = 0;
         if memchr(b'@', bytes).is_some() {
@@ -70,6 +79,9 @@ impl Tagger for Pii {
         }
         let words = text.words().len();
         doc.set(if words == 0 { -1.0 } else { count as f64 / words as f64 });
+        if let [column] = doc_count {
+            column.set(count as f64);
+        }
     }
 }
 

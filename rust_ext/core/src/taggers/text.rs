@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, OnceCell};
 
-use super::chars::{Classes, SPACE};
+use super::chars::{is_python_space, Classes, SPACE};
+use super::segments::{segments, Segments};
 
 /// A word of `str.split()`: bytes `start..end`, its code points, and the union of its characters' class bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,17 @@ pub struct Word {
     pub end: u32,
     pub chars: u32,
     pub classes: u8,
+}
+
+/// A line with its line break: bytes `start..end`, code points `first..last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paragraph {
+    pub start: u32,
+    pub end: u32,
+    pub first: u32,
+    pub last: u32,
+    /// Nothing but white space.
+    pub blank: bool,
 }
 
 /// Buffers of the views of a text that is done with, for the next one.
@@ -25,6 +37,8 @@ pub struct Text<'a> {
     ascii: OnceCell<bool>,
     chars: OnceCell<usize>,
     words: OnceCell<Vec<Word>>,
+    paragraphs: OnceCell<Vec<Paragraph>>,
+    segments: OnceCell<Vec<Segments>>,
     spare: Cell<Spare>,
 }
 
@@ -36,7 +50,15 @@ impl<'a> Text<'a> {
 
     pub fn reusing(str: &'a str, spare: Spare) -> Self {
         let spare = Cell::new(spare);
-        Text { str, ascii: OnceCell::new(), chars: OnceCell::new(), words: OnceCell::new(), spare }
+        Text {
+            str,
+            ascii: OnceCell::new(),
+            chars: OnceCell::new(),
+            words: OnceCell::new(),
+            paragraphs: OnceCell::new(),
+            segments: OnceCell::new(),
+            spare,
+        }
     }
 
     pub fn into_spare(self) -> Spare {
@@ -71,6 +93,32 @@ impl<'a> Text<'a> {
     /// The bytes of a word of this text.
     pub fn bytes(&self, word: &Word) -> &'a [u8] {
         self.str.as_bytes().get(word.start as usize..word.end as usize).unwrap_or_default()
+    }
+
+    /// Lines with their line breaks, blank ones too; none of an empty text.
+    pub fn paragraphs(&self) -> &[Paragraph] {
+        self.paragraphs.get_or_init(|| {
+            let (mut start, mut first) = (0, 0);
+            let mut paragraphs = Vec::new();
+            for line in self.str.split_inclusive('\n') {
+                let chars = if self.is_ascii() { line.len() } else { count_chars(line) };
+                let (end, last) = (start + line.len() as u32, first + chars as u32);
+                let blank = line.chars().all(is_python_space);
+                paragraphs.push(Paragraph { start, end, first, last, blank });
+                (start, first) = (end, last);
+            }
+            paragraphs
+        })
+    }
+
+    /// Words and what is between them (UAX 29) in each of the paragraphs.
+    pub fn segments(&self) -> &[Segments] {
+        self.segments.get_or_init(|| self.paragraphs().iter().map(|p| segments(self.paragraph(p))).collect())
+    }
+
+    /// The text of a paragraph of this text.
+    pub fn paragraph(&self, paragraph: &Paragraph) -> &'a str {
+        self.str.get(paragraph.start as usize..paragraph.end as usize).unwrap_or_default()
     }
 
     /// Lines as `str.split("\n")` gives them, with the byte offset of each.
