@@ -17,7 +17,7 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
 from dolma_pipeline.models import ModelFiles, find_model
 from dolma_pipeline.taggers.base import Attribute, Tagger
-from dolma_pipeline.tokens.engine import one_thread
+from dolma_pipeline.tokens.reference import one_thread
 
 LONGEST_PERIOD = 13
 """Tokens."""

@@ -1,8 +1,9 @@
 """Taggers that read sources, pages and addresses: equal to Dolma 1.2.1's but where it errs.
 
-Recorded attributes always; live ones where $DOLMA_PYTHON, or a virtual environment in $DOLMA_PEER_VENV, has dolma
-1.2.1 with `beautifulsoup4` and `detect-secrets`. `python -m tests.taggers.test_source_parity` records
-dolma_sources.json anew.
+Recorded attributes always; live ones where $DOLMA_PYTHON, or a virtual environment in $DOLMA_PEER_VENV, has dolma 1.2.1
+with `beautifulsoup4` and `detect-secrets`.
+
+`python -m tests.taggers.test_source_parity` records dolma_sources.json anew.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ JAVA = '/* Copyright é */\nclass A { // one\n  String s = "// no"; char c = \'"
 SCRIPT = "// a\nvar r = /[/*]'/g; /* b */ var t = `// ${x}`; // c\n"
 PAGE = (
     "<html><head><title>Title</title><style>p {}</style></head>\n<body>\n<p class='a'>A longer text &amp; more é, so "
-    "that there are more than a hundred characters of it on the page, all of them visible.</p>\n  "
-    "<script>if (a < b) no()</script><!-- no --><pre>\n  kept\n </pre></body></html>\n"
+    "that there are more than a hundred characters of it on the page, all of them visible.</p>\n  <script>if (a < b) "
+    "no()</script><!-- no --><pre>\n  kept\n </pre></body></html>\n"
 )
 LICENCE = "<a rel='license' href='https://creativecommons.org/licenses/by-sa/4.0/deed.de'>x</a>"
 DOCUMENTS: list[tuple[str, dict[str, Any]]] = [

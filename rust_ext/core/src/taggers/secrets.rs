@@ -82,7 +82,7 @@ fn is_value(value: &str) -> bool {
 /// Dolma 1.2.1 runs detect-secrets 1.4 with all its plugins, locates a secret by the first line that reads like its
 /// own, and puts the same value down once. Ours are rules of today's token formats; each occurrence has its own span.
 /// Counts therefore differ, mostly by fewer high-entropy strings: those must be quoted, 20 characters or longer, and
-/// more than digits.
+/// of both cases and digits.
 pub struct Secrets {
     patterns: &'static [Option<Regex>],
 }
@@ -188,11 +188,17 @@ fn entropies(text: &Text<'_>, base64: &mut Column, hex: &mut Column) -> usize {
             if entropy(value) > HEX_BITS {
                 hex.add(start, end);
             }
-        } else if value.iter().any(u8::is_ascii_digit) && entropy(value) > BASE64_BITS {
+        } else if is_mixed(value) && entropy(value) > BASE64_BITS {
             base64.add(start, end);
         }
     }
     base64.count + hex.count
+}
+
+/// Of both cases and digits, as random strings are and the paths of packages are not.
+fn is_mixed(value: &[u8]) -> bool {
+    let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
+    has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
 fn is_base64(byte: u8) -> bool {
@@ -292,8 +298,9 @@ mod tests {
         assert_eq!(tag(&format!("x = '{random}'")).0, [("SECRET_Base64_High_Entropy_String", random.to_owned())]);
         let hex = "9f86d081884c7d659a2feaa0c55ad015";
         assert_eq!(tag(&format!("x = \"{hex}\"")).0, [("SECRET_Hex_High_Entropy_String", hex.to_owned())]);
-        for harmless in [random.to_owned(), format!("'{random}\""), "'12345678901234567890123'".to_owned()] {
-            assert_eq!(tag(&harmless), (vec![], 0.0), "{harmless}");
+        let path = "'x-k9/qz3/lvt/ybnf2/whjcr/mdpgs'";
+        for harmless in [random, &format!("'{random}\""), "'12345678901234567890123'", path] {
+            assert_eq!(tag(harmless), (vec![], 0.0), "{harmless}");
         }
     }
 }
