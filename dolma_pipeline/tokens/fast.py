@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
+from dolma_pipeline.errors import DataError
 from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.reference import ReferenceEngine
 
@@ -53,8 +54,9 @@ class FastEngine:
             self._encoder = _native.BytePairEncoder(
                 str(path), encode_special_tokens=encode_special_tokens, segment=segment
             )
-        except ValueError as reason:
-            raise Unsupported(str(reason)) from None
+        # The library may read a file that this parser does not.
+        except (ValueError, DataError) as reason:
+            raise Unsupported(str(reason).removeprefix(f"{path}: ")) from None
         added = dict(self._encoder.added)
         if added != reference.added_tokens:
             name = sorted(added.items() ^ reference.added_tokens.items())[0][0]

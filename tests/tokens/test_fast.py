@@ -233,6 +233,15 @@ def test_other_models_are_refused(tmp_path: Path) -> None:
         both(tmp_path / "few.json")
 
 
+def test_a_file_that_only_the_library_can_read_is_left_to_it(trained: Path, tmp_path: Path) -> None:
+    path = edited(trained, tmp_path, change("model", "ignore_merges", to=None))
+    warning = load_engine(str(path)).warning
+    assert warning is not None
+    assert warning.startswith(
+        f"{path}: encoded by the `tokenizers` library, which is slower: invalid type: null, expected a boolean"
+    )
+
+
 def test_ids_that_the_library_gives_itself_are_refused(trained: Path, tmp_path: Path) -> None:
     def beyond(form: dict[str, Any]) -> None:
         form["added_tokens"].append(form["added_tokens"][0] | {"id": 5000, "content": "<far>"})
