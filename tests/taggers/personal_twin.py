@@ -114,10 +114,10 @@ def number_at(text: str, at: int) -> Find | None:
     if before.endswith("+"):
         run = re.compile(rf"\d+(?:{SEPARATOR}\d+){{0,7}}", re.ASCII).match(text, at)
         groups = re.findall(r"\d+", run[0], re.ASCII) if run else []
-        most = 11 if text[at] == "1" else 15
+        least, most = (11, 11) if text[at] == "1" else (8, 15)
         while sum(map(len, groups)) > most:
             groups.pop()
-        if re.search(r"\w.\Z", before, re.DOTALL) or text[at] == "0" or sum(map(len, groups)) < 8:
+        if re.search(r"\w.\Z", before, re.DOTALL) or text[at] == "0" or sum(map(len, groups)) < least:
             return None
         found = match(SEPARATOR.join(groups))
         return (at - 1, at + len(found), "PHONE_NUMBER") if found else None

@@ -160,9 +160,9 @@ impl Number {
 
     /// After a plus: as many groups as make 8 to 15 digits, the first of them not 0; after +1 eleven.
     fn international(&self) -> Option<usize> {
-        let most = if self.digits[0] == 1 { 11 } else { 15 };
+        let (least, most) = if self.digits[0] == 1 { (11, 11) } else { (8, 15) };
         let parts = self.groups[..self.parts].iter().take_while(|(end, ..)| *end <= most).count();
-        (parts > 0 && self.digits[0] != 0 && self.groups[parts - 1].0 >= 8).then_some(parts)
+        (parts > 0 && self.digits[0] != 0 && self.groups[parts - 1].0 >= least).then_some(parts)
     }
 
     fn card(&self) -> Option<usize> {

@@ -43,9 +43,16 @@ fn phone_numbers_of_the_world_and_of_north_america() {
     {
         assert_eq!(finds(&format!("é call {number}, now")), [format!("PHONE {number}")]);
     }
-    for number in
-        ["555-134-5678", "155-234-5678", "5552345678", "a555-234-5678", "555-234-5678-9", "+1234567", "2+44207946095"]
-    {
+    for number in [
+        "555-134-5678",
+        "155-234-5678",
+        "5552345678",
+        "a555-234-5678",
+        "555-234-5678-9",
+        "+1234567",
+        "+1130 2010",
+        "2+44207946095",
+    ] {
         assert_eq!(finds(&format!("call {number} now")), [""; 0], "{number}");
     }
 }
