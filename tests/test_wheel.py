@@ -24,6 +24,7 @@ print(native.__name__, dolma_pipeline.__version__)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # without a cache of compiled crates it builds them all
 def test_the_wheel_works_elsewhere(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(ROOT, tree, symlinks=True, ignore=LEFT_OUT)
