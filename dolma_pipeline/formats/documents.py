@@ -78,6 +78,11 @@ class Documents:
         return _native.string_field(self.raw, path)
 
 
+METADATA = "metadata"
+OTHER_FIELDS = "other_fields"
+"""Column of a Parquet file: fields that have none of their own."""
+
+
 class BadLine(msgspec.Struct, frozen=True):
     """A line (or row) that is no document: where it stands, why, and its bytes."""
 
@@ -170,13 +175,19 @@ def _raw_columns(batch: pa.RecordBatch) -> dict[str, Any]:
     for row in batch.to_pylist():
         head = b'{"text":' + msgspec.json.encode(row.pop("text"))
         row = {k: v for k, v in row.items() if v is not None}
-        extra = row.pop("metadata", None)
+        extra, others = row.pop(METADATA, None), row.pop(OTHER_FIELDS, None)
         span = (-1, -1)
         body = msgspec.json.encode(row, enc_hook=str)[1:-1]
         line = head + (b"," + body if body else b"")
-        if isinstance(extra, dict):
+        if others is not None:
+            encoded = _object(others)
+            if encoded is None:
+                line += b"," + msgspec.json.encode({OTHER_FIELDS: others}, enc_hook=str)[1:-1]
+            elif len(encoded) > 2:
+                line += b"," + encoded[1:-1]
+        if extra is not None:
             line += b',"metadata":'
-            encoded = msgspec.json.encode(extra, enc_hook=str)
+            encoded = _object(extra) or msgspec.json.encode(extra, enc_hook=str)
             span = (len(line), len(line) + len(encoded))
             line += encoded
         raws.append(line + b"}")
@@ -190,6 +201,19 @@ def _raw_columns(batch: pa.RecordBatch) -> dict[str, Any]:
         "metadata_start": pa.array([m[0] for m in metadata], integers),
         "metadata_end": pa.array([m[1] for m in metadata], integers),
     }
+
+
+def _object(value: Any) -> bytes | None:
+    """The JSON object that a column holds, as a struct or as text; None for what is neither."""
+    if isinstance(value, dict):
+        return msgspec.json.encode(value, enc_hook=str)
+    if not isinstance(value, str) or not value.startswith("{"):
+        return None
+    try:
+        msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return None
+    return value.strip().encode()
 
 
 def read_documents(

@@ -14,6 +14,7 @@ from msgspec import Struct
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.parquet_documents import document_writer
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.mixers.decide import Decider, MixInput
 from dolma_pipeline.mixers.keys import sanitize
@@ -26,7 +27,7 @@ from dolma_pipeline.stages.tag import FAILED
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Context, Counts, Output, Report, Task
 
-VERSION = 1
+VERSION = 2
 TAGGER_FAILED = "tagger_failed"
 """The first rule where taggers may set documents aside: those are in quarantine, and so not in the output."""
 SAMPLED_OUT = "budget"
@@ -117,7 +118,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     rate = None
     if config.rates is not None:
         rate = read_json(config.rates, dict[str, Rate]).get(config.source)
-    writer = _native.LineWriter(config.path)
+    writer = document_writer(config.path)
     try:
         for each in config.inputs:
             quarantine = Quarantine(each.quarantine, each.path) if each.quarantine is not None else None
