@@ -63,12 +63,13 @@ def test_native_taggers_agree_with_their_twins(texts: list[str]) -> None:
         max_size=12,
     )
 )
+@example(["password = ", '"', "é", "A1b2C3d4E5f6G7h8I9j0K1", '"'])
 def test_secrets_lie_in_the_text_and_are_counted(parts: list[str]) -> None:
     text = "".join(parts)
     (found,) = rows(tag_natively(["code_secrets_v1"], documents([text]))[0])
     doc = found.pop("doc")
     spans = [span for kind in found.values() for span in kind]
-    assert all(0 <= start < end <= len(text) and text[start:end].isascii() for start, end, _ in spans)
+    assert all(0 <= start < end <= len(text) for start, end, _ in spans)
     words = len(text.split())
     assert doc == (round(len(spans) / words, 5) if words else -1.0)
 
@@ -168,3 +169,10 @@ def test_what_dolma_gets_wrong_of_comments() -> None:
     assert found == {"copyright_notice": [], "comment_block": [(0, 8, 1.0)], "doc": round(8 / 9, 5)}
     assert NativeTagger("code_copyright_comments_v1").attributes[0].kind == "spans"
     assert set(OF_SOURCES) <= set(_native.tagger_names())
+
+
+def test_spans_of_secrets_count_code_points() -> None:
+    token = "ghp_" + "a1" * 18
+    (found,) = rows(tag_natively(["code_secrets_v1"], documents([f"é😀 {token} é"]))[0])
+    (span,) = [span for kind, spans in found.items() if kind != "doc" for span in spans]
+    assert (span[0], span[1]) == (3, 3 + len(token))
