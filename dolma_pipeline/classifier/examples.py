@@ -16,7 +16,7 @@ from msgspec import Struct
 from dolma_pipeline import _native
 from dolma_pipeline.classifier.line import TextForm, training_line
 from dolma_pipeline.formats.documents import Documents, read_documents
-from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
 from dolma_pipeline.storage import atomic_path, output
@@ -65,9 +65,8 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
     needs = {f for rule in rules.values() if rule is not None for f in rule.fields}
     beside = Beside(config.input, config.names, whole=False)
     stream = read_documents(config.input.path)
-    quarantine = Quarantine(config.input.quarantine, config.input.path) if config.input.quarantine else None
     counts, parts, dropped = Counts(), [], Counter[str]()
-    try:
+    with SetAside(stream, config.input.quarantine, counts) as aside:
         for documents in stream:
             columns = rule_columns(documents, beside.next(documents).named, needs)
             label = np.full(len(documents), -1, np.int32)
@@ -80,17 +79,7 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
             counts.bytes_in += documents.text_bytes
             counts.documents_out += part.num_rows
             counts.bytes_out += pc.sum(pc.binary_length(part.column("text"))).as_py() or 0
-        bad = stream.take_bad()
-        counts.quarantined = len(bad)
-        counts.documents_in += len(bad)
-        outputs = []
-        if quarantine is not None:
-            quarantine.add(bad)
-            outputs = quarantine.finish()
-    except BaseException:
-        if quarantine is not None:
-            quarantine.abort()
-        raise
+            aside.take()
     counts.dropped = dict(sorted(dropped.items()))
     table = pa.Table.from_batches(parts, SCHEMA)
     with atomic_path(config.out) as temporary:
@@ -102,7 +91,7 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
     }
     warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []
     return Report(
-        counts={config.source: counts}, outputs=[output(config.out), *outputs], details=details, warnings=warnings
+        counts={config.source: counts}, outputs=[output(config.out), *aside.outputs], details=details, warnings=warnings
     )
 
 

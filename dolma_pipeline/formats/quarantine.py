@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from types import TracebackType
 
 import msgspec
 
 from dolma_pipeline import _native
-from dolma_pipeline.formats.documents import BadLine
-from dolma_pipeline.task import Output
+from dolma_pipeline.formats.documents import BadLine, DocumentStream
+from dolma_pipeline.task import Counts, Output
 
 
 class QuarantineRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,3 +56,39 @@ class Quarantine:
     def abort(self) -> None:
         if self._writer is not None:
             self._writer.abort()
+
+
+class SetAside:
+    """The bad lines of a stream, counted and on their way to the quarantine file at `path`, if there is to be one.
+
+    `take` is called after each batch, so that a file of nothing but bad lines is not held in memory.
+    """
+
+    def __init__(self, stream: DocumentStream, path: str | None, counts: Counts) -> None:
+        self._stream = stream
+        self._counts = counts
+        self._quarantine = Quarantine(path, stream.path) if path is not None else None
+        self.outputs: list[Output] = []
+        """What was written, once the block has ended."""
+
+    def take(self) -> None:
+        bad = self._stream.take_bad()
+        self._counts.quarantined += len(bad)
+        self._counts.documents_in += len(bad)
+        if self._quarantine is not None:
+            self._quarantine.add(bad)
+
+    def __enter__(self) -> SetAside:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.take()
+        if self._quarantine is None:
+            return
+        if kind is None:
+            self.outputs = self._quarantine.finish()
+        else:
+            self._quarantine.abort()

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.formats.documents import Documents, read_documents
-from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.mixers import attributes, expression
 from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
 from dolma_pipeline.mixers.expression import Rule
@@ -51,27 +51,17 @@ def measure_shard(config: MeasureShard, context: Context) -> Report:
     counts = Counts()
     beside = Beside(config.input, config.names, whole=False)
     stream = read_documents(config.input.path)
-    quarantine = Quarantine(config.input.quarantine, config.input.path) if config.input.quarantine else None
-    try:
+    with SetAside(stream, config.input.quarantine, counts) as aside:
         for documents in stream:
             measure.add(documents, beside.next(documents).named)
             counts.documents_in += len(documents)
+            counts.documents_out += len(documents)
             counts.bytes_in += documents.text_bytes
-        counts.documents_out, counts.bytes_out = counts.documents_in, counts.bytes_in
-        bad = stream.take_bad()
-        counts.quarantined = len(bad)
-        counts.documents_in += len(bad)
-        outputs = []
-        if quarantine is not None:
-            quarantine.add(bad)
-            outputs = quarantine.finish()
-    except BaseException:
-        if quarantine is not None:
-            quarantine.abort()
-        raise
+            aside.take()
+    counts.bytes_out = counts.bytes_in
     write_json(config.out, measure.result)
     warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []
-    return Report(counts={config.source: counts}, outputs=[output(config.out), *outputs], warnings=warnings)
+    return Report(counts={config.source: counts}, outputs=[output(config.out), *aside.outputs], warnings=warnings)
 
 
 class _Measure:
