@@ -10,7 +10,7 @@ pub const NONE: u32 = u32::MAX;
 
 /// A slice of a text and how often it was seen.
 struct Entry {
-    key: u64,
+    key: Key,
     start: u32,
     end: u32,
     count: u32,
@@ -21,20 +21,28 @@ struct Entry {
 pub struct Interner {
     slots: Vec<u32>,
     entries: Vec<Entry>,
+    /// Slices that were added more than once, each time counted.
+    repeated: usize,
 }
 
 impl Interner {
     /// Empties the table and makes room for `most` slices.
     pub fn reset(&mut self, most: usize) {
         self.entries.clear();
+        self.repeated = 0;
         clear_slots(&mut self.slots, most);
+    }
+
+    /// How many of the slices added were added more than once.
+    pub fn repeated(&self) -> usize {
+        self.repeated
     }
 
     /// The number of `text[start..end]`; counts it once more. `reset` made room for it.
     pub fn add(&mut self, text: &[u8], start: u32, end: u32) -> u32 {
-        let key = key_of(text, start as usize, end as usize);
+        let key = Key::of(text, start as usize, end as usize);
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = mix(key.wrapping_add(u64::from(end - start) << 56)) as usize & mask;
+        let mut at = key.hash() as usize & mask;
         while let Some(slot) = self.slots.get_mut(at) {
             if *slot == NONE {
                 *slot = self.entries.len() as u32;
@@ -42,7 +50,8 @@ impl Interner {
                 return *slot;
             }
             if let Some(entry) = self.entries.get_mut(*slot as usize) {
-                if entry.key == key && same(text, (entry.start, entry.end), (start, end)) {
+                if entry.key == key && (key.is_whole() || same(text, (entry.start, entry.end), (start, end))) {
+                    self.repeated += if entry.count == 1 { 2 } else { 1 };
                     entry.count += 1;
                     return *slot;
                 }
@@ -50,6 +59,20 @@ impl Interner {
             at = (at + 1) & mask;
         }
         NONE
+    }
+
+    /// How often a slice of at most 16 bytes was added.
+    pub fn times(&self, slice: &[u8]) -> u32 {
+        let key = Key::of(slice, 0, slice.len());
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = key.hash() as usize & mask;
+        while let Some(entry) = self.slots.get(at).and_then(|slot| self.entries.get(*slot as usize)) {
+            if entry.key == key {
+                return entry.count;
+            }
+            at = (at + 1) & mask;
+        }
+        0
     }
 
     pub fn count(&self, number: u32) -> u32 {
@@ -116,27 +139,56 @@ impl Pairs {
     }
 }
 
-const PACKED: usize = 8;
-
-/// The bytes of a short slice themselves (with its length they say all), the hash of a longer one.
-fn key_of(text: &[u8], start: usize, end: usize) -> u64 {
-    let length = end - start;
-    if length > PACKED {
-        return xxh3_64(text.get(start..end).unwrap_or_default());
-    }
-    if let Some(Ok(eight)) = text.get(start..start + PACKED).map(<[u8; PACKED]>::try_from) {
-        // In two steps, as a shift by all 64 bits is none.
-        let half = 4 * (PACKED - length);
-        return (u64::from_be_bytes(eight) >> half) >> half;
-    }
-    text.get(start..end).unwrap_or_default().iter().fold(0, |key, byte| key << 8 | u64::from(*byte))
+/// What tells a slice from others: its length and, up to 16 bytes, the bytes themselves, else a hash of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    low: u64,
+    high: u64,
+    length: u32,
 }
 
-/// Whether two slices of equal keys are equal.
+impl Key {
+    const WHOLE: u32 = 16;
+
+    #[inline]
+    fn of(text: &[u8], start: usize, end: usize) -> Key {
+        let length = (end - start) as u32;
+        let (low, high) = match (eight(text, start), end.checked_sub(8).and_then(|at| eight(text, at))) {
+            (Some(first), Some(last)) if (9..=Self::WHOLE).contains(&length) => (first, last),
+            // In two steps, as a shift by all 64 bits is none.
+            (Some(first), _) if length <= 8 => {
+                let half = 4 * (8 - length);
+                (first << half << half, 0)
+            }
+            _ if length <= 8 => {
+                let rest = text.get(start..end).unwrap_or_default();
+                (rest.iter().fold(0, |low, byte| low >> 8 | u64::from(*byte) << 56), 0)
+            }
+            _ => (xxh3_64(text.get(start..end).unwrap_or_default()), 0),
+        };
+        Key { low, high, length }
+    }
+
+    /// Whether equal keys are equal slices.
+    fn is_whole(self) -> bool {
+        self.length <= Self::WHOLE
+    }
+
+    #[inline]
+    fn hash(self) -> u64 {
+        let high = self.high ^ u64::from(self.length) ^ 0x9e37_79b9_7f4a_7c15;
+        let product = u128::from(self.low ^ 0xbf58_476d_1ce4_e5b9) * u128::from(high);
+        (product ^ product >> 64) as u64
+    }
+}
+
+fn eight(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// Whether two slices of equal length are equal.
 fn same(text: &[u8], a: (u32, u32), b: (u32, u32)) -> bool {
-    let length = (b.1 - b.0) as usize;
-    a.1 - a.0 == b.1 - b.0
-        && (length <= PACKED || text.get(a.0 as usize..a.1 as usize) == text.get(b.0 as usize..b.1 as usize))
+    text.get(a.0 as usize..a.1 as usize) == text.get(b.0 as usize..b.1 as usize)
 }
 
 /// At most half full, so that a probe sequence stays short.
@@ -165,7 +217,7 @@ mod tests {
             let numbers: Vec<u32> = (0..6).map(|i| table.add(text, 2 * i, 2 * i + 1)).collect();
             assert_eq!(numbers, [0, 1, 0, 2, 1, 0]);
             assert_eq!(table.iter().collect::<Vec<_>>(), [(0, 1, 3), (2, 3, 2), (6, 7, 1)]);
-            assert_eq!(table.count(0), 3);
+            assert_eq!((table.count(0), table.repeated()), (3, 5));
         }
     }
 
@@ -181,20 +233,24 @@ mod tests {
 
     #[test]
     fn slices_of_any_length_and_place_are_told_apart() {
-        let text = "\0 \0\0 abcdefgh abcdefghi abcdefgh abcdefghi \0\0 \0 h".as_bytes();
+        let distinct = "\0 \0\0 abcdefgh abcdefghi xbcdefghi abcdefghijklmnop abcdefgXijklmnop abcdefghXjklmnop \
+                        abcdefghijklmnopq abcdefghijklmnopqr abcdefghijklmnopqrstuvwxyz0 h";
+        let text = format!("{distinct} {distinct}").into_bytes();
         let mut table = Interner::default();
-        table.reset(9);
+        table.reset(24);
         let mut start = 0;
         let numbers: Vec<u32> = text
             .split(|b| *b == b' ')
             .map(|word| {
                 let end = start + word.len() as u32;
-                let number = table.add(text, start, end);
+                let number = table.add(&text, start, end);
                 start = end + 1;
                 number
             })
             .collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 2, 3, 1, 0, 4]);
+        assert_eq!(numbers, (0..12).chain(0..12).collect::<Vec<_>>());
+        let times = |word: &str| table.times(word.as_bytes());
+        assert_eq!(["h", "\0", "abcdefghi", "abcdefgXijklmnop", "g", "\0\0\0"].map(times), [2, 2, 2, 2, 0, 0]);
     }
 
     #[test]

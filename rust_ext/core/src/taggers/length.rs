@@ -108,13 +108,19 @@ fn stripped_chars(text: &Text<'_>) -> usize {
 /// Maximal runs of word characters, and of what is neither word character nor white space.
 pub fn tokens(text: &str) -> usize {
     let classes = Classes::get();
-    let (mut count, mut last) = (0, BLANK);
-    for c in text.chars() {
-        let class = classes.of(c) & (WORD | BLANK);
-        count += usize::from(class != last && class != BLANK);
-        last = class;
+    fn runs(classes: impl Iterator<Item = u8>) -> usize {
+        let (mut count, mut last) = (0, BLANK);
+        for class in classes.map(|class| class & (WORD | BLANK)) {
+            count += usize::from(class != last && class != BLANK);
+            last = class;
+        }
+        count
     }
-    count
+    if text.is_ascii() {
+        let ascii = classes.ascii();
+        return runs(text.bytes().map(|byte| ascii[usize::from(byte & 0x7f)]));
+    }
+    runs(text.chars().map(|c| classes.of(c)))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub struct Paragraph {
 #[derive(Default)]
 pub struct Spare {
     words: Vec<Word>,
+    newlines: Vec<u32>,
 }
 
 /// A text and its lazily computed, shared views. Offsets in the public format count Unicode code points.
@@ -37,6 +38,7 @@ pub struct Text<'a> {
     ascii: OnceCell<bool>,
     chars: OnceCell<usize>,
     words: OnceCell<Vec<Word>>,
+    newlines: OnceCell<Vec<u32>>,
     paragraphs: OnceCell<Vec<Paragraph>>,
     segments: OnceCell<Vec<Segments>>,
     spare: Cell<Spare>,
@@ -55,6 +57,7 @@ impl<'a> Text<'a> {
             ascii: OnceCell::new(),
             chars: OnceCell::new(),
             words: OnceCell::new(),
+            newlines: OnceCell::new(),
             paragraphs: OnceCell::new(),
             segments: OnceCell::new(),
             spare,
@@ -63,7 +66,10 @@ impl<'a> Text<'a> {
 
     pub fn into_spare(self) -> Spare {
         let spare = self.spare.into_inner();
-        Spare { words: self.words.into_inner().unwrap_or(spare.words) }
+        Spare {
+            words: self.words.into_inner().unwrap_or(spare.words),
+            newlines: self.newlines.into_inner().unwrap_or(spare.newlines),
+        }
     }
 
     /// Length in code points.
@@ -79,8 +85,7 @@ impl<'a> Text<'a> {
     /// `str.split()`.
     pub fn words(&self) -> &[Word] {
         self.words.get_or_init(|| {
-            let mut words = self.spare.take().words;
-            words.clear();
+            let mut words = self.spared(|spare| &mut spare.words);
             if self.is_ascii() {
                 split_ascii(self.str, &mut words);
             } else {
@@ -88,6 +93,24 @@ impl<'a> Text<'a> {
             }
             words
         })
+    }
+
+    /// Byte offsets of the line breaks (U+000A alone).
+    pub fn newlines(&self) -> &[u32] {
+        self.newlines.get_or_init(|| {
+            let mut newlines = self.spared(|spare| &mut spare.newlines);
+            newlines.extend(memchr::memchr_iter(b'\n', self.str.as_bytes()).map(|at| at as u32));
+            newlines
+        })
+    }
+
+    /// An empty vector that has been used before.
+    fn spared<T>(&self, which: impl Fn(&mut Spare) -> &mut Vec<T>) -> Vec<T> {
+        let mut spare = self.spare.take();
+        let mut vector = std::mem::take(which(&mut spare));
+        self.spare.set(spare);
+        vector.clear();
+        vector
     }
 
     /// The bytes of a word of this text.
@@ -100,7 +123,12 @@ impl<'a> Text<'a> {
         self.paragraphs.get_or_init(|| {
             let (mut start, mut first) = (0, 0);
             let mut paragraphs = Vec::new();
-            for line in self.str.split_inclusive('\n') {
+            for (at, line) in self.lines() {
+                let newline = usize::from(at + line.len() < self.str.len());
+                let line = self.str.get(at..at + line.len() + newline).unwrap_or_default();
+                if line.is_empty() {
+                    break;
+                }
                 let chars = if self.is_ascii() { line.len() } else { count_chars(line) };
                 let (end, last) = (start + line.len() as u32, first + chars as u32);
                 let blank = line.chars().all(is_python_space);
@@ -121,32 +149,15 @@ impl<'a> Text<'a> {
         self.str.get(paragraph.start as usize..paragraph.end as usize).unwrap_or_default()
     }
 
-    /// Lines as `str.split("\n")` gives them, with the byte offset of each.
-    pub fn lines(&self) -> Lines<'a> {
-        Lines { rest: Some(self.str), start: 0 }
-    }
-}
-
-/// See [`Text::lines`]; an empty text has one empty line.
-pub struct Lines<'a> {
-    rest: Option<&'a str>,
-    start: usize,
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = (usize, &'a str);
-
-    fn next(&mut self) -> Option<(usize, &'a str)> {
-        let rest = self.rest?;
-        let start = self.start;
-        let newline = memchr::memchr(b'\n', rest.as_bytes());
-        let (line, after) = match newline {
-            Some(at) => (rest.get(..at)?, rest.get(at + 1..)),
-            None => (rest, None),
-        };
-        self.start = start + line.len() + 1;
-        self.rest = after;
-        Some((start, line))
+    /// Lines as `str.split("\n")` gives them, with the byte offset of each; an empty text has one empty line.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + '_ {
+        let ends = self.newlines().iter().map(|at| *at as usize).chain([self.str.len()]);
+        let mut start = 0;
+        ends.map(move |end| {
+            let line = (start, self.str.get(start..end).unwrap_or_default());
+            start = end + 1;
+            line
+        })
     }
 }
 
@@ -179,18 +190,27 @@ fn split_ascii(text: &str, words: &mut Vec<Word>) {
 
 fn split_unicode(text: &str, words: &mut Vec<Word>) {
     let classes = Classes::get();
-    let mut word: Option<Word> = None;
-    for (at, c) in text.char_indices() {
-        let class = classes.of(c);
+    let ascii = classes.ascii();
+    let bytes = text.as_bytes();
+    let class_at = |at: usize| match bytes.get(at).map(|byte| ascii.get(usize::from(*byte))) {
+        Some(Some(class)) => Some((*class, 1)),
+        Some(None) => text.get(at..).and_then(|rest| rest.chars().next()).map(|c| (classes.of(c), c.len_utf8())),
+        None => None,
+    };
+    let mut at = 0;
+    while let Some((class, width)) = class_at(at) {
         if class & SPACE != 0 {
-            words.extend(word.take().map(|w| Word { end: at as u32, ..w }));
+            at += width;
             continue;
         }
-        let w = word.get_or_insert(Word { start: at as u32, end: 0, chars: 0, classes: 0 });
-        w.chars += 1;
-        w.classes |= class;
+        let mut word = Word { start: at as u32, end: 0, chars: 0, classes: 0 };
+        while let Some((class, width)) = class_at(at).filter(|(class, _)| class & SPACE == 0) {
+            word.chars += 1;
+            word.classes |= class;
+            at += width;
+        }
+        words.push(Word { end: at as u32, ..word });
     }
-    words.extend(word.map(|w| Word { end: text.len() as u32, ..w }));
 }
 
 #[cfg(test)]
