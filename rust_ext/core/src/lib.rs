@@ -12,6 +12,7 @@ pub mod digest;
 pub mod documents;
 pub mod error;
 pub mod fasttext;
+pub mod gzip;
 pub mod json;
 pub mod keys;
 pub mod licenses;

@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, OnceCell};
 
-use super::chars::{is_python_space, Classes, SPACE};
+use super::blocks::blocks;
+use super::chars::{is_python_space, LETTER, NUMBER, SYMBOL};
 use super::segments::{segments, Segments};
 
-/// A word of `str.split()`: bytes `start..end`, its code points, and the union of its characters' class bits.
+/// A word of `str.split()`: bytes `start..end`, its code points, and whether it has a `LETTER`, a `NUMBER` or a
+/// `SYMBOL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word {
     pub start: u32,
@@ -86,11 +88,7 @@ impl<'a> Text<'a> {
     pub fn words(&self) -> &[Word] {
         self.words.get_or_init(|| {
             let mut words = self.spared(|spare| &mut spare.words);
-            if self.is_ascii() {
-                split_ascii(self.str, &mut words);
-            } else {
-                split_unicode(self.str, &mut words);
-            }
+            split(self.str, &mut words);
             words
         })
     }
@@ -166,50 +164,36 @@ pub fn count_chars(text: &str) -> usize {
     text.chars().count()
 }
 
-fn split_ascii(text: &str, words: &mut Vec<Word>) {
-    let classes = Classes::get().ascii();
-    let class = |byte: u8| classes[usize::from(byte & 0x7f)];
-    let mut bytes = text.bytes().enumerate();
-    while let Some((start, first)) = bytes.next() {
-        let mut bits = class(first);
-        if bits & SPACE != 0 {
-            continue;
+fn split(text: &str, words: &mut Vec<Word>) {
+    const NONE: Word = Word { start: 0, end: 0, chars: 0, classes: 0 };
+    let (mut word, mut open) = (NONE, false);
+    for (base, block) in (0u32..).step_by(64).zip(blocks(text)) {
+        let mut solid = !block.space;
+        if open && solid & 1 == 0 {
+            words.push(Word { end: base, ..word });
+            open = false;
         }
-        let mut end = text.len();
-        for (at, byte) in bytes.by_ref() {
-            let more = class(byte);
-            if more & SPACE != 0 {
-                end = at;
-                break;
+        while solid != 0 {
+            let first = solid.trailing_zeros();
+            let length = (!(solid >> first)).trailing_zeros();
+            let bits = (!0u64 >> (64 - length)) << first;
+            if !open {
+                word = Word { start: base + first, ..NONE };
             }
-            bits |= more;
+            word.chars += length - (block.rest & bits).count_ones();
+            word.classes |= [(block.letter, LETTER), (block.number, NUMBER), (block.symbol, SYMBOL)]
+                .map(|(of, class)| if of & bits != 0 { class } else { 0 })
+                .into_iter()
+                .fold(0, |all, class| all | class);
+            solid &= !bits;
+            open = first + length == 64;
+            if !open {
+                words.push(Word { end: base + first + length, ..word });
+            }
         }
-        words.push(Word { start: start as u32, end: end as u32, chars: (end - start) as u32, classes: bits });
     }
-}
-
-fn split_unicode(text: &str, words: &mut Vec<Word>) {
-    let classes = Classes::get();
-    let ascii = classes.ascii();
-    let bytes = text.as_bytes();
-    let class_at = |at: usize| match bytes.get(at).map(|byte| ascii.get(usize::from(*byte))) {
-        Some(Some(class)) => Some((*class, 1)),
-        Some(None) => text.get(at..).and_then(|rest| rest.chars().next()).map(|c| (classes.of(c), c.len_utf8())),
-        None => None,
-    };
-    let mut at = 0;
-    while let Some((class, width)) = class_at(at) {
-        if class & SPACE != 0 {
-            at += width;
-            continue;
-        }
-        let mut word = Word { start: at as u32, end: 0, chars: 0, classes: 0 };
-        while let Some((class, width)) = class_at(at).filter(|(class, _)| class & SPACE == 0) {
-            word.chars += 1;
-            word.classes |= class;
-            at += width;
-        }
-        words.push(Word { end: at as u32, ..word });
+    if open {
+        words.push(Word { end: text.len() as u32, ..word });
     }
 }
 
@@ -217,7 +201,7 @@ fn split_unicode(text: &str, words: &mut Vec<Word>) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::chars::{is_python_space, LETTER, SYMBOL};
+    use super::super::chars::Classes;
     use super::*;
 
     fn words(text: &str) -> Vec<&str> {
@@ -244,8 +228,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_paths_split_alike(text in "[a-c #\\x1c\\n…é\u{2003}]{0,40}") {
-            prop_assert_eq!(words(&text), text.split(is_python_space).filter(|w| !w.is_empty()).collect::<Vec<_>>());
+        fn words_are_what_a_split_gives(text in "([a-c #\\x1c\\n…é\u{2003}٣]|a{50,70}|é{30,40}| {60,70}){0,9}") {
+            let expected: Vec<&str> = text.split(is_python_space).filter(|w| !w.is_empty()).collect();
+            prop_assert_eq!(words(&text), &expected[..]);
+            for (word, of_word) in Text::new(&text).words().iter().zip(expected) {
+                let has = |class: u8| of_word.chars().any(|c| Classes::get().of(c) & class != 0);
+                let classes = [LETTER, NUMBER, SYMBOL].into_iter().filter(|class| has(*class)).sum::<u8>();
+                prop_assert_eq!((word.chars as usize, word.classes), (of_word.chars().count(), classes));
+            }
             let used = Text::new("left over");
             used.words();
             let (fresh, reused) = (Text::new(&text), Text::reusing(&text, used.into_spare()));
