@@ -257,6 +257,11 @@ class Pack(Base, frozen=True):
         bool, Meta(description="nor is the first token of a document learnt from another document before it")
     ] = False
 
+    @property
+    def pads(self) -> bool:
+        """Whether instances may have to be filled up."""
+        return self.by != "bucket" or self.rest == "pad"
+
 
 class Tokens(Base, frozen=True):
     """Turn documents into flat token files with an index and a manifest."""

@@ -14,7 +14,21 @@ from typing import Any
 from msgspec import UNSET
 
 from dolma_pipeline.errors import ConfigError, suggest, unknown
-from dolma_pipeline.recipe import Budget, Classifier, Dedupe, Edit, Mix, Pack, Recipe, Select, Source, Stat, Tag, Tokens
+from dolma_pipeline.recipe import (
+    Budget,
+    Classifier,
+    Dedupe,
+    Edit,
+    Mix,
+    Pack,
+    Recipe,
+    Select,
+    Source,
+    Stat,
+    Tag,
+    Tokens,
+    Train,
+)
 from dolma_pipeline.yaml_file import Step, json_path
 
 Path = tuple[Step, ...]
@@ -42,7 +56,7 @@ class _Checks:
     def run(self) -> None:
         for name, source in self.recipe.sources.items():
             self._source(name, source, ("sources", name))
-        tokenized = False
+        tokenized: Tokens | None = None
         for i, stage in enumerate(self.recipe.stages):
             path: Path = ("stages", i)
             stages = {kind: getattr(stage, kind) for kind in STAGES}
@@ -54,14 +68,14 @@ class _Checks:
             if stage.mix is not UNSET:
                 self._mix(stage.mix, (*path, "mix"))
             if stage.tokens is not UNSET:
-                tokenized = True
+                tokenized = stage.tokens
                 self._tokens(stage.tokens, (*path, "tokens"))
             if stage.stat is not UNSET:
                 self._stat(stage.stat, (*path, "stat"))
             if stage.classifier is not UNSET:
                 self._classifier(stage.classifier, (*path, "classifier"))
-            if stage.train is not UNSET and not tokenized:
-                self._note((*path, "train"), "expected a `tokens` stage before it to train on, found none")
+            if stage.train is not UNSET:
+                self._train(stage.train, tokenized, (*path, "train"))
 
     def _source(self, name: str, source: Source, path: Path) -> None:
         self._name(name, path)
@@ -232,17 +246,26 @@ class _Checks:
         pad = tokens.tokenizer.pad
         if pad is None and train is not None and "<|padding|>" in train.special_tokens:
             pad = "<|padding|>"
-        padded = pack.by != "bucket" or pack.rest == "pad"
-        if padded and pad is None:
+        if pack.pads and pad is None:
             remedy = "; or `rest: drop`" if pack.by == "bucket" else ""
             self._note(
                 path,
                 "expected `tokenizer.pad`, a token to fill instances with, found none; that of `eos` would do, for the "
                 f"label mask keeps it from being learnt{remedy}",
             )
-        if padded and pad is not None and pad == tokens.tokenizer.eos and not pack.label_mask:
+        if pack.pads and pad is not None and pad == tokens.tokenizer.eos and not pack.label_mask:
             text = "expected `true` where `pad` is `eos`, found false: padding could not be told from ends of documents"
             self._note((*path, "label_mask"), text)
+
+    def _train(self, train: Train, tokens: Tokens | None, path: Path) -> None:
+        if tokens is None:
+            self._note(path, "expected a `tokens` stage before it to train on, found none")
+        elif tokens.pack is not None and tokens.pack.by == "bucket":
+            text = "expected tokens packed to one length, found buckets of several; `by: best_fit` would do"
+            self._note(path, text)
+        elif tokens.pack is not None and tokens.pack.length != train.sequence_length:
+            text = f"expected the length that tokens are packed to, {tokens.pack.length}, found {train.sequence_length}"
+            self._note((*path, "sequence_length"), text)
 
     def _exactly_one(self, path: Path, options: Mapping[str, Any]) -> None:
         given = [name for name, value in options.items() if value is not None]

@@ -64,8 +64,9 @@ class Layout:
 def lay_out(lengths: Integers, keys: NDArray[np.uint64], pack: Pack, order: Order) -> list[Layout]:
     """The files of documents of these lengths, by length of instance; empty ones are left out.
 
-    `keys`: the place of each document in a shuffle. Its instances are ordered by the key of their longest piece: by
-    their first document, those of many short documents would come first.
+    `keys`: the place of each document in a shuffle. Its instances are shuffled anew, by a hash of the key of their
+    longest piece: by their first document, those of many short documents would come first, by their longest those of
+    few (of equally long ones the first are filled first), and those of a long document would stand in a row.
     """
     if pack.by == "concatenate":
         layouts = [_concatenate(lengths, pack.length)]
@@ -168,14 +169,9 @@ def _ranks(pieces: Pieces, openers: Integers, keys: NDArray[np.uint64], order: O
 
 
 def _piece_keys(pieces: Pieces, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The key of the document for its head, and for its other pieces one mixed with their place (splitmix64).
-
-    A long document's instances would else stand in a row.
-    """
-    found = keys[pieces.documents]
-    later = pieces.starts > 0
-    mixed = found[later] + pieces.starts[later].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    """The key of the document, mixed with the place of the piece in it (splitmix64)."""
+    mixed: NDArray[np.uint64] = keys[pieces.documents] + pieces.starts.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    found[later] = mixed ^ (mixed >> np.uint64(31))
-    return found
+    mixed ^= mixed >> np.uint64(31)
+    return mixed

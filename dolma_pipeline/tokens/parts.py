@@ -90,7 +90,7 @@ def choose_parts(config: PlanParts, context: Context) -> Report:
 
 def _pad(packing: Packing, context: Context) -> int | None:
     special = special_ids(loaded_engine(context, packing.tokenizer_path, choice="reference"), packing.tokenizer)
-    if special.pad is None and (packing.pack.by != "bucket" or packing.pack.rest == "pad"):
+    if special.pad is None and packing.pack.pads:
         raise ConfigError(
             "$.tokenizer.pad: expected a token to fill instances with, found none; that of `eos` would do"
         )

@@ -21,6 +21,7 @@ from dolma_pipeline.recipe import (
     Edit,
     Mix,
     Ngrams,
+    Pack,
     Paragraphs,
     Recipe,
     Select,
@@ -323,6 +324,20 @@ def test_tokens() -> None:
         )
     ]
     assert re.fullmatch(r"/out/tokens/\.dolma/tokens-tokens-[0-9a-f]{8}", recipe.work_dir)
+
+
+def test_tokens_packed() -> None:
+    (recipe,) = recipes(tokens, TOKENS | {"pack": {"length": 2048, "by": "concatenate"}})
+    assert isinstance(recipe.stages[0].tokens, Tokens)
+    assert recipe.stages[0].tokens.pack == Pack(length=2048, by="concatenate")
+    given = {"name_or_path": "x", "eos_token_id": 0}
+    assert message(tokens, {**TOKENS, "tokenizer": given, "pack": {"length": 8}}) == (
+        "$.tokenizer.pad_token_id: expected the token that fills instances, found none; that of eos_token_id would do, "
+        "for the label mask keeps it from being learnt"
+    )
+    assert message(tokens, {**TOKENS, "pack": {"by": "best_fit"}}) == (
+        "$.pack: expected the key `length` (tokens of an instance; of `bucket` the most), found none"
+    )
 
 
 def test_tokens_engine() -> None:
