@@ -195,11 +195,13 @@ def _write_mask(layout: Layout, path: Path, mask_first: bool) -> Output:
 
 def _amount(documents: Documents, layouts: list[Layout], pack: Pack) -> PackedAmount:
     kept = kept_tokens(documents.lengths, pack)
-    later = [layout.pieces.documents[layout.pieces.starts > 0] for layout in layouts]
+    fragmented = np.zeros(len(documents.rows), dtype=np.bool_)
+    for layout in layouts:
+        fragmented[layout.pieces.documents[layout.pieces.starts > 0]] = True
     return PackedAmount(
         instances=sum(layout.instances for layout in layouts),
         padding=sum(layout.padding for layout in layouts),
-        fragmented=len(np.unique(np.concatenate(later))),
+        fragmented=int(fragmented.sum()),
         truncated=int((kept < documents.lengths).sum()),
         dropped_tokens=int((documents.lengths - kept).sum()),
     )

@@ -121,7 +121,9 @@ def _best_fit(pieces: Pieces, keys: NDArray[np.uint64], length: int, order: Orde
 def _concatenate(lengths: Integers, length: int) -> Layout:
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
-    places = np.union1d(ends - lengths, np.arange(0, total, length, dtype=np.int64))
+    # Sorted and each once: a tenth of the time of union1d, which hashes.
+    places = np.sort(np.concatenate([ends - lengths, np.arange(0, total, length, dtype=np.int64)]))
+    places = places[np.diff(places, prepend=-1) > 0]
     documents = np.searchsorted(ends, places, side="right").astype(np.int64)
     pieces = Pieces(documents, places - (ends - lengths)[documents], np.diff(places, append=total))
     return Layout(length, -(-total // length), pieces, places)

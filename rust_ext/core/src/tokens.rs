@@ -1,7 +1,7 @@
 //! Token files: documents brought into another order, and the rows of the table that says where each is.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use arrow_array::{Array, Int64Array, LargeStringArray};
@@ -40,7 +40,9 @@ pub fn scatter(path: &Path, data: &[u8], starts: &Int64Array, lengths: &Int64Arr
             starts.len()
         )));
     }
-    let mut file = File::options().write(true).open(path).map_err(|e| Error::io(path, e))?;
+    let file = File::options().write(true).open(path).map_err(|e| Error::io(path, e))?;
+    // What follows on what was just written costs no call of the system.
+    let mut file = BufWriter::with_capacity(1 << 16, file);
     let mut at = 0;
     for ((start, length), place) in starts.values().iter().zip(lengths.values()).zip(places.values()) {
         let range = usize::try_from(*start).ok().zip(usize::try_from(*length).ok());
@@ -57,7 +59,7 @@ pub fn scatter(path: &Path, data: &[u8], starts: &Int64Array, lengths: &Int64Arr
         file.write_all(part).map_err(|e| Error::io(path, e))?;
         at = place + part.len() as u64;
     }
-    Ok(())
+    file.flush().map_err(|e| Error::io(path, e))
 }
 
 /// Columns of the table of a token file, one row for each document.
