@@ -126,8 +126,10 @@ def _write_tokens(merge: Merge, part: Part, layouts: list[Layout], paths: list[P
             for layout, path in zip(layouts, raw, strict=True):
                 pieces = layout.pieces
                 low, high = np.searchsorted(pieces.documents, [before, before + len(chunk)]).tolist()
-                first = starts[pieces.documents[low:high] - before] + pieces.starts[low:high]
-                _scatter(path, tokens, first, pieces.lengths[low:high], layout.places[low:high])
+                # In the order of places, which halves the time of the writing.
+                mine = low + np.argsort(layout.places[low:high])
+                first = starts[pieces.documents[mine] - before] + pieces.starts[mine]
+                _scatter(path, tokens, first, pieces.lengths[mine], layout.places[mine])
             before += len(chunk)
         for layout, path in zip(layouts, raw, strict=True):
             fill = layout.fill()

@@ -134,7 +134,7 @@ def _buckets(lengths: Integers, keys: NDArray[np.uint64], pack: Pack, order: Ord
     while sizes[-1] > pack.min_length:
         sizes.append(sizes[-1] // 2)
     # Of each document the pieces of each size, and in the last column the rest.
-    count = np.zeros((len(lengths), len(sizes) + 1), dtype=np.int64)
+    count = np.zeros((len(lengths), len(sizes) + 1), dtype=np.int32)
     count[:, 0] = lengths // pack.length
     for i, size in enumerate(sizes[1:], 1):
         count[:, i] = lengths // size % 2

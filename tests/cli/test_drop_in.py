@@ -453,3 +453,17 @@ def test_dryrun_prints_the_configuration_and_stops(
     assert printed["documents"] == ["d/documents/*"]
     assert msgspec.convert(printed, tag.TagConfig).dryrun is True
     assert [p.name for p in tmp_path.iterdir()] == ["c.yaml"]
+
+
+def test_packing_that_cannot_be_is_named_as_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("d").mkdir()
+    Path("d/a.jsonl").write_text('{"id": "1", "text": "a"}\n')
+    argv = ["tokens", "--documents", "d/*", "--destination", "out", "--tokenizer.name_or_path", "tokenizer.json"]
+    argv += ["--tokenizer.eos_token_id", "0", "--tokenizer.pad_token_id", "0", "--pack.by", "bucket"]
+    assert main([*argv, "--pack.length", "1000"]) == 2
+    assert capsys.readouterr().err == (
+        "dolma: error: $.pack.length: expected a power of two for `bucket`, found 1000; 512 or 1024 would do\n"
+    )
