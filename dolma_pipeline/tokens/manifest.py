@@ -136,7 +136,8 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
             f"{config.packed.truncated} documents, as asked for"
         )
     write_json(directory / MANIFEST, manifest)
-    return Report(outputs=[output(directory / MANIFEST), copy], warnings=warnings)
+    details = {} if config.pack is None else {"packed": _facts(config)}
+    return Report(outputs=[output(directory / MANIFEST), copy], details=details, warnings=warnings)
 
 
 def _remove_stale(directory: Path, listed: set[str]) -> list[str]:
@@ -150,6 +151,12 @@ def _remove_stale(directory: Path, listed: set[str]) -> list[str]:
     if not stale:
         return []
     return [f"{directory}: removed {len(stale)} files of an earlier run, {stale[0]} to {stale[-1]}"]
+
+
+def _facts(config: WriteManifest) -> dict[str, str | int]:
+    """For the account of the run, where those of two splits are added up."""
+    by = config.pack.by if config.pack is not None else ""
+    return {"by": by, "tokens": sum(f.tokens for f in config.files)} | msgspec.structs.asdict(config.packed)
 
 
 def _packed(pack: Pack, amount: PackedAmount) -> Packed:

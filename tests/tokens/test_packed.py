@@ -163,6 +163,17 @@ def test_what_is_left_out_is_said(tmp_path: Path, shards: dict[str, Path]) -> No
     path = write_tokenizer(tmp_path / "tokenizer.json")
     (report,) = run_stage(tmp_path, shards, pack_tokens(path, Pack(length=10, long_documents="truncate")))["manifest"]
     assert report.warnings == [f"{tmp_path / 'out'}: packing left out 21 tokens (8.20%) of 1 documents, as asked for"]
+    assert report.details == {
+        "packed": {
+            "by": "best_fit",
+            "tokens": 240,
+            "instances": 24,
+            "padding": 5,
+            "fragmented": 0,
+            "truncated": 1,
+            "dropped_tokens": 21,
+        }
+    }
     manifest = read_manifest(tmp_path / "out")
     assert manifest.packed is not None
     assert (manifest.packed.truncated, manifest.packed.dropped_tokens) == (1, 21)
