@@ -14,7 +14,21 @@ from typing import Any
 from msgspec import UNSET
 
 from dolma_pipeline.errors import ConfigError, suggest, unknown
-from dolma_pipeline.recipe import Budget, Classifier, Dedupe, Edit, Mix, Recipe, Select, Source, Stat, Tag, Tokens
+from dolma_pipeline.recipe import (
+    Budget,
+    Classifier,
+    Dedupe,
+    Edit,
+    Mix,
+    Pack,
+    Recipe,
+    Select,
+    Source,
+    Stat,
+    Tag,
+    Tokens,
+    Train,
+)
 from dolma_pipeline.yaml_file import Step, json_path
 
 Path = tuple[Step, ...]
@@ -42,7 +56,7 @@ class _Checks:
     def run(self) -> None:
         for name, source in self.recipe.sources.items():
             self._source(name, source, ("sources", name))
-        tokenized = False
+        tokenized: Tokens | None = None
         for i, stage in enumerate(self.recipe.stages):
             path: Path = ("stages", i)
             stages = {kind: getattr(stage, kind) for kind in STAGES}
@@ -54,14 +68,14 @@ class _Checks:
             if stage.mix is not UNSET:
                 self._mix(stage.mix, (*path, "mix"))
             if stage.tokens is not UNSET:
-                tokenized = True
+                tokenized = stage.tokens
                 self._tokens(stage.tokens, (*path, "tokens"))
             if stage.stat is not UNSET:
                 self._stat(stage.stat, (*path, "stat"))
             if stage.classifier is not UNSET:
                 self._classifier(stage.classifier, (*path, "classifier"))
-            if stage.train is not UNSET and not tokenized:
-                self._note((*path, "train"), "expected a `tokens` stage before it to train on, found none")
+            if stage.train is not UNSET:
+                self._train(stage.train, tokenized, (*path, "train"))
 
     def _source(self, name: str, source: Source, path: Path) -> None:
         self._name(name, path)
@@ -204,6 +218,54 @@ class _Checks:
     def _tokens(self, tokens: Tokens, path: Path) -> None:
         self._exactly_one((*path, "tokenizer"), {"path": tokens.tokenizer.path, "train": tokens.tokenizer.train})
         self._destination("tokens", tokens.destination or "", path)
+        if tokens.pack is not None:
+            self._pack(tokens.pack, tokens, (*path, "pack"))
+
+    def _pack(self, pack: Pack, tokens: Tokens, path: Path) -> None:
+        if pack.length > tokens.max_tokens:
+            text = (
+                f"expected at most `max_tokens`, {tokens.max_tokens}, found {pack.length}: an instance is in one file"
+            )
+            self._note((*path, "length"), text)
+        if pack.by == "bucket":
+            for key in ("length", "min_length"):
+                found = getattr(pack, key)
+                if found.bit_count() != 1:
+                    near = 1 << (found.bit_length() - 1)
+                    text = f"expected a power of two for `bucket`, found {found}; {near} or {2 * near} would do"
+                    self._note((*path, key), text)
+            if pack.min_length > pack.length:
+                text = f"expected at most `length`, {pack.length}, found {pack.min_length}"
+                self._note((*path, "min_length"), text)
+        for key, by in (("min_length", "bucket"), ("rest", "bucket"), ("long_documents", "best_fit")):
+            if by != pack.by and getattr(pack, key) != getattr(Pack(length=2), key):
+                self._note((*path, key), f"expected only with `by: {by}`, found with `by: {pack.by}`")
+        if pack.mask_first and not pack.label_mask:
+            self._note((*path, "mask_first"), "expected `label_mask: true`, found false: it is the mask that says so")
+        train = tokens.tokenizer.train
+        pad = tokens.tokenizer.pad
+        if pad is None and train is not None and "<|padding|>" in train.special_tokens:
+            pad = "<|padding|>"
+        if pack.pads and pad is None:
+            remedy = "; or `rest: drop`" if pack.by == "bucket" else ""
+            self._note(
+                path,
+                "expected `tokenizer.pad`, a token to fill instances with, found none; that of `eos` would do, for the "
+                f"label mask keeps it from being learnt{remedy}",
+            )
+        if pack.pads and pad is not None and pad == tokens.tokenizer.eos and not pack.label_mask:
+            text = "expected `true` where `pad` is `eos`, found false: padding could not be told from ends of documents"
+            self._note((*path, "label_mask"), text)
+
+    def _train(self, train: Train, tokens: Tokens | None, path: Path) -> None:
+        if tokens is None:
+            self._note(path, "expected a `tokens` stage before it to train on, found none")
+        elif tokens.pack is not None and tokens.pack.by == "bucket":
+            text = "expected tokens packed to one length, found buckets of several; `by: best_fit` would do"
+            self._note(path, text)
+        elif tokens.pack is not None and tokens.pack.length != train.sequence_length:
+            text = f"expected the length that tokens are packed to, {tokens.pack.length}, found {train.sequence_length}"
+            self._note((*path, "sequence_length"), text)
 
     def _exactly_one(self, path: Path, options: Mapping[str, Any]) -> None:
         given = [name for name, value in options.items() if value is not None]

@@ -66,7 +66,10 @@ def decode_range(directory: str | Path, file: str, start: int, end: int) -> str:
 
 
 def read_document(directory: str | Path, id: str) -> list[TokenDocument]:
-    """The documents of that id in the order of the files: more than one where a mix repeats it, none is a DataError."""
+    """The documents of that id in the order of the files; none is a DataError.
+
+    There is more than one where a mix repeats it, and of a document that packing cut one for each piece.
+    """
     base = Path(directory)
     places = [p for p in read_places(base) if p.id == id]
     if not places:

@@ -84,6 +84,14 @@ class Merge:
         else:
             yield from self._divide(ranges, documents, tokens)
 
+    def read(self, chunk: Chunk) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
+        """The tokens of the chunk's ranges, one read for each, and where among them each of its documents starts."""
+        read = [self.shards[r.shard].read(r.low, r.high) for r in chunk.ranges]
+        in_place = np.empty_like(chunk.lengths)
+        in_place[chunk.sequence] = chunk.lengths
+        starts = (np.cumsum(in_place) - in_place)[chunk.sequence]
+        return (read[0] if len(read) == 1 else np.concatenate(read)), starts
+
     def _rows(self, mark: Mark) -> list[int]:
         """How many documents of each shard come before `mark`."""
         if self._order == "input":

@@ -39,7 +39,8 @@ FROZEN = {
         --processes --files_per_process
         --batch_size --ring_size --fields.text_field_name --fields.text_field_type --fields.id_field_name
         --fields.id_field_type --sample_ring_prop --max_size --dtype --debug --seed --work_dir.input
-        --work_dir.output --dryrun
+        --work_dir.output --dryrun --pack.length --pack.by --pack.long_documents --pack.min_length --pack.rest
+        --pack.label_mask --no-pack.label_mask --pack.mask_first --no-pack.mask_first
     """,
     "stat": """
         --attributes --report --bins --processes --seed --total --regex --debug --work_dir.input --work_dir.output

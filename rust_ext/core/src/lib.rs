@@ -17,6 +17,7 @@ pub mod json;
 pub mod keys;
 pub mod licenses;
 pub mod lines;
+pub mod packing;
 pub mod pieces;
 pub mod rewrite;
 pub mod select;
