@@ -266,3 +266,10 @@ def licenses(pages: Any, anywhere: bool) -> Any:
 
 def text_pieces(texts: Any, unit: str) -> Any:
     """`row`, `start`, `end` (code points) and `text` of every `paragraph` or `sentence`: a RecordBatch."""
+
+def word_spans(texts: Any) -> tuple[Any, Any, Any]:
+    """Words by Unicode's rules (UAX 29) that hold a letter or a number, all int64.
+
+    How many each text has, and where each begins and ends, in UTF-8 bytes from the beginning of the first text: the
+    texts stand one after the other. A null has none.
+    """

@@ -65,6 +65,8 @@ class Builder:
         self.training: str | None = None
         """Directory of the token files to train on, once a `tokens` stage is planned."""
         self.validation: str | None = None
+        self.tokenizer: tuple[str, bool] | None = None
+        """The file of the tokenizer of the last `tokens` stage, and whether that stage trains it."""
         self._steps: list[Callable[[State], list[Task]]] = []
         self._names: list[str] = []
         self._later: list[Phase] = []
@@ -174,7 +176,7 @@ def make_plan(recipe: Recipe) -> Plan:
     return Plan(recipe=recipe, work_dir=builder.places.work_dir, phases=builder.phases, stages=builder.stages)
 
 
-STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "classifier", "train")
+STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "fertility", "classifier", "train")
 
 
 def _stage(kind: str) -> Any:

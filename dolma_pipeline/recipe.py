@@ -13,6 +13,9 @@ AttributeFormat: TypeAlias = Literal["parquet", "jsonl.zst", "jsonl.gz", "jsonl"
 DocumentFormat: TypeAlias = Literal["jsonl.zst", "jsonl.gz", "jsonl", "parquet"]
 PositiveInt: TypeAlias = Annotated[int, Meta(ge=1)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
+PreTokenizer: TypeAlias = Literal["gpt2", "gpt4", "qwen2"]
+Digits: TypeAlias = Literal["as_rule", "apart", "single"]
+Normalizer: TypeAlias = Literal["none", "nfc"]
 
 
 class Base(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -209,9 +212,25 @@ class Stat(Base, frozen=True):
 class TrainTokenizer(Base, frozen=True):
     """Train a byte-level BPE on a sample of the documents."""
 
-    vocab_size: Annotated[int, Meta(ge=300)] = 8192
-    sample_bytes: Annotated[int, Meta(ge=1, description="of text, drawn evenly over all shards")] = 16_000_000
-    special_tokens: list[str] = field(default_factory=lambda: ["<|endoftext|>", "<|padding|>"])
+    vocab_size: Annotated[int, Meta(ge=300, description="tokens, special ones included")] = 8192
+    sample_bytes: Annotated[
+        int, Meta(ge=1, description="of text to train on; of each file as much as of any other")
+    ] = 16_000_000
+    weights: Annotated[dict[str, float], Meta(description="instead: share of the sample of each source, by name")] = {}
+    special_tokens: Annotated[
+        list[str] | Literal["olmo", "dolma_v1_5"],
+        Meta(description="in the order of their ids, from 0; or those of OLMo's tokenizers at the ids that they have"),
+    ] = field(default_factory=lambda: ["<|endoftext|>", "<|padding|>"])
+    pre_tokenizer: Annotated[
+        PreTokenizer,
+        Meta(description="rule for words: of OLMo 1; of OLMo 2 (three digits at most); the same with single digits"),
+    ] = "gpt2"
+    digits: Annotated[
+        Digits,
+        Meta(description="apart: numbers are words without the space before them; single: one by one"),
+    ] = "as_rule"
+    normalizer: Annotated[Normalizer, Meta(description="nfc: as OLMo 1; decoding gives the NFC back")] = "none"
+    min_frequency: Annotated[int, Meta(ge=1, description="of a pair of tokens, to be merged")] = 2
 
 
 class Tokenizer(Base, frozen=True):
@@ -228,6 +247,25 @@ class Tokenizer(Base, frozen=True):
         Literal["auto", "fast", "reference"],
         Meta(description="fast: the built-in BPE; reference: `tokenizers`; auto: fast where it gives the same ids"),
     ] = "auto"
+
+
+class Fertility(Base, frozen=True):
+    """Measure how many tokens texts need, by source and by language; nothing is dropped."""
+
+    tokenizers: Annotated[
+        list[str], Meta(description="tokenizer.json files or directories, beside that of the `tokens` stage before")
+    ] = []
+    by: Annotated[
+        str | None,
+        Meta(description="a field (`metadata.lang`), or a tagger of languages, whose best score decides"),
+    ] = None
+    baseline: Annotated[
+        str | None, Meta(description="of `by`, the group that others are compared with, such as `en`")
+    ] = None
+    sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id")] = 1.0
+    destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
+    text_field: str = "text"
+    id_field: str | None = "id"
 
 
 class Pack(Base, frozen=True):
@@ -363,6 +401,7 @@ class Stage(Base, frozen=True):
     mix: Mix | UnsetType = UNSET
     stat: Stat | UnsetType = UNSET
     tokens: Tokens | UnsetType = UNSET
+    fertility: Fertility | UnsetType = UNSET
     classifier: Classifier | UnsetType = UNSET
     train: Train | UnsetType = UNSET
 

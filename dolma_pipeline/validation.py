@@ -19,6 +19,7 @@ from dolma_pipeline.recipe import (
     Classifier,
     Dedupe,
     Edit,
+    Fertility,
     Mix,
     Pack,
     Recipe,
@@ -29,13 +30,14 @@ from dolma_pipeline.recipe import (
     Tokens,
     Train,
 )
+from dolma_pipeline.tokens.specials import special_tokens
 from dolma_pipeline.yaml_file import Step, json_path
 
 Path = tuple[Step, ...]
 MOST_CENTROIDS = 256
 """Vectors that a quantised fastText model must have at least."""
 _NAME = re.compile(r"^\w[\w.+-]*$")
-STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "classifier", "train")
+STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "fertility", "classifier", "train")
 
 
 def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path) -> None:
@@ -70,6 +72,8 @@ class _Checks:
             if stage.tokens is not UNSET:
                 tokenized = stage.tokens
                 self._tokens(stage.tokens, (*path, "tokens"))
+            if stage.fertility is not UNSET:
+                self._fertility(stage.fertility, tokenized, (*path, "fertility"))
             if stage.stat is not UNSET:
                 self._stat(stage.stat, (*path, "stat"))
             if stage.classifier is not UNSET:
@@ -168,21 +172,33 @@ class _Checks:
 
     def _budget(self, budget: Budget, path: Path) -> None:
         self._exactly_one(path, {"tokens": budget.tokens, "bytes": budget.bytes})
+        self._weights(budget.weights, (*path, "weights"))
+
+    def _weights(self, weights: Mapping[str, float], path: Path) -> None:
         sources = self.recipe.sources
-        for name, weight in budget.weights.items():
+        for name, weight in weights.items():
             if name not in sources:
                 text = f"unknown source `{name}`{suggest(name, sources)} (sources: {_listed(sources)})"
-                self._note((*path, "weights", name), text)
+                self._note((*path, name), text)
             if weight < 0:
-                self._note((*path, "weights", name), f"expected a weight >= 0, found {weight:g}")
-        if not budget.weights:
+                self._note((*path, name), f"expected a weight >= 0, found {weight:g}")
+        if not weights:
             return
-        missing = [name for name in sources if name not in budget.weights]
+        missing = [name for name in sources if name not in weights]
         if missing:
             text = f"expected a weight for every source, found none for {_listed(missing)}; 0 leaves a source out"
-            self._note((*path, "weights"), text)
-        if not sum(budget.weights.values()) > 0:
-            self._note((*path, "weights"), "expected a weight above 0, found none")
+            self._note(path, text)
+        if not sum(weights.values()) > 0:
+            self._note(path, "expected a weight above 0, found none")
+
+    def _fertility(self, fertility: Fertility, tokens: Tokens | None, path: Path) -> None:
+        self._destination("fertility", fertility.destination or "", path)
+        if not fertility.tokenizers and tokens is None:
+            self._note(
+                path, "expected `tokenizers`, or a `tokens` stage before it whose tokenizer to measure, found neither"
+            )
+        if fertility.baseline is not None and fertility.by is None:
+            self._note((*path, "baseline"), "expected it beside `by`, found it alone")
 
     def _stat(self, stat: Stat, path: Path) -> None:
         self._destination("stat", stat.destination or "", path)
@@ -218,6 +234,9 @@ class _Checks:
     def _tokens(self, tokens: Tokens, path: Path) -> None:
         self._exactly_one((*path, "tokenizer"), {"path": tokens.tokenizer.path, "train": tokens.tokenizer.train})
         self._destination("tokens", tokens.destination or "", path)
+        train = tokens.tokenizer.train
+        if train is not None:
+            self._weights(train.weights, (*path, "tokenizer", "train", "weights"))
         if tokens.pack is not None:
             self._pack(tokens.pack, tokens, (*path, "pack"))
 
@@ -244,7 +263,7 @@ class _Checks:
             self._note((*path, "mask_first"), "expected `label_mask: true`, found false: it is the mask that says so")
         train = tokens.tokenizer.train
         pad = tokens.tokenizer.pad
-        if pad is None and train is not None and "<|padding|>" in train.special_tokens:
+        if pad is None and train is not None and "<|padding|>" in special_tokens(train).names:
             pad = "<|padding|>"
         if pack.pads and pad is None:
             remedy = "; or `rest: drop`" if pack.by == "bucket" else ""

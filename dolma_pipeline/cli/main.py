@@ -41,6 +41,12 @@ COMMANDS: Mapping[str, Command] = {
     "train-classifier": Command(
         "dolma_pipeline.cli.train_classifier", "train a fastText classifier on labelled documents"
     ),
+    "train-tokenizer": Command(
+        "dolma_pipeline.cli.train_tokenizer", "train a byte-level BPE tokenizer on a weighted sample of documents"
+    ),
+    "fertility": Command(
+        "dolma_pipeline.cli.fertility", "how many tokens tokenizers need for a text, by source and language"
+    ),
     "list": Command("dolma_pipeline.cli.list", "list the taggers"),
 }
 LATER = ("warc",)

@@ -16,10 +16,13 @@ from dolma_pipeline.tokens.encode import TRAIN, VALIDATION, EncodedSplit, Encode
 from dolma_pipeline.tokens.engine import tokenizer_file
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
 from dolma_pipeline.tokens.parts import Packing, PlanParts
-from dolma_pipeline.tokens.training import SampledShard, TrainOnShards
+from dolma_pipeline.tokens.sample import SampledShard
+from dolma_pipeline.tokens.training import TrainOnShards
 from dolma_pipeline.tokens.write import WritePart
 
 VERSION = 3
+TRAINING_VERSION = 4
+"""Of the tokenizer alone: what is encoded with it depends on its file anyway."""
 PACKAGE = "dolma_pipeline.tokens"
 
 
@@ -28,6 +31,7 @@ class TokenPhases:
 
     def __init__(self, builder: Builder, number: int, config: Tokens) -> None:
         self.config = config
+        self.number = number
         self.seed = builder.recipe.seed
         self.shards = list(builder.corpus.shards)
         self.quarantine = {s.id: builder.quarantine(s) for s in self.shards}
@@ -70,15 +74,18 @@ class TokenPhases:
         if settings is None:
             return []
         config = TrainOnShards(
-            shards=[SampledShard(path=s.path, label=s.label) for s in self.shards],
+            shards=[SampledShard(path=s.path, label=s.label, source=s.source) for s in self.shards],
             train=settings,
             output=self.tokenizer_path,
             seed=self.seed,
             holdout=self.config.holdout,
             text_field=self.config.text_field,
             id_field=self.config.id_field,
+            where=f"$.stages[{self.number - 1}].tokens.tokenizer.train",
         )
-        return [self._task("tokenizer", "tokenizer", "training:train_tokenizer", config, [s.path for s in self.shards])]
+        paths = [s.path for s in self.shards]
+        task = self._task("tokenizer", "tokenizer", "training:train_tokenizer", config, paths)
+        return [msgspec.structs.replace(task, version=TRAINING_VERSION)]
 
     def encode(self, state: State) -> list[Task]:
         return [self._encode(s) for s in self.shards]
@@ -202,4 +209,6 @@ def plan(builder: Builder, number: int, config: Tokens) -> None:
                             after=[write]))  # fmt: skip
     builder.validation = str(phases.directory_of(VALIDATION)) if len(phases.splits) > 1 else None
     builder.training = str(phases.directory_of(TRAIN))
+    trained = config.tokenizer.train is not None
+    builder.tokenizer = (phases.tokenizer_path if trained else str(tokenizer_file(phases.tokenizer_path)), trained)
     builder.stages.append(StageInfo(id=phases.prefix, kind="tokens", counted=(encode,), phases=(*names, phases.prefix)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dolma_pipeline import _native
 
-Purpose = Literal["order", "holdout", "sample"]
+Purpose = Literal["order", "holdout", "sample", "fertility"]
 
 
 def derived_seed(seed: int, purpose: Purpose) -> int:

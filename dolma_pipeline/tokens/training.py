@@ -1,35 +1,34 @@
-"""Training a tokenizer: a byte-level BPE on a sample that depends on the documents and the seed alone."""
+"""Training a tokenizer: a byte-level BPE on a sample that depends on the documents, the weights and the seed alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import tokenizers
-from msgspec import Struct
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from msgspec import Struct, structs
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from dolma_pipeline import recipe
+from dolma_pipeline import __version__, recipe
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.formats.documents import Documents, read_documents
-from dolma_pipeline.storage import atomic_path, output
+from dolma_pipeline.storage import atomic_path, output, write_json
 from dolma_pipeline.task import Context, Report
-from dolma_pipeline.tokens.encode import document_ids, needs_raw
-from dolma_pipeline.tokens.keys import held_out, sample_keys
 from dolma_pipeline.tokens.reference import one_thread
+from dolma_pipeline.tokens.sample import SampledShard, Sampling, check_weights, sample, wanted
+from dolma_pipeline.tokens.specials import MASK, special_tokens
 
 BYTES = 256
-SHARD_BYTES = 1 << 16
-"""Least worth opening a shard for: a sample of less than this for each takes fewer shards."""
-READ_AHEAD = 4
-"""Times its share that is read of a shard to draw from: the cost of a sample does not grow with the corpus."""
-
-
-class SampledShard(Struct, frozen=True):
-    """A file of documents, and how the index calls it (see EncodeShard)."""
-
-    path: str
-    label: str
+_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+WORDS = {
+    "gpt4": rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{_REST}",
+    "qwen2": rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{_REST}",
+}
+"""Rules for words that are patterns; that of GPT-2 is built into ByteLevel. The fast engine knows no others."""
 
 
 class TrainOnShards(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,115 +41,173 @@ class TrainOnShards(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     holdout: float = 0.0
     text_field: str = "text"
     id_field: str | None = "id"
+    where: str = "$.tokenizer.train"
+    """Path of the settings, for messages."""
+
+
+class SourceSample(Struct, kw_only=True, omit_defaults=True):
+    """What was drawn of a source; `wanted`: the bytes that its weight asks for."""
+
+    documents: int = 0
+    bytes: int = 0
+    wanted: int | None = None
+
+
+class TrainingManifest(Struct, frozen=True, kw_only=True):
+    """What a tokenizer was made of, beside it as `tokenizer.training.json`."""
+
+    tokenizer: str
+    blake3: str
+    vocab_size: int
+    special_tokens: dict[str, int]
+    settings: dict[str, Any]
+    """A recipe's, those that were not given too."""
+    seed: int
+    holdout: float
+    sample: dict[str, SourceSample]
+    sample_blake2b: str
+    """Of the texts in the order of the sample, each with its length before it."""
+    versions: dict[str, str]
+
+
+def manifest_path(tokenizer: str | Path) -> Path:
+    return Path(tokenizer).with_suffix(".training.json")
 
 
 def train_tokenizer(config: TrainOnShards, context: Context) -> Report:
-    """Writes a tokenizer.json: special tokens first, then the 256 bytes, then merges. No text is unknown to it.
+    """Writes a tokenizer.json and, beside it, what it was made of. No text is unknown to it.
 
-    It has no normalizer, so that decoding gives back every text byte for byte.
+    Ids: special tokens, the 256 bytes, merges in their order, then special tokens that a preset has at the end. Without
+    a normalizer decoding gives back every text byte for byte.
     """
     settings = config.train
-    least = BYTES + len(settings.special_tokens)
+    specials = special_tokens(settings)
+    least = BYTES + len(specials.names)
     if settings.vocab_size < least:
         raise ConfigError(
-            f"$.tokenizer.train.vocab_size: expected at least {least}, for {BYTES} bytes and "
-            f"{len(settings.special_tokens)} special tokens, found {settings.vocab_size}"
+            f"{config.where}.vocab_size: expected at least {least}, for {BYTES} bytes and "
+            f"{len(specials.names)} special tokens, found {settings.vocab_size}"
         )
-    used = {"documents": 0, "bytes": 0}
+    check_weights(settings.weights, list(dict.fromkeys(s.source for s in config.shards)), f"{config.where}.weights")
+    sampling = Sampling(
+        shards=config.shards,
+        sample_bytes=settings.sample_bytes,
+        weights=settings.weights,
+        seed=config.seed,
+        holdout=config.holdout,
+        text_field=config.text_field,
+        id_field=config.id_field,
+    )
+    asked = wanted(sampling)
+    drawn = {s.source: SourceSample(wanted=asked.get(s.source)) for s in config.shards}
+    digest = hashlib.blake2b(digest_size=16)
 
     def texts() -> Iterator[str]:
-        for text, size in sample(config):
-            used["documents"] += 1
-            used["bytes"] += size
+        for shard, text, size in sample(sampling):
+            drawn[shard.source].documents += 1
+            drawn[shard.source].bytes += size
+            digest.update(size.to_bytes(8, "little") + text.encode())
             yield text
 
     tokenizer = train(texts(), settings)
-    if not used["documents"]:
+    documents, size = (sum(getattr(s, f) for s in drawn.values()) for f in ("documents", "bytes"))
+    if not documents:
         raise StageError(
             f"{config.output}: expected text to train a tokenizer on, found none in {len(config.shards)} shards"
         )
     with atomic_path(config.output) as temporary:
         temporary.write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
-    size = tokenizer.get_vocab_size()
+    written = output(config.output)
+    manifest = TrainingManifest(
+        tokenizer=Path(config.output).name,
+        blake3=written.blake3,
+        vocab_size=tokenizer.get_vocab_size(),
+        special_tokens={name: tokenizer.token_to_id(name) for name in specials.names},
+        settings=structs.asdict(settings),
+        seed=config.seed,
+        holdout=config.holdout,
+        sample=drawn,
+        sample_blake2b=digest.hexdigest(),
+        versions={"dolma_pipeline": __version__, "tokenizers": tokenizers.__version__},
+    )
+    beside = manifest_path(config.output)
+    write_json(beside, manifest)
+    details = {"vocab_size": manifest.vocab_size, "sample_documents": documents, "sample_bytes": size}
+    return Report(
+        outputs=[written, output(beside)], details=details, warnings=_warnings(config, drawn, size, manifest.vocab_size)
+    )
+
+
+def _warnings(config: TrainOnShards, drawn: dict[str, SourceSample], size: int, vocab_size: int) -> list[str]:
     warnings = []
-    if size < settings.vocab_size:
+    # A cut within a character leaves at most three bytes, of each shard.
+    spare = 3 * len(config.shards) + 1
+    enough = size + spare >= config.train.sample_bytes
+    for name, s in drawn.items():
+        if s.wanted is not None and s.bytes + spare < s.wanted:
+            rest = "the others gave the rest" if enough else "nor had the others more"
+            warnings.append(
+                f"{config.output}: expected {s.wanted} bytes of source `{name}` for its weight, found only {s.bytes}; "
+                f"{rest}"
+            )
+    if vocab_size < config.train.vocab_size:
         warnings.append(
-            f"{config.output}: expected a vocabulary of {settings.vocab_size}, found only {size} in "
-            f"{used['bytes']} bytes of text; give it more, or a smaller `vocab_size`"
+            f"{config.output}: expected a vocabulary of {config.train.vocab_size}, found only {vocab_size} in "
+            f"{size} bytes of text; give it more, or a smaller `vocab_size`"
         )
-    details = {"vocab_size": size, "sample_documents": used["documents"], "sample_bytes": used["bytes"]}
-    return Report(outputs=[output(config.output)], details=details, warnings=warnings)
+    return warnings
 
 
-def train(texts: Iterator[str], settings: recipe.TrainTokenizer) -> tokenizers.Tokenizer:
-    """A byte-level BPE with GPT-2's rule for words, as OLMo's has; the order of `texts` does not matter."""
+def train(texts: Iterable[str], settings: recipe.TrainTokenizer) -> tokenizers.Tokenizer:
+    """A byte-level BPE; the order of `texts` does not matter.
+
+    Special tokens that stand in a text part it, as they do when it is encoded: nothing is learnt of their letters.
+    """
     one_thread()
+    specials = special_tokens(settings)
     tokenizer = tokenizers.Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    if settings.normalizer == "nfc":
+        tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizer(settings)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=settings.vocab_size,
-        min_frequency=2,
-        special_tokens=settings.special_tokens,
+        vocab_size=settings.vocab_size - len(specials.last),
+        min_frequency=settings.min_frequency,
+        special_tokens=list(specials.first),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer=trainer)
-    return tokenizer
+    tokenizer.train_from_iterator(_parts(texts, specials.names), trainer=trainer)
+    tokenizer.add_special_tokens([tokenizers.AddedToken(t, normalized=False, special=True) for t in specials.last])
+    return _with_masks(tokenizer)
 
 
-def sample(config: TrainOnShards) -> Iterator[tuple[str, int]]:
-    """Texts (stripped) and their UTF-8 bytes, `sample_bytes` in all, in equal shares of the shards.
-
-    What a small shard does not have the larger ones give. Documents held out for validation are not looked at.
-    """
-    total = config.train.sample_bytes
-    # The smallest first: what they leave is shared by those that can give more.
-    shards = sorted(_spread(config.shards, max(1, total // SHARD_BYTES)), key=lambda s: Path(s.path).stat().st_size)
-    remaining = total
-    for number, shard in enumerate(shards):
-        for text, size in _draw(config, shard, remaining // (len(shards) - number)):
-            remaining -= size
-            yield text, size
+def pre_tokenizer(settings: recipe.TrainTokenizer) -> pre_tokenizers.PreTokenizer:
+    """Numbers cut out where asked for, then the rule for words, then bytes."""
+    parts: list[Any] = []
+    if settings.digits != "as_rule":
+        parts.append(pre_tokenizers.Digits(individual_digits=settings.digits == "single"))
+    pattern = WORDS.get(settings.pre_tokenizer)
+    if pattern is not None:
+        parts.append(pre_tokenizers.Split(Regex(pattern), behavior="isolated"))
+    parts.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None))
+    return parts[0] if len(parts) == 1 else pre_tokenizers.Sequence(parts)
 
 
-def _spread(shards: list[SampledShard], most: int) -> list[SampledShard]:
-    """`most` of `shards` at equal distances, or all where there are fewer."""
-    if len(shards) <= most:
-        return shards
-    return [shards[i * len(shards) // most] for i in range(most)]
+def _parts(texts: Iterable[str], names: tuple[str, ...]) -> Iterator[str]:
+    """What stands between special tokens; of two that begin alike the longer is the one that is found."""
+    if not names:
+        yield from texts
+        return
+    between = re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)))
+    for text in texts:
+        yield from filter(None, between.split(text))
 
 
-def _draw(config: TrainOnShards, shard: SampledShard, share: int) -> list[tuple[str, int]]:
-    """The documents of the smallest keys, `share` bytes in all: the last one is cut to that."""
-    drawn: list[tuple[int, int, str, int]] = []
-    bytes_drawn = bytes_read = 0
-    for documents in read_documents(shard.path, keep_raw=needs_raw(config.text_field, config.id_field)):
-        found = _keyed(config, shard, documents)
-        drawn = sorted(drawn + found)
-        bytes_drawn += sum(size for _, _, _, size in found)
-        while drawn and bytes_drawn - drawn[-1][3] >= share:
-            bytes_drawn -= drawn.pop()[3]
-        bytes_read += documents.text_bytes
-        if bytes_read >= READ_AHEAD * share:
-            break
-    texts = [(text, size) for _, _, text, size in drawn]
-    if bytes_drawn > share:
-        text, size = texts.pop()
-        cut = text.encode()[: size - (bytes_drawn - share)].decode(errors="ignore")
-        texts.append((cut, len(cut.encode())))
-    return texts
-
-
-def _keyed(config: TrainOnShards, shard: SampledShard, documents: Documents) -> list[tuple[int, int, str, int]]:
-    """(key, line, text, bytes) of the documents that may be trained on."""
-    texts = [(t or "").strip() for t in documents.field(config.text_field).to_pylist()]
-    ids = document_ids(documents, config.id_field, shard.label)
-    aside = held_out(ids, config.holdout, config.seed).tolist()
-    keys = sample_keys(ids, config.seed).tolist()
-    lines = documents.line.to_pylist()
-    return [
-        (key, line, text, len(text.encode()))
-        for key, line, text, held in zip(keys, lines, texts, aside, strict=True)
-        if text and not held
-    ]
+def _with_masks(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """The trainer makes every token that it is given a special one, which masks of personal data are not."""
+    form = json.loads(tokenizer.to_str())
+    for token in form["added_tokens"]:
+        if MASK.fullmatch(token["content"]):
+            token["special"] = False
+    return tokenizers.Tokenizer.from_str(json.dumps(form, ensure_ascii=False))

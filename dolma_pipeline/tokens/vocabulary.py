@@ -8,6 +8,7 @@ from msgspec import Struct
 from dolma_pipeline.errors import ConfigError, suggest
 from dolma_pipeline.recipe import Tokenizer
 from dolma_pipeline.tokens.engine import Engine
+from dolma_pipeline.tokens.specials import special_tokens
 
 DTYPES = ("uint8", "uint16", "uint32", "uint64")
 END_OF_TEXT = "<|endoftext|>"
@@ -42,7 +43,7 @@ def special_ids(engine: Engine, tokenizer: Tokenizer, where: str = "$.tokenizer"
     """
     bos, eos, pad = tokenizer.bos, tokenizer.eos, tokenizer.pad
     if tokenizer.train is not None:
-        named = tokenizer.train.special_tokens
+        named = special_tokens(tokenizer.train).names
         if bos is None and eos is None and END_OF_TEXT in named:
             eos = END_OF_TEXT
         if pad is None and PADDING in named:

@@ -15,9 +15,10 @@ from token_toys import Document, write_shard
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.recipe import TrainTokenizer
 from dolma_pipeline.task import Context
-from dolma_pipeline.tokens import training
+from dolma_pipeline.tokens import sample as sampling
 from dolma_pipeline.tokens.engine import load_engine
-from dolma_pipeline.tokens.training import SampledShard, TrainOnShards, sample, train_tokenizer
+from dolma_pipeline.tokens.sample import SampledShard, Sampling, sample
+from dolma_pipeline.tokens.training import TrainOnShards, train_tokenizer
 
 NOUNS = ("river", "mountain", "harbour", "lantern", "orchard", "ünïcode", "数据", "\U0001f600")
 
@@ -41,8 +42,16 @@ def config(tmp_path: Path, shards: list[list[Document]], **changes: object) -> T
 
 
 def sampled(settings: TrainOnShards, sample_bytes: int) -> list[tuple[str, int]]:
-    train = msgspec.structs.replace(settings.train, sample_bytes=sample_bytes)
-    return list(sample(msgspec.structs.replace(settings, train=train)))
+    drawn = sample(
+        Sampling(
+            shards=settings.shards,
+            sample_bytes=sample_bytes,
+            weights=settings.train.weights,
+            seed=settings.seed,
+            holdout=settings.holdout,
+        )
+    )
+    return [(text, size) for _, text, size in drawn]
 
 
 def test_special_tokens_first_then_bytes_then_merges_and_every_text_comes_back(tmp_path: Path) -> None:
@@ -90,7 +99,7 @@ def test_the_sample_is_of_equal_shares_and_exactly_as_long_as_asked(tmp_path: Pa
 
 
 def test_what_a_small_shard_lacks_the_others_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SHARD_BYTES", 1)
+    monkeypatch.setattr(sampling, "SHARD_BYTES", 1)
     settings = config(tmp_path, [[("x", "a" * 30)], [(f"{n}", "b" * 7) for n in range(200)]])
     drawn = sampled(settings, 700)
     text = "".join(t for t, _ in drawn)
@@ -100,7 +109,7 @@ def test_what_a_small_shard_lacks_the_others_give(tmp_path: Path, monkeypatch: p
 
 
 def test_the_sample_is_the_documents_of_the_smallest_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SHARD_BYTES", 1)
+    monkeypatch.setattr(sampling, "SHARD_BYTES", 1)
     documents = prose(50)
     forwards = sampled(config(tmp_path, [documents]), 1000)
     assert forwards == sampled(config(tmp_path, [documents[::-1]]), 1000)
@@ -111,13 +120,13 @@ def test_the_sample_is_the_documents_of_the_smallest_keys(tmp_path: Path, monkey
 
 
 def test_a_small_sample_opens_few_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SHARD_BYTES", 10)
+    monkeypatch.setattr(sampling, "SHARD_BYTES", 10)
     settings = config(tmp_path, [[(f"{s}", chr(97 + s) * 10)] for s in range(8)])
     assert sorted(t[0] for t, _ in sampled(settings, 40)) == ["a", "c", "e", "g"]
 
 
 def test_a_cut_is_never_within_a_character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SHARD_BYTES", 1)
+    monkeypatch.setattr(sampling, "SHARD_BYTES", 1)
     assert sampled(config(tmp_path, [[("x", "éé")]]), 3) == [("é", 2)]
 
 

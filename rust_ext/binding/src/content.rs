@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, LargeStringArray};
 use dolma_core::pieces::{pieces, Unit};
 use dolma_core::urls::{Mode, UrlList};
-use dolma_core::{code, licenses};
+use dolma_core::{code, licenses, words};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyRecordBatch};
@@ -89,10 +89,26 @@ fn text_pieces<'py>(py: Python<'py>, texts: PyArray, unit: String) -> PyResult<B
     PyRecordBatch::new(found).into_pyarrow(py)
 }
 
+#[pyfunction]
+fn word_spans<'py>(
+    py: Python<'py>,
+    texts: PyArray,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let array = texts.into_inner().0;
+    let texts = strings(&array, "texts")?;
+    let found = released(py, || Ok(words::word_spans(texts)))?;
+    Ok((
+        to_pyarrow(py, Arc::new(found.counts))?,
+        to_pyarrow(py, Arc::new(found.starts))?,
+        to_pyarrow(py, Arc::new(found.ends))?,
+    ))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyUrlList>()?;
     module.add_function(wrap_pyfunction!(comment_shares, module)?)?;
     module.add_function(wrap_pyfunction!(visible_shares, module)?)?;
     module.add_function(wrap_pyfunction!(find_licenses, module)?)?;
-    module.add_function(wrap_pyfunction!(text_pieces, module)?)
+    module.add_function(wrap_pyfunction!(text_pieces, module)?)?;
+    module.add_function(wrap_pyfunction!(word_spans, module)?)
 }

@@ -25,6 +25,7 @@ pub mod spans;
 pub mod taggers;
 pub mod tokens;
 pub mod urls;
+pub mod words;
 pub mod writer;
 
 pub use error::{Error, Result};

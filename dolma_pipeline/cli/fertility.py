@@ -1,0 +1,103 @@
+"""`dolma fertility`: how many tokens one or several tokenizers need for documents, by source and by language.
+
+A recipe with one `fertility` stage: measured in parallel, resumed where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, field
+
+from dolma_pipeline.cli import arguments as cli
+from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, root_of, sources, spread
+from dolma_pipeline.errors import BadInputError
+from dolma_pipeline.recipe import Fertility, PositiveInt, Recipe, Stage
+
+
+class FertilityConfig(Config, frozen=True):
+    """What to measure on what."""
+
+    documents: Annotated[list[str], Meta(description="globs of documents; each data set is a source")] = field(
+        default_factory=list
+    )
+    tokenizer: Annotated[
+        list[str], Meta(description="tokenizer.json files, or directories with one, to stand side by side")
+    ] = field(default_factory=list)
+    by: Annotated[
+        str | None,
+        Meta(
+            description="a field (`metadata.lang`), or a tagger of languages in `attributes`, whose best score decides"
+        ),
+    ] = None
+    attributes: Annotated[list[str], Meta(description="experiments beside the documents, for `by`")] = field(
+        default_factory=list
+    )
+    baseline: Annotated[str | None, Meta(description="of `by`, the group that others are compared with")] = None
+    sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id")] = 1.0
+    report: Annotated[str | None, Meta(description="directory for fertility.json and report.html")] = None
+    json: Annotated[bool, Meta(description="print fertility.json instead of the tables")] = False
+    text_field: str = "text"
+    id_field: str | None = "id"
+    seed: int = 17
+    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    work_dir: WorkDir = WorkDir()
+    dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    cli.add_options(parser, FertilityConfig, {"work_dir.input": "inputs are read where they are"})
+
+
+def run(arguments: argparse.Namespace) -> int:
+    config = cli.load_config(arguments, FertilityConfig)
+    recipe, directory = to_recipe(config)
+    if config.dryrun:
+        import yaml
+
+        print(yaml.safe_dump(msgspec.to_builtins(config), allow_unicode=True, sort_keys=True), end="")
+        return 0
+    from dolma_pipeline.fertility.merge import RESULT
+    from dolma_pipeline.fertility.table import render
+    from dolma_pipeline.run import RunOptions, run_recipe
+
+    late: BadInputError | None = None
+    try:
+        run_recipe(recipe, RunOptions(processes=config.processes))
+    except BadInputError as error:
+        # It is raised when all is done.
+        late = error
+    result = Path(directory) / RESULT
+    print(result.read_text(encoding="utf-8").rstrip("\n") if config.json else render(result))
+    if late is not None:
+        raise late
+    return 0
+
+
+def to_recipe(config: FertilityConfig) -> tuple[Recipe, str]:
+    """A recipe with one `fertility` stage, and the directory of its report."""
+    require(config.documents, "documents", "globs of document files")
+    require(config.tokenizer, "tokenizer", "tokenizer.json files, or directories with one")
+    work_dir = ledger(config.work_dir, root_of(config.documents), "fertility", "report", config.documents)
+    directory = config.report if config.report is not None else f"{work_dir}/fertility"
+    stage = Fertility(
+        tokenizers=config.tokenizer,
+        by=config.by,
+        baseline=config.baseline,
+        sample=config.sample,
+        destination=directory,
+        text_field=config.text_field,
+        id_field=config.id_field,
+    )
+    recipe = Recipe(
+        name="fertility",
+        work_dir=work_dir,
+        layout="beside",
+        seed=config.seed,
+        sources=sources(spread(config.documents), attributes=config.attributes, beside=bool(config.attributes)),
+        stages=[Stage(fertility=stage)],
+    )
+    return recipe, directory

@@ -1,0 +1,140 @@
+"""`dolma train-tokenizer`: a byte-level BPE from a weighted sample of documents, without a recipe."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta, field
+
+from dolma_pipeline.cli import arguments as cli
+from dolma_pipeline.cli.drop_in.shared import Config, require, sources, spread
+from dolma_pipeline.recipe import Digits, Fraction, Normalizer, PreTokenizer, TrainTokenizer
+
+if TYPE_CHECKING:
+    from dolma_pipeline.tokens.training import TrainOnShards
+
+FILE = "tokenizer.json"
+_STANDARD = TrainTokenizer()
+
+
+class TrainTokenizerConfig(Config, frozen=True):
+    """What to train on, and what to make of it; `vocab_size` to `min_frequency` are those of a recipe."""
+
+    documents: Annotated[list[str], Meta(description="globs of documents; each data set is a source")] = field(
+        default_factory=list
+    )
+    output: Annotated[str | None, Meta(description=f"a file `*.json`, or a directory for its {FILE}")] = None
+    vocab_size: Annotated[int, Meta(ge=300, description="tokens, special ones included")] = _STANDARD.vocab_size
+    sample_bytes: Annotated[
+        int, Meta(ge=1, description="of text to train on; of each file as much as of any other")
+    ] = _STANDARD.sample_bytes
+    weights: Annotated[
+        dict[str, float], Meta(description="instead: share of the sample of each source, by name of its directory")
+    ] = field(default_factory=dict)
+    special_tokens: Annotated[
+        list[str], Meta(description="in the order of their ids, from 0; or `olmo`, or `dolma_v1_5`: those of OLMo's")
+    ] = field(default_factory=lambda: list(TrainTokenizer().special_tokens))
+    pre_tokenizer: Annotated[PreTokenizer, Meta(description="rule for words")] = _STANDARD.pre_tokenizer
+    digits: Annotated[Digits, Meta(description="numbers apart from other words, or digits one by one")] = (
+        _STANDARD.digits
+    )
+    normalizer: Normalizer = _STANDARD.normalizer
+    min_frequency: Annotated[int, Meta(ge=1, description="of a pair of tokens, to be merged")] = _STANDARD.min_frequency
+    holdout: Annotated[Fraction, Meta(description="share of documents not to look at, as a `tokens` stage's")] = 0.0
+    text_field: str = "text"
+    id_field: str | None = "id"
+    seed: int = 17
+    dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    cli.add_options(parser, TrainTokenizerConfig)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    config = cli.load_config(arguments, TrainTokenizerConfig)
+    settings = to_training(config)
+    if config.dryrun:
+        import yaml
+
+        print(yaml.safe_dump(msgspec.to_builtins(config), allow_unicode=True, sort_keys=True), end="")
+        return 0
+    import sys
+
+    from dolma_pipeline.task import Context
+    from dolma_pipeline.tokens.training import train_tokenizer
+
+    report = train_tokenizer(settings, Context())
+    for warning in report.warnings:
+        print(f"dolma: warning: {warning}", file=sys.stderr)
+    print(render(settings.output))
+    return 0
+
+
+def to_training(config: TrainTokenizerConfig) -> TrainOnShards:
+    """The task that trains; a glob that matches nothing, or a weight of no source, is a ConfigError."""
+    from dolma_pipeline.stages.corpus import source_shards
+    from dolma_pipeline.tokens.sample import SampledShard, check_weights
+    from dolma_pipeline.tokens.specials import PRESETS
+    from dolma_pipeline.tokens.training import TrainOnShards
+
+    require(config.documents, "documents", "globs of document files")
+    require(config.output, "output", f"a directory for {FILE}, or a file `*.json`")
+    found = sources(spread(config.documents))
+    check_weights(config.weights, list(found), "$.weights")
+    named = config.special_tokens
+    preset = named[0] if len(named) == 1 and named[0] in PRESETS else None
+    train = msgspec.convert(
+        {
+            "vocab_size": config.vocab_size,
+            "sample_bytes": config.sample_bytes,
+            "weights": config.weights,
+            "special_tokens": preset or named,
+            "pre_tokenizer": config.pre_tokenizer,
+            "digits": config.digits,
+            "normalizer": config.normalizer,
+            "min_frequency": config.min_frequency,
+        },
+        TrainTokenizer,
+    )
+    output = Path(config.output or "")
+    return TrainOnShards(
+        shards=[
+            SampledShard(path=s.path, label=s.label, source=s.source)
+            for name, source in found.items()
+            for s in source_shards(name, source)
+        ],
+        train=train,
+        output=str(output if output.suffix == ".json" else output / FILE),
+        seed=config.seed,
+        holdout=config.holdout,
+        text_field=config.text_field,
+        id_field=config.id_field,
+        where="$",
+    )
+
+
+def render(tokenizer: str) -> str:
+    """The figures of a trained tokenizer, from its manifest."""
+    from dolma_pipeline.report.summary import table
+    from dolma_pipeline.report.units import count, share, size
+    from dolma_pipeline.storage import read_json
+    from dolma_pipeline.tokens.training import TrainingManifest, manifest_path
+
+    path = manifest_path(tokenizer)
+    m: TrainingManifest = read_json(path, TrainingManifest)
+    whole = sum(s.bytes for s in m.sample.values())
+    rows = [["source", "documents", "text", "of the sample"]]
+    rows += [[name, count(s.documents), size(s.bytes), share(s.bytes, whole)] for name, s in m.sample.items()]
+    specials = ", ".join(f"{i} {name}" for name, i in m.special_tokens.items()) or "none"
+    return "\n".join(
+        [
+            f"{tokenizer}: {count(m.vocab_size)} tokens; what it was made of is in {path.name}",
+            f"  blake3 {m.blake3}",
+            f"  special tokens: {specials}",
+            table(rows),
+        ]
+    )

@@ -1,0 +1,198 @@
+"""The counts of one shard, a batch of documents at a time: memory does not grow with the shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from dolma_pipeline import _native
+from dolma_pipeline.errors import DataError, StageError
+from dolma_pipeline.fertility.pieces import Integers, Measured, Pieces, words_of
+from dolma_pipeline.fertility.result import NO_GROUP, Counts, ShardCounts, TokenCounts
+from dolma_pipeline.formats.attributes import AttributeCursor
+from dolma_pipeline.formats.documents import Documents, read_documents
+from dolma_pipeline.formats.quarantine import SetAside
+from dolma_pipeline.mixers.attributes import maximum
+from dolma_pipeline.storage import atomic_path, output
+from dolma_pipeline.task import Context, Report
+from dolma_pipeline.task import Counts as Account
+from dolma_pipeline.tokens.encode import document_ids, needs_raw
+from dolma_pipeline.tokens.keys import chosen, derived_seed
+
+MOST_GROUPS = 1000
+"""Of a shard: a field of more values is no language."""
+
+
+class GroupByTagger(Struct, frozen=True, kw_only=True):
+    """An attribute file, and group -> its key in it: the one of the highest score is the document's group."""
+
+    path: str
+    keys: dict[str, str]
+
+
+class MeasureFertility(Struct, frozen=True, kw_only=True):
+    """A shard, and the tokenizers to measure on it."""
+
+    path: str
+    label: str
+    source: str
+    tokenizers: list[str]
+    by_field: str | None = None
+    by_tagger: GroupByTagger | None = None
+    sample: float = 1.0
+    seed: int
+    text_field: str = "text"
+    id_field: str | None = "id"
+    quarantine: str | None = None
+    out: str
+
+
+def measure_fertility(config: MeasureFertility, context: Context) -> Report:
+    """Writes the counts of the shard's documents, those that the sample's hash chooses, by group."""
+    loaded = [_loaded(context, path) for path in config.tokenizers]
+    stream = read_documents(
+        config.path, keep_raw=needs_raw(config.text_field, config.id_field, *filter(None, [config.by_field]))
+    )
+    cursor = None
+    if config.by_tagger is not None:
+        cursor = AttributeCursor(config.by_tagger.path, list(config.by_tagger.keys.values()))
+    groups: dict[str, Counts] = {}
+    account = Account()
+    with SetAside(stream, config.quarantine, account) as aside:
+        for documents in stream:
+            names = _groups(config, documents, cursor)
+            _add(config, loaded, documents, names, groups, account)
+            aside.take()
+    counts = ShardCounts(source=config.source, groups=dict(sorted(groups.items())))
+    with atomic_path(config.out) as temporary:
+        temporary.write_bytes(msgspec.msgpack.encode(counts))
+    warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
+    warnings += [m.warning for m in loaded if m.warning is not None]
+    return Report(counts={config.source: account}, outputs=[output(config.out), *aside.outputs], warnings=warnings)
+
+
+def read_counts(path: str | Path) -> ShardCounts:
+    try:
+        return msgspec.msgpack.decode(Path(path).read_bytes(), type=ShardCounts)
+    except msgspec.DecodeError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _loaded(context: Context, path: str) -> Measured:
+    stat = Path(path).stat()
+    return context.load(("fertility", path, stat.st_size, stat.st_mtime_ns), lambda: Measured(Path(path)))
+
+
+def _groups(config: MeasureFertility, documents: Documents, cursor: AttributeCursor | None) -> list[str]:
+    if cursor is not None and config.by_tagger is not None:
+        columns = cursor.next(documents)
+        table = np.full((len(config.by_tagger.keys), len(documents)), -np.inf)
+        for i, key in enumerate(config.by_tagger.keys.values()):
+            if key in columns:
+                table[i] = np.nan_to_num(maximum(columns[key]), nan=-np.inf)
+        best = table.argmax(axis=0)
+        known = np.isfinite(table.max(axis=0))
+        names = list(config.by_tagger.keys)
+        return [names[b] if k else NO_GROUP for b, k in zip(best.tolist(), known.tolist(), strict=True)]
+    if config.by_field is None:
+        return [""] * len(documents)
+    return [value or NO_GROUP for value in documents.field(config.by_field).to_pylist()]
+
+
+def _add(
+    config: MeasureFertility,
+    loaded: list[Measured],
+    documents: Documents,
+    names: list[str],
+    groups: dict[str, Counts],
+    account: Account,
+) -> None:
+    """Counts the documents of a batch into `groups`."""
+    account.documents_in += len(documents)
+    account.bytes_in += documents.text_bytes
+    texts = [(t or "").strip() for t in documents.field(config.text_field).to_pylist()]
+    taken = np.ones(len(texts), np.bool_)
+    if config.sample < 1:
+        ids = document_ids(documents, config.id_field, config.label)
+        hashes = _native.keyed_hash(ids, derived_seed(config.seed, "fertility")).to_numpy(zero_copy_only=False)
+        taken = chosen(hashes, config.sample)
+    full = np.array([bool(t) for t in texts], np.bool_)
+    _drop(account, "not sampled", int((~taken).sum()))
+    _drop(account, "empty", int((taken & ~full).sum()))
+    rows = np.flatnonzero(taken & full).tolist()
+    account.documents_out += len(rows)
+    if not rows:
+        return
+    texts = [texts[i] for i in rows]
+    column = pa.array(texts, pa.large_string())
+    code_of = {name: code for code, name in enumerate(dict.fromkeys(names[i] for i in rows))}
+    codes = np.array([code_of[names[i]] for i in rows], np.int64)
+    words = words_of(column)
+    sizes = np.diff(np.frombuffer(column.buffers()[1], np.int64, len(column) + 1))
+    account.bytes_out += int(sizes.sum())
+    characters = np.array([len(t) for t in texts], np.int64)
+    batch = {name: Counts(tokenizers=[]) for name in code_of}
+    for name, code in code_of.items():
+        mine = codes == code
+        batch[name].documents = int(mine.sum())
+        batch[name].bytes = int(sizes[mine].sum())
+        batch[name].characters = int(characters[mine].sum())
+        batch[name].words = int(words.counts[mine].sum())
+    for tokenizer in loaded:
+        found = tokenizer.pieces(texts, column, words)
+        for name, counts in zip(code_of, _token_counts(tokenizer, found, codes, len(code_of)), strict=True):
+            batch[name].tokenizers.append(counts)
+    for name, counts in batch.items():
+        groups.setdefault(name, Counts(tokenizers=[])).add(counts)
+    if len(groups) > MOST_GROUPS:
+        raise StageError(
+            f"{config.path}: expected a field of few values to group documents by, such as a language, found more than "
+            f"{MOST_GROUPS} of `{config.by_field}`"
+        )
+
+
+def _token_counts(tokenizer: Measured, found: Pieces, codes: Integers, groups: int) -> list[TokenCounts]:
+    """Of each group of documents."""
+
+    def by_group(of_documents: NDArray[Any]) -> list[int]:
+        # Sums as floats are exact up to 2^53.
+        return [int(n) for n in np.bincount(codes, weights=of_documents, minlength=groups)]
+
+    tokens = by_group(found.lengths)
+    byte_tokens = by_group(_sums(tokenizer.byte_tokens[found.ids], found.lengths))
+    words = by_group(found.words)
+    pieces = by_group(_sums(found.pieces, found.words))
+    whole = by_group(_sums(found.pieces == 1, found.words))
+    group_of_token = np.repeat(codes, found.lengths)
+    used = np.zeros((groups, tokenizer.vocab_size), np.bool_)
+    used[group_of_token, found.ids] = True
+    return [
+        TokenCounts(
+            tokens=tokens[g],
+            byte_tokens=byte_tokens[g],
+            words=words[g],
+            pieces=pieces[g],
+            whole_words=whole[g],
+            used=np.packbits(used[g]).tobytes(),
+        )
+        for g in range(groups)
+    ]
+
+
+def _sums(values: NDArray[Any], lengths: Integers) -> Integers:
+    """Of consecutive stretches of `lengths`."""
+    ends = np.cumsum(lengths)
+    reached = np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
+    sums: Integers = reached[ends] - reached[ends - lengths]
+    return sums
+
+
+def _drop(account: Account, rule: str, number: int) -> None:
+    if number:
+        account.dropped[rule] = account.dropped.get(rule, 0) + number

@@ -1,0 +1,134 @@
+"""fertility: how many tokens tokenizers need, counted per shard; one task that adds the counts up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.fertility.measure import GroupByTagger, MeasureFertility
+from dolma_pipeline.fertility.merge import MergeFertility
+from dolma_pipeline.formats.attributes import attribute_keys
+from dolma_pipeline.mixers.keys import sanitize
+from dolma_pipeline.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.recipe import Fertility
+from dolma_pipeline.stages.corpus import Corpus, Shard
+from dolma_pipeline.task import Task
+from dolma_pipeline.tokens.engine import tokenizer_file
+
+VERSION = 1
+TRAINED = "trained"
+"""The tokenizer of the `tokens` stage before, where that trains it."""
+
+
+def plan(builder: Builder, number: int, config: Fertility) -> None:
+    builder.flush()
+    where = f"$.stages[{number - 1}].fertility"
+    corpus, places, seed = builder.corpus, builder.places, builder.recipe.seed
+    final = f"{number:02d}-fertility"
+    measured = f"{final}-shards"
+    directory = Path(config.destination) if config.destination else places.work_dir / "fertility"
+    tokenizers = _tokenizers(builder, config, where)
+    found = _tagger(corpus, config.by, f"{where}.by") if config.by is not None else None
+    experiment, keys = found if found is not None else ("", {})
+    quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
+
+    def counts_path(shard: Shard) -> str:
+        return str(places.scratch(measured, shard, ".msgpack"))
+
+    def build_shards(state: State) -> list[Task]:
+        tasks = []
+        for s in corpus.shards:
+            beside = corpus.attributes[experiment][s.id] if found is not None else None
+            settings = MeasureFertility(
+                path=s.path,
+                label=s.label,
+                source=s.source,
+                tokenizers=list(tokenizers.values()),
+                by_field=config.by if found is None else None,
+                by_tagger=GroupByTagger(path=beside, keys=keys) if beside is not None else None,
+                sample=config.sample,
+                seed=seed,
+                text_field=config.text_field,
+                id_field=config.id_field,
+                quarantine=quarantine[s.id],
+                out=counts_path(s),
+            )
+            inputs = [s.path, *tokenizers.values(), *([beside] if beside is not None else [])]
+            tasks.append(_task(measured, s.id, "measure:measure_fertility", settings, inputs))
+        return tasks
+
+    def build_final(state: State) -> list[Task]:
+        counts = [counts_path(s) for s in corpus.shards]
+        settings = MergeFertility(
+            title=builder.recipe.name,
+            counts=counts,
+            tokenizers=tokenizers,
+            by=config.by,
+            sample=config.sample,
+            baseline=config.baseline,
+            directory=str(directory),
+        )
+        return [_task(final, "merge", "merge:merge_fertility", settings, [*counts, *tokenizers.values()])]
+
+    what = f"measure {', '.join(tokenizers)} on {len(corpus.shards)} shards"
+    builder.add_phase(Phase(id=measured, what=what, build=build_shards))
+    builder.add_phase(Phase(id=final, what="add the measures up", build=build_final, after=[measured]))
+    builder.stages.append(StageInfo(id=final, kind="fertility", counted=(measured,), phases=(measured, final)))
+
+
+def _task(phase: str, name: str, run: str, settings: msgspec.Struct, inputs: Sequence[str]) -> Task:
+    return Task(
+        phase=phase,
+        name=name,
+        run=f"dolma_pipeline.fertility.{run}",
+        config=msgspec.to_builtins(settings),
+        inputs=tuple(inputs),
+        version=VERSION,
+    )
+
+
+def _tokenizers(builder: Builder, config: Fertility, where: str) -> dict[str, str]:
+    """Name -> file: that of the `tokens` stage before, then those of the recipe, named after files or directories."""
+    found: dict[str, str] = {}
+    if builder.tokenizer is not None:
+        path, trained = builder.tokenizer
+        found[TRAINED if trained else _name(Path(path), found)] = path
+    for path in config.tokenizers:
+        file = tokenizer_file(path)
+        if str(file) not in found.values():
+            found[_name(file, found)] = str(file)
+    if not found:
+        raise ConfigError(f"{where}.tokenizers: expected a tokenizer.json, or a `tokens` stage before, found neither")
+    return found
+
+
+def _name(file: Path, taken: dict[str, str]) -> str:
+    name = file.resolve().parent.name if file.name == "tokenizer.json" else file.stem
+    number, unused = 2, name
+    while unused in taken:
+        unused, number = f"{name}-{number}", number + 1
+    return unused
+
+
+def _tagger(corpus: Corpus, by: str, where: str) -> tuple[str, dict[str, str]] | None:
+    """(experiment, attribute -> key) of the tagger `by`; None where it is the path of a field."""
+    taggers: dict[str, tuple[str, dict[str, str]]] = {}
+    for experiment, files in corpus.attributes.items():
+        keys = corpus.keys.get(experiment) or attribute_keys(next(iter(files.values())))
+        for key in keys:
+            tagger, separator, attribute = key.removeprefix(f"{sanitize(experiment)}__").partition("__")
+            if separator and tagger:
+                taggers.setdefault(tagger, (experiment, {}))[1].setdefault(attribute, key)
+    if by in taggers:
+        experiment, found = taggers[by]
+        missing = next((s.id for s in corpus.shards if s.id not in corpus.attributes[experiment]), None)
+        if missing is not None:
+            raise ConfigError(f"{where}: expected attributes of `{by}` for every shard, found none for {missing}")
+        return experiment, found
+    near = suggest(by, taggers)
+    if "." not in by and near:
+        raise ConfigError(f"{where}: unknown tagger `{by}`{near}; a field is a path such as `metadata.lang`")
+    return None
