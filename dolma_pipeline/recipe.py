@@ -213,9 +213,9 @@ class TrainTokenizer(Base, frozen=True):
     """Train a byte-level BPE on a sample of the documents."""
 
     vocab_size: Annotated[int, Meta(ge=300, description="tokens, special ones included")] = 8192
-    sample_bytes: Annotated[
-        int, Meta(ge=1, description="of text to train on; of each file as much as of any other")
-    ] = 16_000_000
+    sample_bytes: Annotated[int, Meta(ge=1, description="of text to train on, as much of each file as of others")] = (
+        16_000_000
+    )
     weights: Annotated[dict[str, float], Meta(description="instead: share of the sample of each source, by name")] = {}
     special_tokens: Annotated[
         list[str] | Literal["olmo", "dolma_v1_5"],
@@ -259,9 +259,7 @@ class Fertility(Base, frozen=True):
         str | None,
         Meta(description="a field (`metadata.lang`), or a tagger of languages, whose best score decides"),
     ] = None
-    baseline: Annotated[
-        str | None, Meta(description="of `by`, the group that others are compared with, such as `en`")
-    ] = None
+    baseline: Annotated[str | None, Meta(description="of `by`, the group to compare others with, such as `en`")] = None
     sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id")] = 1.0
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
     text_field: str = "text"

@@ -194,9 +194,7 @@ class _Checks:
     def _fertility(self, fertility: Fertility, tokens: Tokens | None, path: Path) -> None:
         self._destination("fertility", fertility.destination or "", path)
         if not fertility.tokenizers and tokens is None:
-            self._note(
-                path, "expected `tokenizers`, or a `tokens` stage before it whose tokenizer to measure, found neither"
-            )
+            self._note(path, "expected `tokenizers`, or a `tokens` stage before it, found neither to measure")
         if fertility.baseline is not None and fertility.by is None:
             self._note((*path, "baseline"), "expected it beside `by`, found it alone")
 

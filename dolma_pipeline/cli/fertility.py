@@ -29,9 +29,7 @@ class FertilityConfig(Config, frozen=True):
     ] = field(default_factory=list)
     by: Annotated[
         str | None,
-        Meta(
-            description="a field (`metadata.lang`), or a tagger of languages in `attributes`, whose best score decides"
-        ),
+        Meta(description="a field (`metadata.lang`), or a tagger of languages, whose best score decides"),
     ] = None
     attributes: Annotated[list[str], Meta(description="experiments beside the documents, for `by`")] = field(
         default_factory=list

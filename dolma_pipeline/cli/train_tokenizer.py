@@ -28,9 +28,9 @@ class TrainTokenizerConfig(Config, frozen=True):
     )
     output: Annotated[str | None, Meta(description=f"a file `*.json`, or a directory for its {FILE}")] = None
     vocab_size: Annotated[int, Meta(ge=300, description="tokens, special ones included")] = _STANDARD.vocab_size
-    sample_bytes: Annotated[
-        int, Meta(ge=1, description="of text to train on; of each file as much as of any other")
-    ] = _STANDARD.sample_bytes
+    sample_bytes: Annotated[int, Meta(ge=1, description="of text to train on, as much of each file as of others")] = (
+        _STANDARD.sample_bytes
+    )
     weights: Annotated[
         dict[str, float], Meta(description="instead: share of the sample of each source, by name of its directory")
     ] = field(default_factory=dict)

@@ -146,8 +146,8 @@ def _add(
         batch[name].words = int(words.counts[mine].sum())
     for tokenizer in loaded:
         found = tokenizer.pieces(texts, column, words)
-        for name, counts in zip(code_of, _token_counts(tokenizer, found, codes, len(code_of)), strict=True):
-            batch[name].tokenizers.append(counts)
+        for name, each in zip(code_of, _token_counts(tokenizer, found, codes, len(code_of)), strict=True):
+            batch[name].tokenizers.append(each)
     for name, counts in batch.items():
         groups.setdefault(name, Counts(tokenizers=[])).add(counts)
     if len(groups) > MOST_GROUPS:

@@ -112,7 +112,7 @@ def byte_strings(vocabulary: dict[str, int], added: set[str], size: int) -> Inte
 
 
 def _byte_tokens(vocabulary: dict[str, int], lengths: Integers | None, size: int) -> Booleans:
-    """ByteLevel writes a byte from 128 on, no part of which is a character, as one of 128 letters; others as `<0xE2>`."""
+    """ByteLevel writes a byte from 128 on, which is no character, as a letter of its own; others write `<0xE2>`."""
     found = np.zeros(size, np.bool_)
     high = {letter for letter, byte in _alphabet().items() if byte >= 0x80}
     for token, i in vocabulary.items():

@@ -36,8 +36,9 @@ def blocks_of(result: Fertility) -> list[tuple[str, dict[str, Row]]]:
 def head(title: str, result: Fertility) -> list[str]:
     several = len(result.tokenizers) > 1
     return [
-        title, "documents", "text", "words", *(["tokenizer"] if several else []), "tokens", "tokens/word", "pieces/word",
-        "whole words", "bytes/token", "chars/token", "byte tokens", "ids used", *(["to best"] if several else []),
+        title, "documents", "text", "words", *(["tokenizer"] if several else []), "tokens", "tokens/word",
+        "pieces/word", "whole words", "bytes/token", "chars/token", "byte tokens", "ids used",
+        *(["to best"] if several else []),
         *([f"to {result.baseline}"] if result.baseline is not None else []),
     ]  # fmt: skip
 

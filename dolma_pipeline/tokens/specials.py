@@ -8,8 +8,8 @@ from typing import NamedTuple
 from dolma_pipeline.recipe import TrainTokenizer
 
 MASK = re.compile(r"\|\|\|\w+\|\|\|")
-"""What a mix puts in the place of personal data. Text, not control: it is one token also where special tokens that stand
-in a text are encoded as text, as with OLMo's tokenizers."""
+"""What a mix puts in the place of personal data. As with OLMo's tokenizers it is text, not control: one token even
+where special tokens that stand in a text are encoded as text."""
 
 
 class SpecialTokens(NamedTuple):

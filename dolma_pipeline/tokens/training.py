@@ -122,7 +122,7 @@ def train_tokenizer(config: TrainOnShards, context: Context) -> Report:
         tokenizer=Path(config.output).name,
         blake3=written.blake3,
         vocab_size=tokenizer.get_vocab_size(),
-        special_tokens={name: tokenizer.token_to_id(name) for name in specials.names},
+        special_tokens={token.content: i for i, token in sorted(tokenizer.get_added_tokens_decoder().items())},
         settings=structs.asdict(settings),
         seed=config.seed,
         holdout=config.holdout,
