@@ -54,7 +54,7 @@ def test_taggers_of_a_page_run(page: Path, tmp_path: Path) -> None:
     assert [name in row for name in names] == [True] * len(names)
 
 
-@pytest.mark.parametrize("name", ["stat", "classifiers", "packing"])
+@pytest.mark.parametrize("name", ["stat", "classifiers", "packing", "tokenizers"])
 def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
     """Its bash blocks in order, in a directory with the data sets that it speaks of."""
     if name == "classifiers":
@@ -82,5 +82,10 @@ def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
         assert shown is not None, done.stdout
         assert int(shown[1]) > 20
         assert 200 < int(shown[2]) <= 256
+    elif name == "tokenizers":
+        assert (tmp_path / "reports" / "fertility" / "report.html").is_file()
+        assert "found only" not in done.stderr
+        assert re.search(r"^  books +120 .* small +[\d,]+ ", done.stdout, re.M), done.stdout
+        assert re.search(r"^400 \[\]$", done.stdout, re.M), done.stdout
     else:
         assert (tmp_path / "models" / "length.ftz.json").is_file()

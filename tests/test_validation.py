@@ -73,13 +73,13 @@ def test_names_become_directories() -> None:
     [
         (
             [{}],
-            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `classifier`, `train`, "
-            "found none",
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `fertility`, `classifier`, "
+            "`train`, found none",
         ),
         (
             [TAG | TOKENS],
-            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `classifier`, `train`, "
-            "found `tag` and `tokens`",
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `fertility`, `classifier`, "
+            "`train`, found `tag` and `tokens`",
         ),
         (
             [{"tag": {"taggers": ["char_length_v1", "c4_v2", "char_length_v1"]}}],
@@ -150,6 +150,15 @@ def test_names_become_directories() -> None:
             [TOKENS, TOKENS],
             "$.stages[1].tokens: expected a place of its own for its files, found that of $.stages[0].tokens; give one "
             "another `destination`",
+        ),
+        (
+            [{"tokens": {"tokenizer": {"train": {"weights": {"one": 1, "two": 1, "onne": 1}}}}}],
+            "$.stages[0].tokens.tokenizer.train.weights.onne: unknown source `onne`; did you mean `one`? (sources: "
+            "`one`, `two`)",
+        ),
+        (
+            [{"fertility": {}}],
+            "$.stages[0].fertility: expected `tokenizers`, or a `tokens` stage before it, found neither to measure",
         ),
         (
             [{"tokens": {"tokenizer": {}}}],

@@ -53,6 +53,14 @@ FROZEN = {
         --quantize.retrain --quantize.qnorm --quantize.dsub --seed --processes --work_dir.input --work_dir.output
         --dryrun
     """,
+    "train-tokenizer": """
+        --documents --output --vocab_size --sample_bytes --weights --special_tokens --pre_tokenizer --digits --normalizer
+        --min_frequency --holdout --text_field --id_field --seed --dryrun
+    """,
+    "fertility": """
+        --documents --tokenizer --by --attributes --baseline --sample --report --json --text_field --id_field --seed
+        --processes --work_dir.input --work_dir.output --dryrun
+    """,
     "list": """
         --json
         --tagger_modules
@@ -86,6 +94,8 @@ NEGATED = {
         "--no-quantize.qnorm",
         "--no-dryrun",
     },
+    "train-tokenizer": {"--no-dryrun"},
+    "fertility": {"--no-json", "--no-dryrun"},
 }
 EVERYWHERE = {"-h", "--help", "-c", "--config"}
 
