@@ -54,8 +54,8 @@ FROZEN = {
         --dryrun
     """,
     "train-tokenizer": """
-        --documents --output --vocab_size --sample_bytes --weights --special_tokens --pre_tokenizer --digits --normalizer
-        --min_frequency --holdout --text_field --id_field --seed --dryrun
+        --documents --output --vocab_size --sample_bytes --weights --special_tokens --pre_tokenizer --digits
+        --normalizer --min_frequency --holdout --text_field --id_field --seed --dryrun
     """,
     "fertility": """
         --documents --tokenizer --by --attributes --baseline --sample --report --json --text_field --id_field --seed

@@ -70,8 +70,8 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
         (["-c", "x"], "the following arguments are required: COMMAND (`dolma --help` lists what it takes)"),
         (
             ["tags"],
-            "unknown command `tags`; did you mean `tag`? (known: `dedupe`, `list`, `mix`, `plan`, `run`, `stat`, "
-            "`tag`, `tokens`, `train-classifier`, `verify`)",
+            "unknown command `tags`; did you mean `tag`? (known: `dedupe`, `fertility`, `list`, `mix`, `plan`, `run`, "
+            "`stat`, `tag`, `tokens`, `train-classifier`, `train-tokenizer`, `verify`)",
         ),
         (["warc"], "`dolma warc` is not in this version; dolma 1.2.1 has it and reads the same files"),
         (
