@@ -17,7 +17,11 @@ from dolma_pipeline.tokens.shard import Order, ShardIndex
 DOCUMENTS = 1 << 18
 """Of a chunk: about 10 MB of keys, lengths and places."""
 TOKENS = 1 << 24
-"""Of a chunk whose tokens are read as well: 32 MB of uint16, and as much again for its output."""
+"""Most of a chunk whose tokens are read as well: 32 MB of uint16, and as much again for its output."""
+FEW_TOKENS = 1 << 22
+"""Enough of them where shards are few: memory that small is used again and again, and the copies take a third."""
+READ_TOKENS = 1 << 14
+"""Of one shard in a chunk: fewer are not worth a read from a disk."""
 
 
 class Mark(Struct, frozen=True):
@@ -62,6 +66,11 @@ class Merge:
     def __init__(self, shards: Sequence[ShardIndex], order: Order) -> None:
         self.shards = list(shards)
         self._order = order
+
+    @property
+    def chunk_tokens(self) -> int:
+        """Tokens to read at a time."""
+        return min(TOKENS, max(FEW_TOKENS, READ_TOKENS * len(self.shards)))
 
     def chunks(
         self,

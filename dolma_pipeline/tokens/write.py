@@ -15,7 +15,7 @@ from dolma_pipeline.errors import StageError
 from dolma_pipeline.storage import atomic_path, output
 from dolma_pipeline.task import Context, Output, Report
 from dolma_pipeline.tokens.manifest import TokenFile
-from dolma_pipeline.tokens.merge import TOKENS, Chunk, Merge
+from dolma_pipeline.tokens.merge import Chunk, Merge
 from dolma_pipeline.tokens.packed import write_packed
 from dolma_pipeline.tokens.parts import Parts, read_parts
 from dolma_pipeline.tokens.shard import ShardIndex, gather
@@ -51,7 +51,7 @@ def write_part(config: WritePart, context: Context) -> Report:
     try:
         with atomic_path(tokens_path) as raw:
             with raw.open("wb") as file:
-                for chunk in merge.chunks(part.first, part.end, tokens=TOKENS):
+                for chunk in merge.chunks(part.first, part.end, tokens=merge.chunk_tokens):
                     _copy_tokens(merge, chunk, file)
                     _write_rows(merge, labels, chunk, tokens, index)
                     documents += len(chunk)

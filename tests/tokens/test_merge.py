@@ -94,3 +94,9 @@ def test_a_document_over_the_limit_is_a_chunk_of_its_own(tmp_path: Path) -> None
 def test_no_shards_and_no_documents(tmp_path: Path) -> None:
     assert list(Merge([], "shuffle").chunks()) == []
     assert list(merge(tmp_path, [[], []], "shuffle").chunks()) == []
+
+
+def test_chunks_grow_with_the_number_of_shards() -> None:
+    # So that of each shard enough is read at a time.
+    sizes = [Merge([None] * n, "shuffle").chunk_tokens for n in (1, 256, 512, 1024, 100_000)]  # type: ignore[list-item]
+    assert sizes == [1 << 22, 1 << 22, 1 << 23, 1 << 24, 1 << 24]

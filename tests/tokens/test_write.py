@@ -14,7 +14,7 @@ from dolma_pipeline.errors import StageError
 from dolma_pipeline.recipe import Tokenizer, Tokens
 from dolma_pipeline.storage import write_json
 from dolma_pipeline.task import Context
-from dolma_pipeline.tokens import write
+from dolma_pipeline.tokens import merge
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.parts import Parts, read_parts
 from dolma_pipeline.tokens.write import WritePart, part_name, write_part
@@ -82,7 +82,7 @@ def test_chunks_do_not_show(
 ) -> None:
     path = write_tokenizer(tmp_path / "tokenizer.json")
     run_stage(tmp_path / "whole", shards, word_tokens(path, order=order, max_tokens=70))
-    monkeypatch.setattr(write, "TOKENS", 9)
+    monkeypatch.setattr(merge, "TOKENS", 9)
     run_stage(tmp_path / "chunks", shards, word_tokens(path, order=order, max_tokens=70))
     assert file_bytes(tmp_path / "chunks" / "out") == file_bytes(tmp_path / "whole" / "out")
 
