@@ -20,13 +20,16 @@ class Base(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
 
 
 class Source(Base, frozen=True):
-    """Where documents come from; exactly one of `documents` and `collect`."""
+    """Where documents come from; exactly one of `documents`, `collect` and `tokens`."""
 
     documents: Annotated[
         str | list[str] | None, Meta(description="glob, or globs, of document files (JSONL or Parquet)")
     ] = None
     collect: Annotated[
         str | None, Meta(description="a built-in collection of text that any Python installation has")
+    ] = None
+    tokens: Annotated[
+        str | None, Meta(description="directory of token files (ours, Dolma's, Megatron's, datatrove's), to reshard")
     ] = None
     attributes: Annotated[list[str], Meta(description="experiments already tagged, found beside the documents")] = []
     destination: Annotated[
@@ -244,6 +247,49 @@ class Tokens(Base, frozen=True):
     id_field: str | None = "id"
 
 
+class Reshard(Base, frozen=True):
+    """Turn token files into others, sampled by documents, without tokenizing; every source has `tokens`."""
+
+    rates: Annotated[
+        dict[str, Annotated[float, Meta(ge=0.0)]],
+        Meta(description="how often the documents of a source are taken: 0.3 of them, 2.5 times each; default: 1"),
+    ] = {}
+    order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
+    max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
+    max_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file, if that is fewer")] = None
+    max_files: Annotated[
+        PositiveInt | None, Meta(description="instead of either: most files, of about the same size")
+    ] = None
+    tokenizer: Annotated[
+        Tokenizer | None, Meta(description="of files without a manifest: its `path`, and `eos` or `bos`")
+    ] = None
+    dtype: Annotated[
+        Literal["uint8", "uint16", "uint32", "uint64"] | None, Meta(description="of files without a manifest")
+    ] = None
+    destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
+
+
+class Convert(Base, frozen=True):
+    """Turn the token files of the one source into those of another format, document by document."""
+
+    to: Annotated[Literal["dolma", "megatron", "datatrove"], Meta(description="format that is written")]
+    from_: Annotated[
+        Literal["dolma", "megatron", "datatrove"] | None, Meta(description="format that is read; default: as found")
+    ] = field(default=None, name="from")
+    tokenizer: Annotated[
+        Tokenizer | None, Meta(description="of files without a manifest: its `path`, and `eos` or `bos`")
+    ] = None
+    dtype: Annotated[
+        Literal["uint8", "uint16", "uint32", "uint64"] | None,
+        Meta(description="to dolma: of a token in the files written; default: as before, or the smallest that will do"),
+    ] = None
+    source_dtype: Annotated[
+        Literal["uint8", "uint16", "uint32", "uint64"] | None, Meta(description="of files that do not say theirs")
+    ] = None
+    max_tokens: Annotated[PositiveInt, Meta(description="to dolma: most tokens in a file")] = 512 * 1024 * 1024
+    destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
+
+
 class Train(Base, frozen=True):
     """Train an OLMo on the tokens with FSDP and measure held-out perplexity."""
 
@@ -327,6 +373,8 @@ class Stage(Base, frozen=True):
     mix: Mix | UnsetType = UNSET
     stat: Stat | UnsetType = UNSET
     tokens: Tokens | UnsetType = UNSET
+    reshard: Reshard | UnsetType = UNSET
+    convert: Convert | UnsetType = UNSET
     classifier: Classifier | UnsetType = UNSET
     train: Train | UnsetType = UNSET
 

@@ -14,14 +14,29 @@ from typing import Any
 from msgspec import UNSET
 
 from dolma_pipeline.errors import ConfigError, suggest, unknown
-from dolma_pipeline.recipe import Budget, Classifier, Dedupe, Edit, Mix, Recipe, Select, Source, Stat, Tag, Tokens
+from dolma_pipeline.recipe import (
+    Budget,
+    Classifier,
+    Convert,
+    Dedupe,
+    Edit,
+    Mix,
+    Recipe,
+    Reshard,
+    Select,
+    Source,
+    Stat,
+    Tag,
+    Tokenizer,
+    Tokens,
+)
 from dolma_pipeline.yaml_file import Step, json_path
 
 Path = tuple[Step, ...]
 MOST_CENTROIDS = 256
 """Vectors that a quantised fastText model must have at least."""
 _NAME = re.compile(r"^\w[\w.+-]*$")
-STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "classifier", "train")
+STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "reshard", "convert", "classifier", "train")
 
 
 def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path) -> None:
@@ -56,16 +71,22 @@ class _Checks:
             if stage.tokens is not UNSET:
                 tokenized = True
                 self._tokens(stage.tokens, (*path, "tokens"))
+            if stage.reshard is not UNSET:
+                tokenized = True
+                self._reshard(stage.reshard, i, (*path, "reshard"))
+            if stage.convert is not UNSET:
+                self._convert(stage.convert, i, (*path, "convert"))
             if stage.stat is not UNSET:
                 self._stat(stage.stat, (*path, "stat"))
             if stage.classifier is not UNSET:
                 self._classifier(stage.classifier, (*path, "classifier"))
             if stage.train is not UNSET and not tokenized:
                 self._note((*path, "train"), "expected a `tokens` stage before it to train on, found none")
+        self._token_sources()
 
     def _source(self, name: str, source: Source, path: Path) -> None:
         self._name(name, path)
-        self._exactly_one(path, {"documents": source.documents, "collect": source.collect})
+        self._exactly_one(path, {"documents": source.documents, "collect": source.collect, "tokens": source.tokens})
         if source.documents == []:
             self._note((*path, "documents"), "expected at least one pattern, found none")
         for i, experiment in enumerate(source.attributes):
@@ -204,6 +225,58 @@ class _Checks:
     def _tokens(self, tokens: Tokens, path: Path) -> None:
         self._exactly_one((*path, "tokenizer"), {"path": tokens.tokenizer.path, "train": tokens.tokenizer.train})
         self._destination("tokens", tokens.destination or "", path)
+
+    def _reshard(self, reshard: Reshard, number: int, path: Path) -> None:
+        self._reads_tokens(number, path)
+        for name, rate in reshard.rates.items():
+            if name not in self.recipe.sources:
+                text = f"unknown source `{name}`{suggest(name, self.recipe.sources)}"
+                self._note((*path, "rates", name), f"{text} (sources: {_listed(self.recipe.sources)})")
+            if not math.isfinite(rate):
+                self._note((*path, "rates", name), f"expected a number, found {rate}")
+        if reshard.max_files is not None and reshard.max_bytes is not None:
+            self._note(path, "expected at most one of `max_bytes` and `max_files`, found both")
+        self._tokenizer_of_files(reshard.tokenizer, path)
+        self._destination("tokens", reshard.destination or "", path)
+
+    def _convert(self, convert: Convert, number: int, path: Path) -> None:
+        self._reads_tokens(number, path)
+        if len(self.recipe.sources) > 1:
+            self._note(
+                path, f"expected one source, found {_listed(self.recipe.sources, ' and ')}; `reshard` joins them"
+            )
+        if convert.dtype is not None and convert.to != "dolma":
+            text = f"expected `dtype` with `to: dolma` alone: {convert.to} has types of its own"
+            self._note((*path, "dtype"), text)
+        self._tokenizer_of_files(convert.tokenizer, path)
+        self._destination("tokens", convert.destination or "", path)
+
+    def _reads_tokens(self, number: int, path: Path) -> None:
+        if number:
+            self._note(path, "expected to be the first stage: token files of the sources are all it reads")
+        for name, source in self.recipe.sources.items():
+            if source.tokens is None and (source.documents is not None or source.collect is not None):
+                text = f"expected `tokens`, which is what `{path[-1]}` reads, found documents"
+                self._note(("sources", name), text)
+
+    def _tokenizer_of_files(self, tokenizer: Tokenizer | None, path: Path) -> None:
+        if tokenizer is not None and tokenizer.path is None:
+            self._note((*path, "tokenizer", "path"), "expected the tokenizer that the files were made with, found none")
+
+    def _token_sources(self) -> None:
+        """Nothing but `reshard`, `convert` and what may follow can do with them."""
+        readers = ("reshard", "convert")
+        reader = next((k for s in self.recipe.stages for k in readers if getattr(s, k) is not UNSET), None)
+        for i, stage in enumerate(self.recipe.stages):
+            for kind in STAGES:
+                if reader is None or kind in (reader, "train") or getattr(stage, kind) is UNSET:
+                    continue
+                self._note(("stages", i), f"expected no stage beside `{reader}` that reads documents, found `{kind}`")
+        if reader is None:
+            for name, source in self.recipe.sources.items():
+                if source.tokens is not None:
+                    text = "expected a `reshard` or `convert` stage to read them, found none"
+                    self._note(("sources", name, "tokens"), text)
 
     def _exactly_one(self, path: Path, options: Mapping[str, Any]) -> None:
         given = [name for name, value in options.items() if value is not None]

@@ -43,10 +43,10 @@ def test_a_whole_recipe_is_valid() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({}, "$.sources.s: expected exactly one of `documents`, `collect`, found none"),
+        ({}, "$.sources.s: expected exactly one of `documents`, `collect`, `tokens`, found none"),
         (
             {"documents": "d", "collect": "c"},
-            "$.sources.s: expected exactly one of `documents`, `collect`, found `documents` and `collect`",
+            "$.sources.s: expected exactly one of `documents`, `collect`, `tokens`, found `documents` and `collect`",
         ),
         ({"documents": []}, "$.sources.s.documents: expected at least one pattern, found none"),
         (
@@ -73,13 +73,13 @@ def test_names_become_directories() -> None:
     [
         (
             [{}],
-            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `classifier`, `train`, "
-            "found none",
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `reshard`, "
+            "`convert`, `classifier`, `train`, found none",
         ),
         (
             [TAG | TOKENS],
-            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `classifier`, `train`, "
-            "found `tag` and `tokens`",
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `reshard`, "
+            "`convert`, `classifier`, `train`, found `tag` and `tokens`",
         ),
         (
             [{"tag": {"taggers": ["char_length_v1", "c4_v2", "char_length_v1"]}}],

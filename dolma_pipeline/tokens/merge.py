@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from msgspec import Struct
@@ -62,6 +63,23 @@ class Merge:
     def __init__(self, shards: Sequence[ShardIndex], order: Order) -> None:
         self.shards = list(shards)
         self._order = order
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Of the files that documents come from, each once."""
+        return list(dict.fromkeys(label for shard in self.shards for label in shard.labels))
+
+    @cached_property
+    def _codes(self) -> list[NDArray[np.int64]]:
+        numbers = {label: i for i, label in enumerate(self.labels)}
+        return [np.array([numbers[label] for label in shard.labels], dtype=np.int64) for shard in self.shards]
+
+    def sources(self, part: Range) -> NDArray[np.int64]:
+        """Of each document of `part` the index into `labels`."""
+        shard, codes = self.shards[part.shard], self._codes[part.shard]
+        if shard.sources is None:
+            return np.repeat(codes, part.high - part.low)
+        return codes[shard.sources[part.low : part.high]]
 
     def chunks(
         self,

@@ -32,13 +32,17 @@ class Parts(Struct, frozen=True, kw_only=True):
 
 
 class PlanParts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Divide `shards` (in the order of the corpus) into files of at most so much; the plan goes to `path`."""
+    """Divide `shards` (in the order of the corpus) into files of at most so much; the plan goes to `path`.
+
+    `max_files`: as many files at most, of about the same size, instead.
+    """
 
     shards: list[ShardFiles]
     order: Order
     max_tokens: int
     path: str
     max_bytes: int | None = None
+    max_files: int | None = None
 
 
 def choose_parts(config: PlanParts, context: Context) -> Report:
@@ -50,9 +54,21 @@ def choose_parts(config: PlanParts, context: Context) -> Report:
     most = config.max_tokens
     if config.max_bytes is not None and shards:
         most = min(most, max(1, config.max_bytes // shards[0].dtype.itemsize))
+    if config.max_files is not None:
+        most = share(shards, config.max_files)
     parts = plan_parts(Merge(shards, config.order), most)
     write_json(config.path, Parts(order=config.order, shards=config.shards, parts=parts))
     return Report(outputs=[output(config.path)], details={"parts": len(parts)})
+
+
+def share(shards: list[ShardIndex], files: int) -> int:
+    """The most tokens of a file for which no more than `files` are needed.
+
+    A file is closed when the next document does not fit: it then lacks less than the longest document.
+    """
+    total = sum(s.token_position(len(s)) for s in shards)
+    longest = max((int(s.lengths.max()) for s in shards if len(s)), default=0)
+    return max(1, -(-total // files) + longest)
 
 
 def plan_parts(merge: Merge, max_tokens: int) -> list[Part]:

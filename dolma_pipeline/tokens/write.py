@@ -43,7 +43,6 @@ def write_part(config: WritePart, context: Context) -> Report:
     part = parts.parts[config.number]
     base = Path(config.directory) / part_name(config.number)
     tokens_path, index_path = base.with_suffix(".npy"), base.with_suffix(".csv.gz")
-    labels = [s.label for s in merge.shards]
     documents = tokens = 0
     index = LineWriter(str(index_path))
     try:
@@ -51,7 +50,7 @@ def write_part(config: WritePart, context: Context) -> Report:
             with raw.open("wb") as file:
                 for chunk in merge.chunks(part.first, part.end, tokens=TOKENS):
                     _copy_tokens(merge, chunk, file)
-                    _write_rows(merge, labels, chunk, tokens, index)
+                    _write_rows(merge, chunk, tokens, index)
                     documents += len(chunk)
                     tokens += int(chunk.lengths.sum())
             if (documents, tokens) != (part.documents, part.tokens):
@@ -94,17 +93,18 @@ def _copy_tokens(merge: Merge, chunk: Chunk, file: IO[bytes]) -> None:
     gather(joined, starts, chunk.lengths).tofile(file)
 
 
-def _write_rows(merge: Merge, labels: list[str], chunk: Chunk, first: int, index: LineWriter) -> None:
+def _write_rows(merge: Merge, chunk: Chunk, first: int, index: LineWriter) -> None:
     """start, end, id, src, loc of each document; `first`: tokens of the part before the chunk."""
     slices = [(merge.shards[r.shard], r) for r in chunk.ranges]
     ids = pa.concat_arrays([shard.ids.slice(r.low, r.high - r.low) for shard, r in slices])
     lines = np.concatenate([shard.lines[r.low : r.high] for shard, r in slices])
+    sources = np.concatenate([merge.sources(r) for r in chunk.ranges])
     ends = first + np.cumsum(chunk.lengths)
     index.write_token_rows(
         pa.array(ends - chunk.lengths),
         pa.array(ends),
         ids.take(pa.array(chunk.sequence)),
-        pa.array(chunk.shards),
-        labels,
+        pa.array(sources[chunk.sequence]),
+        merge.labels,
         pa.array(lines[chunk.sequence]),
     )

@@ -41,6 +41,19 @@ FROZEN = {
         --fields.id_field_type --sample_ring_prop --max_size --dtype --debug --seed --work_dir.input
         --work_dir.output --dryrun
     """,
+    "tokens inspect": """
+        --range --id --document --verify --scan --json --sample --allow-missing --text-field --id-field
+        --encode-special-tokens --segment --tokenizer --bos --eos --pad --dtype
+    """,
+    "tokens reshard": """
+        --source_prefixes --destination_prefix --order --max_tokens --max_size_bytes --max_num_files --max_workers
+        --random_seed --tokenizer_name_or_path --bos_token_id --eos_token_id --pad_token_id --dtype --local_tempdir
+        --work_dir.input --work_dir.output --dryrun
+    """,
+    "tokens convert": """
+        --source --destination --to --from --max_tokens --tokenizer_name_or_path --bos_token_id --eos_token_id
+        --pad_token_id --dtype --source_dtype --processes --work_dir.input --work_dir.output --dryrun
+    """,
     "stat": """
         --attributes --report --bins --processes --seed --total --regex --debug --work_dir.input --work_dir.output
         --documents --expression --sweep --drop --recipe --mix --examples
@@ -77,6 +90,8 @@ NEGATED = {
         "--no-debug",
         "--no-dryrun",
     },
+    "tokens reshard": {"--no-dryrun"},
+    "tokens convert": {"--no-dryrun"},
     "stat": {"--no-total", "--no-debug"},
     "train-classifier": {
         "--no-lower",
