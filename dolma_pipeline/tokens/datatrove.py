@@ -41,8 +41,7 @@ def metadata(tokenizer: str, dtype: str, tokens: int) -> str:
 
 def for_people(tokens: int) -> str:
     """`1.23 GT`: three digits and a prefix, as datatrove shows it."""
-    if tokens <= 0:
-        return "0.00 T"
-    power = min(len(str(tokens)) - 1, 3 * (len(PREFIXES) - 1) + 2)
-    scaled = tokens / 10 ** (power // 3 * 3)
+    mantissa, _, exponent = f"{tokens:.2e}".partition("e")
+    power = int(exponent)
+    scaled = float(mantissa) * 10 ** (power % 3)
     return f"{scaled:.{2 - power % 3}f} {PREFIXES[power // 3].strip()}T"
