@@ -286,7 +286,7 @@ class Convert(Base, frozen=True):
     source_dtype: Annotated[
         Literal["uint8", "uint16", "uint32", "uint64"] | None, Meta(description="of files that do not say theirs")
     ] = None
-    max_tokens: Annotated[PositiveInt, Meta(description="to dolma: most tokens in a file")] = 512 * 1024 * 1024
+    max_tokens: Annotated[PositiveInt | None, Meta(description="most tokens in a file; default: as they are")] = None
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
 
 

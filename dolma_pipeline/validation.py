@@ -75,6 +75,7 @@ class _Checks:
                 tokenized = True
                 self._reshard(stage.reshard, i, (*path, "reshard"))
             if stage.convert is not UNSET:
+                tokenized = stage.convert.to == "dolma"
                 self._convert(stage.convert, i, (*path, "convert"))
             if stage.stat is not UNSET:
                 self._stat(stage.stat, (*path, "stat"))

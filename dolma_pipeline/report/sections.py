@@ -174,7 +174,7 @@ def tokens(run: Run) -> Markup:
         drawn = bar([Segment(0, number, "kept", f"{source}: {count(number)}")], largest)
         rows.append([source, count(number), share(number, everything), drawn])
     rows.append(["all", count(everything), "", ""])
-    details = run.stages("tokens")[-1].details
+    details = run.token_stages[-1].details
     facts = [f"{key.replace('_', ' ')} {details[key]}" for key in ("dtype", "vocab_size") if key in details]
     note = element("p", ", ".join(facts) + ".", class_="soft") if facts else NOTHING
     return section("Tokens by source", data_table(["source", "tokens", "", ""], rows, wide=3, last_is_sum=True), note)

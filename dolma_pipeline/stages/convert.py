@@ -135,6 +135,8 @@ def plan(builder: Builder, number: int, config: Convert) -> None:
     builder.add_phase(
         Phase(id=phases.prefix, what="describe them in a manifest", build=phases.describe, after=[phases.phase])
     )
+    if config.to == "dolma" and phases.source.tokenizer is not None:
+        builder.training = str(phases.directory)
     builder.stages.append(
         StageInfo(id=phases.prefix, kind="convert", counted=(phases.phase,), phases=(phases.phase, phases.prefix))
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,8 @@ UNSEEN, DIFFERENT, EQUAL = 0, 1, 2
 MOST_SHOWN = 100
 """Mismatches that are described; all are counted."""
 SEED = 0
+Difference: TypeAlias = tuple[int, str]
+"""How many tokens agree, and what is different then; of several texts of one id the nearest is told."""
 
 
 class Mismatch(Struct, frozen=True, kw_only=True):
@@ -82,7 +85,7 @@ def compare(
     special = special_ids(engine, source.tokenizer)
     places = _Places(source, sample)
     texts = 0
-    first: dict[int, str] = {}
+    first: dict[int, Difference] = {}
     for path in paths:
         stream = read_documents(str(path), keep_raw=needs_raw(settings.text_field, settings.id_field))
         for documents in stream:
@@ -97,12 +100,12 @@ def compare(
                 for place in places.of(key):
                     if places.state[place] == EQUAL:
                         continue
-                    problem = _difference(tokens, places.tokens(place))
-                    places.state[place] = EQUAL if problem is None else DIFFERENT
-                    if problem is None:
+                    difference = _difference(tokens, places.tokens(place))
+                    places.state[place] = EQUAL if difference is None else DIFFERENT
+                    if difference is None:
                         first.pop(place, None)
-                    elif len(first) < MOST_SHOWN:
-                        first.setdefault(place, problem)
+                    elif place in first or len(first) < MOST_SHOWN:
+                        first[place] = max(first.get(place, difference), difference, key=lambda d: d[0])
     state = places.state
     return Comparison(
         sampled=len(state),
@@ -121,15 +124,15 @@ def _encoded(engine: Engine, special: SpecialIds, texts: pa.LargeStringArray) ->
         yield encoded.ids[start:end]
 
 
-def _difference(expected: NDArray[np.uint32], found: NDArray[np.unsignedinteger]) -> str | None:
+def _difference(expected: NDArray[np.uint32], found: NDArray[np.unsignedinteger]) -> Difference | None:
     if len(expected) == len(found) and np.array_equal(expected, found):
         return None
     size = min(len(expected), len(found))
     unequal = expected[:size] != found[:size]
     if unequal.any():
         i = int(np.argmax(unequal))
-        return f"token {i} of {len(found)}: the text has {expected[i]}, the file {found[i]}"
-    return f"the text has {len(expected)} tokens, the file {len(found)}"
+        return i, f"token {i} of {len(found)}: the text has {expected[i]}, the file {found[i]}"
+    return size, f"the text has {len(expected)} tokens, the file {len(found)}"
 
 
 class _Places:
@@ -174,9 +177,9 @@ class _Places:
         start = int(self._starts[place])
         return self._open[int(self._files[place])][start : start + int(self._lengths[place])]
 
-    def describe(self, first: dict[int, str]) -> list[Mismatch]:
+    def describe(self, first: dict[int, Difference]) -> list[Mismatch]:
         """Reads the indexes again for the ids of what is shown."""
-        shown = dict(sorted(first.items(), key=lambda item: self._order(item[0])))
+        shown = {place: first[place][1] for place in sorted(first, key=self._order)}
         missing = sorted(np.flatnonzero(self.state == UNSEEN).tolist(), key=self._order)[: MOST_SHOWN - len(shown)]
         shown |= dict.fromkeys(missing, "no document has its id")
         wanted: dict[int, dict[int, int]] = {}

@@ -34,6 +34,7 @@ from dolma_pipeline.tokens.source import (
     SourceFile,
     check_ids,
     open_tokens,
+    read_range,
     read_rows,
 )
 
@@ -43,14 +44,14 @@ Chunk = tuple[NDArray[np.unsignedinteger], Rows]
 
 
 class ConvertFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`file` as one of format `to` (of Dolma's: several, of `max_tokens` at most) in `directory`, by the same name."""
+    """`file` as one of format `to` in `directory`, by the same name; of `max_tokens` at most, as several."""
 
     source: str
     file: SourceFile
     to: Form
     directory: str
     dtype: str
-    max_tokens: int
+    max_tokens: int | None = None
     vocab_size: int | None = None
 
 
@@ -69,8 +70,8 @@ def convert_file(config: ConvertFile, context: Context) -> Report:
     Memory: the rows of a batch and CHUNK_TOKENS tokens; to write Megatron's index, 8 bytes a document.
     """
     file, base = config.file, Path(config.directory) / config.file.name
-    divided = config.to == "dolma" and file.size > config.max_tokens
-    most = config.max_tokens if divided else file.size
+    divided = config.max_tokens is not None and file.size > config.max_tokens
+    most = file.size if config.max_tokens is None else config.max_tokens
     counts = Counts()
     outputs: list[Output] = []
     files: list[TokenFile] = []
@@ -102,7 +103,6 @@ def convert_file(config: ConvertFile, context: Context) -> Report:
 def _chunks(config: ConvertFile) -> Iterator[Chunk]:
     """The tokens of documents that follow one another, in the type that is written."""
     file = config.file
-    tokens = open_tokens(file)
     target = np.dtype(config.dtype).newbyteorder("<")
     most = megatron.LARGEST[config.dtype] if config.to == "megatron" else int(np.iinfo(target).max)
     for batch in read_rows(file):
@@ -113,9 +113,9 @@ def _chunks(config: ConvertFile) -> Iterator[Chunk]:
             first = int(rows.starts[0])
             total = int(rows.lengths.sum())
             if np.array_equal(rows.starts[1:], rows.starts[:-1] + rows.lengths[:-1]):
-                mine = np.array(tokens[first : first + total])
+                mine = read_range(file, first, first + total)
             else:
-                mine = gather(tokens, rows.starts, rows.lengths)
+                mine = gather(open_tokens(file), rows.starts, rows.lengths)
             check_ids(file, mine, first, config.vocab_size)
             if total and int(mine.max()) > most:
                 raise DataError(

@@ -4,6 +4,7 @@ shard, from which token files are written as from documents that were just token
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,12 +19,12 @@ from dolma_pipeline.task import Context, Counts, Report
 from dolma_pipeline.tokens.keys import order_keys, sampled_copies
 from dolma_pipeline.tokens.rows import Rows
 from dolma_pipeline.tokens.shard import Order, ShardFiles, copy_documents, write_index
-from dolma_pipeline.tokens.source import SourceFile, check_ids, open_tokens, read_rows
+from dolma_pipeline.tokens.source import SourceFile, check_ids, open_tokens, read_range, read_rows
 
-BLOCK_TOKENS = 1 << 28
-"""Of a shard: 512 MB of uint16, which a page cache holds while its documents are brought into order."""
-BLOCK_DOCUMENTS = 1 << 22
-"""Of a shard: about 400 MB of ids and columns."""
+BLOCK_TOKENS = 1 << 26
+"""Of a shard, in memory while its documents are brought into order: 128 MB of uint16."""
+BLOCK_DOCUMENTS = 1 << 20
+"""Of a shard: about 100 MB of ids and columns."""
 
 
 class SelectDocuments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,10 +42,9 @@ class SelectDocuments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def select_documents(config: SelectDocuments, context: Context) -> Report:
     """Writes the shards. `details`: {"shards": [ShardFiles]}.
 
-    Memory: the columns of a block, the tokens are mapped. A file of whatever size is read once, from start to end.
+    Memory: a block, its columns and tokens. A file of whatever size is read once, from start to end.
     """
     file = config.file
-    tokens = open_tokens(file)
     counts = Counts()
     shards: list[ShardFiles] = []
     covered = 0
@@ -60,7 +60,10 @@ def select_documents(config: SelectDocuments, context: Context) -> Report:
         if not copies.any():
             continue
         low, high = int(rows.starts.min()), int((rows.starts + rows.lengths).max())
-        check_ids(file, tokens[low:high], low, config.vocab_size)
+        # Only Megatron's index may scatter the documents of a block over more of the file than they take.
+        tokens = read_range(file, low, high) if high - low <= 2 * BLOCK_TOKENS else open_tokens(file)[low:high]
+        check_ids(file, tokens, low, config.vocab_size)
+        rows = dataclasses.replace(rows, starts=rows.starts - low)
         chosen = np.repeat(np.arange(len(rows)), copies)
         shard = _write(config, tokens, rows, chosen, copies, first, len(shards))
         shards.append(shard)

@@ -280,6 +280,15 @@ def open_tokens(file: SourceFile) -> NDArray[np.unsignedinteger]:
     return np.memmap(file.tokens, dtype=dtype, mode="r") if found else np.empty(0, dtype)
 
 
+def read_range(file: SourceFile, low: int, high: int) -> NDArray[np.unsignedinteger]:
+    """Tokens low ... high - 1, in memory: pages of a mapped file would count as this process's."""
+    dtype = np.dtype(file.dtype).newbyteorder("<")
+    tokens = np.fromfile(file.tokens, dtype=dtype, count=high - low, offset=low * dtype.itemsize)
+    if len(tokens) != high - low:
+        raise DataError(f"{file.tokens}: expected {high} tokens or more, found {low + len(tokens)}: the file was cut")
+    return tokens
+
+
 def read_rows(file: SourceFile) -> Iterator[Rows]:
     """The documents of a file in its order, with ids where a csv.gz has them."""
     name = file.name.rpartition("/")[2]

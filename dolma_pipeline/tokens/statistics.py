@@ -9,7 +9,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline.tokens.rows import Rows
-from dolma_pipeline.tokens.source import SourceFile, TokenSource, check_ids, open_tokens, read_rows
+from dolma_pipeline.tokens.source import SourceFile, TokenSource, check_ids, open_tokens, read_range, read_rows
 
 SHORT = 1 << 20
 """Documents shorter than this are counted by length (8 MB), longer ones are remembered."""
@@ -180,9 +180,8 @@ class _Ids:
         self._eos = _id(source.tokenizer.eos) if source.tokenizer is not None else None
 
     def add(self, file: SourceFile) -> None:
-        tokens = open_tokens(file)
-        for low in range(0, len(tokens), SCAN_TOKENS):
-            mine = np.array(tokens[low : low + SCAN_TOKENS])
+        for low in range(0, file.size, SCAN_TOKENS):
+            mine = read_range(file, low, min(file.size, low + SCAN_TOKENS))
             check_ids(file, mine, low, self._source.vocab_size)
             times = np.bincount(mine.astype(np.int64), minlength=len(self._times))
             if len(times) > len(self._times):
@@ -190,10 +189,11 @@ class _Ids:
             self._times += times
 
     def add_ends(self, file: SourceFile, rows: Rows) -> None:
+        lasts = (rows.starts + rows.lengths)[rows.lengths > 0] - 1
         if self._eos is None:
             return
-        ends = (rows.starts + rows.lengths)[rows.lengths > 0]
-        self._ended += int((open_tokens(file)[ends - 1] == self._eos).sum())
+        mapped = open_tokens(file)
+        self._ended += int((mapped[lasts] == self._eos).sum())
 
     def finish(self) -> IdStatistics:
         tokenizer = self._source.tokenizer

@@ -25,7 +25,7 @@ class ConvertConfig(Config, frozen=True):
     from_: Annotated[
         Literal["dolma", "megatron", "datatrove"] | None, Meta(description="format that is read; default: as found")
     ] = field(default=None, name="from")
-    max_tokens: Annotated[PositiveInt, Meta(description="to dolma: most tokens in a file")] = 512 * 1024 * 1024
+    max_tokens: Annotated[PositiveInt | None, Meta(description="most tokens in a file; default: as they are")] = None
     tokenizer_name_or_path: Annotated[
         str | None,
         Meta(
