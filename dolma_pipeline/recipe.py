@@ -254,6 +254,10 @@ class Reshard(Base, frozen=True):
         dict[str, Annotated[float, Meta(ge=0.0)]],
         Meta(description="how often the documents of a source are taken: 0.3 of them, 2.5 times each; default: 1"),
     ] = {}
+    tokens: Annotated[
+        dict[str, PositiveInt],
+        Meta(description="instead of the rate of a source: about how many tokens of it, by the rate that gives them"),
+    ] = {}
     order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
     max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
     max_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file, if that is fewer")] = None

@@ -229,12 +229,16 @@ class _Checks:
 
     def _reshard(self, reshard: Reshard, number: int, path: Path) -> None:
         self._reads_tokens(number, path)
+        for key, amounts in (("rates", reshard.rates), ("tokens", reshard.tokens)):
+            for name in amounts:
+                if name not in self.recipe.sources:
+                    text = f"unknown source `{name}`{suggest(name, self.recipe.sources)}"
+                    self._note((*path, key, name), f"{text} (sources: {_listed(self.recipe.sources)})")
         for name, rate in reshard.rates.items():
-            if name not in self.recipe.sources:
-                text = f"unknown source `{name}`{suggest(name, self.recipe.sources)}"
-                self._note((*path, "rates", name), f"{text} (sources: {_listed(self.recipe.sources)})")
             if not math.isfinite(rate):
                 self._note((*path, "rates", name), f"expected a number, found {rate}")
+            if name in reshard.tokens:
+                self._note((*path, "rates", name), "expected `rates` or `tokens` of a source, found both")
         if reshard.max_files is not None and reshard.max_bytes is not None:
             self._note(path, "expected at most one of `max_bytes` and `max_files`, found both")
         self._tokenizer_of_files(reshard.tokenizer, path)

@@ -45,6 +45,11 @@ class ReshardPhases:
     def phase(self, part: str) -> str:
         return f"{self.prefix}-{part}"
 
+    def rate(self, name: str) -> float:
+        """How often a document of the source is taken."""
+        wanted, there = self.config.tokens.get(name), self.sources[name].tokens
+        return wanted / there if wanted is not None and there else self.config.rates.get(name, 1.0)
+
     def select(self, state: State) -> list[Task]:
         tasks = []
         for name, source in self.sources.items():
@@ -53,7 +58,7 @@ class ReshardPhases:
                     source=name,
                     file=file,
                     output=str(self.places.work_dir / "scratch" / self.phase("select") / name / file.name),
-                    rate=self.config.rates.get(name, 1.0),
+                    rate=self.rate(name),
                     seed=self.seed,
                     order=self.config.order,
                     vocab_size=source.vocab_size or 0,

@@ -100,12 +100,15 @@ def open_source(
     form = form or _form(base, where)
     if form == "dolma" and (base / MANIFEST).is_file():
         return _described(path, base, tokenizer, dtype, where)
+    _refuse_splits(base, where)
     conversion = _conversion(base)
     manifest = conversion.manifest if conversion is not None else None
     if manifest is not None and tokenizer is None:
         tokenizer = _tokenizer(base, manifest)
     if tokenizer is not None and tokenizer.bos is None and tokenizer.eos is None:
-        raise ConfigError(f"{where}: expected `eos` or `bos` of the tokenizer of `{path}`, found neither")
+        raise ConfigError(
+            f"{where}: expected `eos` or `bos` (eos_token_id, bos_token_id) of the tokenizer of `{path}`, found neither"
+        )
     vocab_size, digest, eos = None, None, None
     if tokenizer is not None:
         engine = load_engine(tokenizer.path or "", choice="reference")
@@ -146,6 +149,14 @@ def _form(base: Path, where: str) -> Form:
             f"`*.idx`, or `*.ds`) at `{base}`, found {several or 'none'}"
         )
     return found[0]
+
+
+def _refuse_splits(base: Path, where: str) -> None:
+    """A corpus with a holdout is two directories, of which nobody wants to read both as one."""
+    inner = sorted(p.parent.name for p in base.glob(f"*/{MANIFEST}")) if base.is_dir() else []
+    if inner:
+        listed = ", ".join(f"`{base / name}`" for name in inner)
+        raise ConfigError(f"{where}: expected a {MANIFEST} in `{base}`, found none, but in {listed}; name one of them")
 
 
 def _token_files(base: Path, form: Form) -> list[Path]:

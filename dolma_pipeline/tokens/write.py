@@ -98,13 +98,14 @@ def _write_rows(merge: Merge, chunk: Chunk, first: int, index: LineWriter) -> No
     slices = [(merge.shards[r.shard], r) for r in chunk.ranges]
     ids = pa.concat_arrays([shard.ids.slice(r.low, r.high - r.low) for shard, r in slices])
     lines = np.concatenate([shard.lines[r.low : r.high] for shard, r in slices])
-    sources = np.concatenate([merge.sources(r) for r in chunk.ranges])
+    # Of the files that documents come from those of the chunk: of a resharded corpus there may be a million.
+    sources, files = np.unique(np.concatenate([merge.sources(r) for r in chunk.ranges]), return_inverse=True)
     ends = first + np.cumsum(chunk.lengths)
     index.write_token_rows(
         pa.array(ends - chunk.lengths),
         pa.array(ends),
         ids.take(pa.array(chunk.sequence)),
-        pa.array(sources[chunk.sequence]),
-        merge.labels,
+        pa.array(files[chunk.sequence]),
+        [merge.labels[i] for i in sources.tolist()],
         pa.array(lines[chunk.sequence]),
     )

@@ -140,7 +140,7 @@ def test_reshard(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_dolmas_keys() -> None:
     config = {
-        "source_prefixes": [{"prefix": "a/x", "sample_rate": 0.5}, "b/x"],
+        "source_prefixes": [{"prefix": "a/x", "sample_rate": 0.5}, "b/x", {"prefix": "c", "tokens": 1000}],
         "destination_prefix": "out/mix",
         "local_tempdir": "tmp",
         "max_num_files": 4,
@@ -156,11 +156,12 @@ def test_dolmas_keys() -> None:
     assert recipe == Recipe(
         name="tokens reshard",
         work_dir=recipe.work_dir,
-        sources={"x": Source(tokens="a/x"), "x-2": Source(tokens="b/x")},
+        sources={"x": Source(tokens="a/x"), "x-2": Source(tokens="b/x"), "c": Source(tokens="c")},
         stages=[
             Stage(
                 reshard=Reshard(
-                    rates={"x": 0.5, "x-2": 1.0},
+                    rates={"x": 0.5},
+                    tokens={"c": 1000},
                     max_files=4,
                     tokenizer=Tokenizer(path="t.json", eos=7),
                     destination="out/mix",

@@ -108,6 +108,14 @@ def test_a_larger_rate_takes_what_a_smaller_one_takes(tmp_path: Path) -> None:
     assert taken[3] - taken[2] == taken[0]
 
 
+def test_an_amount_of_tokens(tmp_path: Path) -> None:
+    """By the rate that gives them: 150 of 200 documents of two tokens, but for the chance of the draw."""
+    a = make(tmp_path, [(f"d{n}", "a") for n in range(200)], "a")
+    by_amount = reshard(tmp_path / "x", {"a": a}, tokens={"a": 300})
+    assert 260 <= read_manifest(by_amount).tokens <= 340
+    assert file_bytes(by_amount) == file_bytes(reshard(tmp_path / "y", {"a": a}, rates={"a": 0.75}))
+
+
 def test_what_is_taken_depends_on_the_document_alone(tmp_path: Path) -> None:
     """Not on how its tokens are divided into files, their order, or who else is there."""
     small = make(tmp_path / "1", letters(200), "a", max_tokens=50)

@@ -94,7 +94,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     ):
         open_source(str(directory))
     tokenizer = Tokenizer(path=str(write_tokenizer(tmp_path / "tokenizer.json")))
-    with pytest.raises(ConfigError, match="expected `eos` or `bos` of the tokenizer"):
+    with pytest.raises(ConfigError, match=r"expected `eos` or `bos` \(eos_token_id, bos_token_id\) of the tokenizer"):
         open_source(str(directory), tokenizer=tokenizer)
     with pytest.raises(DataError, match="expected a multiple of 4 bytes for uint32, found 10: cut, or another type"):
         open_source(str(directory), dtype="uint32")
@@ -104,6 +104,14 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"found `\*\.npy` and `\*\.ds`"):
         open_source(str(directory), dtype="uint16")
     assert len(open_source(str(directory), dtype="uint16", form="dolma").files) == 2
+
+
+def test_a_holdout_is_not_read_along(ours: Path) -> None:
+    ours.rename(ours.parent / "train")
+    with pytest.raises(
+        ConfigError, match=r"expected a manifest\.json in .*, found none, but in `.*/train`; name one of"
+    ):
+        open_source(str(ours.parent))
 
 
 def test_hidden_directories_are_a_ledgers(tmp_path: Path) -> None:

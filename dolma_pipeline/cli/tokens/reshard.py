@@ -24,7 +24,9 @@ class Prefix(Config, frozen=True):
     """Token files of one source."""
 
     prefix: str
-    sample_rate: Annotated[float, Meta(ge=0.0)] = 1.0
+    sample_rate: Annotated[float, Meta(ge=0.0)] | None = None
+    tokens: PositiveInt | None = None
+    """Instead: about how many."""
     name: str | None = None
     """In the manifest; by default that of its directory."""
 
@@ -34,9 +36,7 @@ class ReshardConfig(Config, frozen=True):
 
     source_prefixes: Annotated[
         list[str | Prefix],
-        Meta(
-            description="directories of token files, or {prefix, sample_rate, name}: 0.3 of the documents, 2.5 copies"
-        ),
+        Meta(description="directories of token files, or {prefix, sample_rate | tokens, name}: a rate of 0.3 or 2.5"),
     ] = field(default_factory=list)
     destination_prefix: Annotated[str | None, Meta(description="directory of the new token files")] = None
     order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
@@ -80,15 +80,20 @@ def to_recipes(config: ReshardConfig) -> list[Recipe]:
         raise ConfigError("$: expected at most one of `max_size_bytes` and `max_num_files`, found both")
     sources: dict[str, Source] = {}
     rates: dict[str, float] = {}
+    amounts: dict[str, int] = {}
     for item in config.source_prefixes:
         prefix = Prefix(prefix=item) if isinstance(item, str) else item
         name = unused(prefix.name or name_of(prefix.prefix), sources)
         sources[name] = Source(tokens=prefix.prefix)
-        rates[name] = prefix.sample_rate
+        if prefix.sample_rate is not None:
+            rates[name] = prefix.sample_rate
+        if prefix.tokens is not None:
+            amounts[name] = prefix.tokens
     destination = config.destination_prefix or ""
     beside = config.work_dir if config.local_tempdir is None else WorkDir(output=config.local_tempdir)
     stage = Reshard(
         rates=rates,
+        tokens=amounts,
         order=config.order,
         max_tokens=config.max_tokens,
         max_bytes=config.max_size_bytes,
