@@ -98,16 +98,17 @@ class ReshardPhases:
         written = state.reports.get(self.phase("write"), {})
         files = [msgspec.convert(written[name].details["file"], TokenFile) for name in sorted(written)]
         first = next(iter(self.sources.values()))
-        assert first.tokenizer is not None
+        tokenizers = [s.tokenizer for s in self.sources.values() if s.tokenizer is not None]
+        pad = next((t.pad for t in tokenizers if t.pad is not None), None)
         config = WriteManifest(
             directory=str(self.directory),
-            tokenizer_path=first.tokenizer.path or "",
-            tokenizer=first.tokenizer,
+            tokenizer_path=tokenizers[0].path or "",
+            tokenizer=msgspec.structs.replace(tokenizers[0], pad=pad),
             files=files,
             sources=self._amounts(state),
             dtype=first.dtype,
         )
-        inputs = [str(self.directory / f.path) for f in files] + [first.tokenizer.path or ""]
+        inputs = [str(self.directory / f.path) for f in files] + [tokenizers[0].path or ""]
         task = self._task("describe", "tokens", "manifest:write_manifest", config, inputs)
         return [msgspec.structs.replace(task, phase=self.prefix)]
 
@@ -166,7 +167,8 @@ def same_tokens(sources: dict[str, TokenSource]) -> None:
         assert first.tokenizer is not None
         for kind in ("bos", "eos", "pad"):
             mine, theirs = getattr(source.tokenizer, kind), getattr(first.tokenizer, kind)
-            if mine != theirs:
+            # No document has padding in it: that one of them does not know it is no matter.
+            if mine != theirs and not (kind == "pad" and None in (mine, theirs)):
                 raise ConfigError(
                     f"{where}: expected the {kind} id of source `{first_name}`, {theirs}, found {mine}: documents "
                     "would be parted in two ways; tokenize one of them again"

@@ -224,6 +224,13 @@ def test_other_tokens_are_refused(tmp_path: Path) -> None:
     message = r"\$\.sources\.d\.tokens: expected the bos id of source `a`, None, found 0"
     with pytest.raises(ConfigError, match=message):
         reshard(tmp_path, {"a": a, "d": tmp_path / "d" / "out"})
+    tokenizer = Tokenizer(path=str(tmp_path / "tokenizer.json"), eos="</s>", pad="<pad>")
+    run_stage(tmp_path / "e", {"b/b": shard}, Tokens(tokenizer=tokenizer))
+    assert read_manifest(reshard(tmp_path, {"a": a, "e": tmp_path / "e" / "out"})).pad_token_id == 2
+    tokenizer = Tokenizer(path=str(tmp_path / "tokenizer.json"), eos="</s>", pad="<s>")
+    run_stage(tmp_path / "f", {"b/b": shard}, Tokens(tokenizer=tokenizer))
+    with pytest.raises(ConfigError, match="expected the pad id of source `e`, 2, found 0"):
+        reshard(tmp_path, {"e": tmp_path / "e" / "out", "f": tmp_path / "f" / "out"})
 
 
 def test_what_cannot_be_resharded(tmp_path: Path) -> None:
