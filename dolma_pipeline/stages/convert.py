@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,12 @@ class ConvertPhases:
     def files(self, state: State) -> list[Task]:
         tasks = []
         for file in self.source.files:
+            others = [f.name for f in self.source.files if re.fullmatch(rf"{re.escape(file.name)}-\d{{5,}}", f.name)]
+            if others and self.config.max_tokens is not None and file.size > self.config.max_tokens:
+                raise ConfigError(
+                    f"$.sources.{self.name}.tokens: expected no file called like a part of `{file.name}`, which "
+                    f"`max_tokens` divides, found `{others[0]}`; leave `max_tokens` out, or use `reshard`"
+                )
             config = ConvertFile(
                 source=self.name,
                 file=file,
@@ -55,6 +62,7 @@ class ConvertPhases:
                 dtype=self.dtype,
                 max_tokens=self.config.max_tokens,
                 vocab_size=self.source.vocab_size,
+                others=others,
             )
             task = self._task(self.phase, file.name, "convert:convert_file", config, file.inputs)
             tasks.append(msgspec.structs.replace(task, weight=Path(file.tokens).stat().st_size))

@@ -7,6 +7,7 @@ conversion.json with the manifest, so that the way back gives the same bytes.
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -53,6 +54,8 @@ class ConvertFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dtype: str
     max_tokens: int | None = None
     vocab_size: int | None = None
+    others: list[str] = []
+    """Files of the source that are called like parts of this one."""
 
 
 class WriteConversion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,7 +92,7 @@ def convert_file(config: ConvertFile, context: Context) -> Report:
         outputs += found
         files.append(described)
     counts.documents_out, counts.tokens = counts.documents_in, written
-    warnings = []
+    warnings = _remove_stale(config, {Path(o.path).name for o in outputs})
     if written != file.size:
         warnings.append(f"{file.tokens}: {abs(file.size - written):,} of its {file.size:,} tokens are in no document")
     if file.form == "megatron" and megatron.MegatronIndex(file.index or "").multimodal:
@@ -98,6 +101,22 @@ def convert_file(config: ConvertFile, context: Context) -> Report:
         warnings.append(f"{file.tokens}.loss: the loss mask is left out")
     details = {"files": [msgspec.to_builtins(f) for f in files]} if config.to == "dolma" else {}
     return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings)
+
+
+def _remove_stale(config: ConvertFile, written: set[str]) -> list[str]:
+    """What an earlier run left that divided the file elsewhere: whoever reads all there is would read it twice."""
+    base = Path(config.directory) / config.file.name
+    pattern = re.compile(
+        rf"({re.escape(base.name)}(-\d{{5,}})?)(\.npy|\.bin|\.idx|\.ds|\.ds\.index|\.ds\.metadata|\.csv\.gz)"
+    )
+    kept = {Path(name).name for name in config.others}
+    stale = []
+    for path in sorted(base.parent.iterdir()):
+        match = pattern.fullmatch(path.name)
+        if match is not None and match[1] not in kept and path.name not in written:
+            path.unlink()
+            stale.append(path.name)
+    return [f"{base.parent}: removed {', '.join(stale)} of an earlier run"] if stale else []
 
 
 def _chunks(config: ConvertFile) -> Iterator[Chunk]:

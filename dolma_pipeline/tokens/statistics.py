@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from dolma_pipeline import _native
 from dolma_pipeline.tokens.rows import Rows
 from dolma_pipeline.tokens.source import SourceFile, TokenSource, check_ids, open_tokens, read_range, read_rows
 
@@ -110,6 +111,8 @@ class Statistics(Struct, frozen=True, kw_only=True):
     files: list[FileStatistics]
     sources: dict[str, SourceStatistics]
     ids: IdStatistics | None
+    changed: list[str]
+    """Files whose BLAKE3 is not that of the manifest; only looked for where all tokens are read."""
 
 
 def statistics(source: TokenSource, *, scan: bool = False) -> Statistics:
@@ -159,7 +162,15 @@ def statistics(source: TokenSource, *, scan: bool = False) -> Statistics:
             for name, a in (manifest.sources if manifest is not None else {}).items()
         },
         ids=ids.finish() if ids is not None else None,
+        changed=_changed(source) if scan else [],
     )
+
+
+def _changed(source: TokenSource) -> list[str]:
+    if source.form != "dolma" or source.manifest is None:
+        return []
+    files = zip(source.files, source.manifest.files, strict=True)
+    return [f.tokens for f, described in files if _native.blake3_file(f.tokens) != described.blake3]
 
 
 def _id(token: str | int | None) -> int | None:
@@ -233,6 +244,7 @@ def render(found: Statistics) -> str:
     lines += _bars(found.lengths)
     if found.ids is not None:
         lines += ["", _of_ids(found, found.ids)]
+    lines += [f"{path} is not the file that the manifest describes: its BLAKE3 is another" for path in found.changed]
     return "\n".join(lines)
 
 

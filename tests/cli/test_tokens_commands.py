@@ -68,6 +68,14 @@ def test_statistics(capsys: pytest.CaptureFixture[str]) -> None:
     assert (found["documents"], found["ids"]["ended"], found["sources"]["toy"]["documents"]) == (10, 10, 10)
 
 
+def test_a_changed_file_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("w/tokens/part-00000.npy")
+    path.write_bytes(path.read_bytes()[2:] + path.read_bytes()[:2])
+    assert said(capsys, "tokens", "inspect", "w/tokens", "--scan", code=1) == (
+        "dolma: error: 1 of 2 files are not those of the manifest\n"
+    )
+
+
 def test_a_document(capsys: pytest.CaptureFixture[str]) -> None:
     by_id = said(capsys, "tokens", "inspect", "w/tokens", "--id", "a3")
     head, ids, text = by_id.splitlines()

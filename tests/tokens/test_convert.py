@@ -189,6 +189,30 @@ def test_what_a_format_has_no_place_for_is_said(tmp_path: Path) -> None:
     ]
 
 
+def test_what_was_divided_otherwise_goes(tmp_path: Path) -> None:
+    """But not what belongs to a file that is called like a part of another."""
+    directory = write_pair(tmp_path / "m", struct.pack("<4H", 4, 1, 5, 1), length=4)
+    for suffix in (".bin", ".idx"):
+        (directory / f"x-00007{suffix}").write_bytes((directory / f"x{suffix}").read_bytes())
+    ours = make(tmp_path, 5, order="input")
+    out = tmp_path / "out2" / "x"
+    convert(ours, out, "dolma", max_tokens=10)
+    assert len(list(out.glob("part-00000-*.npy"))) == 4
+    reports = convert(ours, out, "dolma")
+    assert sorted(p.name for p in out.glob("part*")) == ["part-00000.csv.gz", "part-00000.npy"]
+    (warning,) = reports["01-convert-files"][0].warnings
+    assert warning.startswith(f"{out}: removed part-00000-00000.csv.gz, part-00000-00000.npy, ")
+    convert(ours, out, "dolma", max_tokens=10)
+    assert len(list(out.glob("*.npy"))) == 4
+    convert(directory, tmp_path / "named", "dolma")
+    convert(directory, tmp_path / "named", "dolma")
+    assert sorted(p.name for p in (tmp_path / "named").glob("*.npy")) == ["x-00007.npy", "x.npy"]
+    with pytest.raises(
+        ConfigError, match="expected no file called like a part of `x`, which `max_tokens` divides, found"
+    ):
+        convert(directory, tmp_path / "named", "dolma", max_tokens=2)
+
+
 def test_into_itself(tmp_path: Path) -> None:
     directory = bare(tmp_path / "d")
     with pytest.raises(ConfigError, match="expected another directory than the source's"):

@@ -91,6 +91,18 @@ def test_for_people(tmp_path: Path) -> None:
     ]
 
 
+def test_a_changed_byte(tmp_path: Path) -> None:
+    directory = make(tmp_path)
+    tokens = bytearray((directory / "part-00001.npy").read_bytes())
+    tokens[0] = 12
+    (directory / "part-00001.npy").write_bytes(tokens)
+    source = open_source(str(directory))
+    assert statistics(source).changed == []
+    found = statistics(source, scan=True)
+    assert found.changed == [str(directory / "part-00001.npy")]
+    assert render(found).endswith("part-00001.npy is not the file that the manifest describes: its BLAKE3 is another")
+
+
 def test_of_files_without_a_manifest(tmp_path: Path) -> None:
     directory = bare(tmp_path / "d")
     with (directory / "part-1-00000.npy").open("ab") as file:

@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--id", metavar="ID", help="every document of that id")
     what.add_argument("--document", type=int, metavar="N", help="document N, from 0 in the order of the files")
     what.add_argument("--verify", nargs="+", metavar="GLOB", help="encode these documents again and compare")
-    parser.add_argument("--scan", action="store_true", help="read all tokens too: which ids occur, how documents end")
+    parser.add_argument("--scan", action="store_true", help="read all tokens too: ids, ends, BLAKE3")
     parser.add_argument("--json", action="store_true", help="for programs, on stdout")
     verify = parser.add_argument_group("with --verify")
     verify.add_argument("--sample", type=_share, default=1.0, metavar="SHARE", help="of the documents (default: 1)")
@@ -60,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         found = statistics(source, scan=arguments.scan)
         _print(found if arguments.json else render(found), arguments)
+        if found.changed:
+            raise VerifyError(f"{len(found.changed):,} of {len(found.files):,} files are not those of the manifest")
     return 0
 
 
