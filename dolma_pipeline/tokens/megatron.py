@@ -65,11 +65,8 @@ class MegatronIndex:
         self.lengths = self._array("<i4", sequences, HEADER.size)
         self.pointers = self._array("<i8", sequences, HEADER.size + 4 * sequences)
         self.indices = self._array("<i8", indices, HEADER.size + 12 * sequences)
-        steps = np.diff(self.indices)
-        if not indices or self.indices[0] != 0 or self.indices[-1] != sequences or (steps < 0).any():
-            raise DataError(
-                f"{path}: expected document indices that rise from 0 to {sequences}, the sequences there are"
-            )
+        if not indices or self.indices[0] != 0 or self.indices[-1] != sequences:
+            raise self._disorder()
 
     @property
     def dtype(self) -> str:
@@ -84,6 +81,11 @@ class MegatronIndex:
     def documents(self) -> int:
         return len(self.indices) - 1
 
+    def _disorder(self) -> DataError:
+        return DataError(
+            f"{self.path}: expected document indices that rise from 0 to {len(self.lengths)}, the sequences there are"
+        )
+
     def _array(self, dtype: str, count: int, offset: int) -> NDArray[np.int64]:
         if not count:
             return np.empty(0, dtype=dtype)
@@ -95,6 +97,9 @@ class MegatronIndex:
         for low in range(0, self.documents, BATCH):
             bounds = np.asarray(self.indices[low : low + BATCH + 1])
             first, last = int(bounds[0]), int(bounds[-1])
+            # Looked at here and not on opening, which a plan does with every file.
+            if last > len(self.lengths) or (np.diff(bounds) < 0).any():
+                raise self._disorder()
             lengths = self.lengths[first:last].astype(np.int64)
             pointers = np.asarray(self.pointers[first:last])
             ends = pointers // size + lengths

@@ -65,6 +65,7 @@ def test_modes_are_no_mistake(tmp_path: Path) -> None:
     assert MegatronIndex(tmp_path / "x.idx").multimodal
 
 
+@pytest.mark.parametrize("batch", [1, 100])
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -76,6 +77,7 @@ def test_modes_are_no_mistake(tmp_path: Path) -> None:
         (index([2, 1], [0, 4], [0, 1, 2])[:-1], "expected 82 bytes for 2 sequences and 3 document indices, found 81"),
         (index([2, 1], [0, 4], [0, 1, 1]), "expected document indices that rise from 0 to 2, the sequences there are"),
         (index([2, 1], [0, 4], [0, 2, 1, 2]), "expected document indices that rise from 0 to 2"),
+        (index([2, 1], [0, 4], [0, 9, 1, 2]), "expected document indices that rise from 0 to 2"),
         (index([2, 2], [0, 4], [0, 1, 2]), "sequence 1: expected a range within the 3 tokens of the .bin, found 2 "
          "tokens from byte 4"),
         (index([2, -1], [0, 4], [0, 1, 2]), "sequence 1: expected a range within the 3 tokens"),
@@ -84,7 +86,8 @@ def test_modes_are_no_mistake(tmp_path: Path) -> None:
          "found it at byte 4, where the one before it ends at 2"),
     ],
 )  # fmt: skip
-def test_bad_indexes(data: bytes, message: str, tmp_path: Path) -> None:
+def test_bad_indexes(data: bytes, message: str, batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(megatron, "BATCH", batch)
     with pytest.raises(DataError) as error:
         rows(tmp_path / "x.idx", data, 3)
     assert str(error.value).startswith(f"{tmp_path / 'x.idx'}: {message}")
