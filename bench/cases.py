@@ -92,6 +92,12 @@ def tokens(directory: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def packed(directory: Path) -> list[str]:
+    arguments = tokens(directory)
+    arguments[arguments.index("--destination") + 1] = str(directory / "packed")
+    return [*arguments, "--pack.length", "2048"]
+
+
 CASES = [
     Case("tag char_length_v1", tag("char_length_v1")),
     Case("tag gopher_v2", tag("gopher_v2"), fraction=0.2),
@@ -106,4 +112,5 @@ CASES = [
     ),
     Case("mix", configured("mix", mix)),
     Case("tokens", tokens, fraction=0.15),
+    Case("tokens, packed", packed, peer=False),
 ]

@@ -107,6 +107,15 @@ def word_probe() -> str:
 def gather_bytes(data: Any, starts: Any, lengths: Any) -> Any:
     """The bytes of documents (uint8), given by where they start and how long they are, in the order of these."""
 
+def scatter_bytes(path: str, data: Any, starts: Any, lengths: Any, places: Any) -> None:
+    """The same to byte `places` (int64) of a file that is there."""
+
+def pack_best_fit(lengths: Any, capacity: int) -> tuple[Any, Any, Any]:
+    """Best-fit-decreasing: the instance of each item and its offset there, and the item that opened each instance.
+
+    All int64. A ValueError where a length is not from 1 to `capacity`.
+    """
+
 class FastText:
     """A fastText classifier from a `.bin` or `.ftz` file: texts in as a large_string array, a RecordBatch out.
 

@@ -233,6 +233,44 @@ class Tokenizer(Base, frozen=True):
     ] = "auto"
 
 
+class Pack(Base, frozen=True):
+    """Make training instances of one length as the files are written, and a label mask beside each file."""
+
+    length: Annotated[int, Meta(ge=2, le=1 << 20, description="tokens of an instance; of `bucket` the most")]
+    by: Annotated[
+        Literal["best_fit", "concatenate", "bucket"],
+        Meta(
+            description="best_fit: no document is cut that fits; concatenate: in a row, cut where an instance ends; "
+            "bucket: pieces of power-of-two lengths, each length in files of its own"
+        ),
+    ] = "best_fit"
+    long_documents: Annotated[
+        Literal["fragment", "truncate"],
+        Meta(description="for `best_fit`, a document longer than `length`: cut it up, or keep its head"),
+    ] = "fragment"
+    min_length: Annotated[PositiveInt, Meta(description="for `bucket`, the shortest length")] = 256
+    rest: Annotated[
+        Literal["pad", "drop"],
+        Meta(description="for `bucket`, what is left of a document, shorter than `min_length`: pad it, or drop it"),
+    ] = "pad"
+    label_mask: Annotated[bool, Meta(description="write part-NNNNN.mask: false where a label is not learnt from")] = (
+        True
+    )
+    mask_first: Annotated[
+        bool, Meta(description="nor is the first token of a document learnt from another document before it")
+    ] = False
+
+    @property
+    def pads(self) -> bool:
+        """Whether instances may have to be filled up."""
+        return self.by != "bucket" or self.rest == "pad"
+
+    @property
+    def min_tokens(self) -> int:
+        """Of a document of which something is packed."""
+        return self.min_length if self.by == "bucket" and self.rest == "drop" else 0
+
+
 class Tokens(Base, frozen=True):
     """Turn documents into flat token files with an index and a manifest."""
 
@@ -241,6 +279,9 @@ class Tokens(Base, frozen=True):
     holdout: Annotated[Fraction, Meta(description="share of documents set aside for validation")] = 0.0
     max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
     max_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file, if that is fewer")] = None
+    pack: Annotated[Pack | None, Meta(description="into instances of fixed length; without it, documents in a row")] = (
+        None
+    )
     dtype: Literal["uint8", "uint16", "uint32", "uint64"] | None = None
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
     text_field: str = "text"
@@ -264,6 +305,9 @@ class Reshard(Base, frozen=True):
     max_files: Annotated[
         PositiveInt | None, Meta(description="instead of either: most files, of about the same size")
     ] = None
+    pack: Annotated[Pack | None, Meta(description="into instances of fixed length; without it, documents in a row")] = (
+        None
+    )
     tokenizer: Annotated[
         Tokenizer | None, Meta(description="of files without a manifest: its `path`, and `eos` or `bos`")
     ] = None

@@ -21,6 +21,7 @@ from dolma_pipeline.recipe import (
     Dedupe,
     Edit,
     Mix,
+    Pack,
     Recipe,
     Reshard,
     Select,
@@ -29,6 +30,7 @@ from dolma_pipeline.recipe import (
     Tag,
     Tokenizer,
     Tokens,
+    Train,
 )
 from dolma_pipeline.yaml_file import Step, json_path
 
@@ -57,7 +59,7 @@ class _Checks:
     def run(self) -> None:
         for name, source in self.recipe.sources.items():
             self._source(name, source, ("sources", name))
-        tokenized = False
+        tokenized: Tokens | Reshard | Convert | None = None
         for i, stage in enumerate(self.recipe.stages):
             path: Path = ("stages", i)
             stages = {kind: getattr(stage, kind) for kind in STAGES}
@@ -69,20 +71,20 @@ class _Checks:
             if stage.mix is not UNSET:
                 self._mix(stage.mix, (*path, "mix"))
             if stage.tokens is not UNSET:
-                tokenized = True
+                tokenized = stage.tokens
                 self._tokens(stage.tokens, (*path, "tokens"))
             if stage.reshard is not UNSET:
-                tokenized = True
+                tokenized = stage.reshard
                 self._reshard(stage.reshard, i, (*path, "reshard"))
             if stage.convert is not UNSET:
-                tokenized = stage.convert.to == "dolma"
+                tokenized = stage.convert if stage.convert.to == "dolma" else None
                 self._convert(stage.convert, i, (*path, "convert"))
             if stage.stat is not UNSET:
                 self._stat(stage.stat, (*path, "stat"))
             if stage.classifier is not UNSET:
                 self._classifier(stage.classifier, (*path, "classifier"))
-            if stage.train is not UNSET and not tokenized:
-                self._note((*path, "train"), "expected a `tokens` stage before it to train on, found none")
+            if stage.train is not UNSET:
+                self._train(stage.train, tokenized, (*path, "train"))
         self._token_sources()
 
     def _source(self, name: str, source: Source, path: Path) -> None:
@@ -226,6 +228,57 @@ class _Checks:
     def _tokens(self, tokens: Tokens, path: Path) -> None:
         self._exactly_one((*path, "tokenizer"), {"path": tokens.tokenizer.path, "train": tokens.tokenizer.train})
         self._destination("tokens", tokens.destination or "", path)
+        if tokens.pack is not None:
+            self._pack(tokens.pack, tokens, (*path, "pack"))
+
+    def _shape(self, pack: Pack, max_tokens: int, path: Path) -> None:
+        if pack.length > max_tokens:
+            text = f"expected at most `max_tokens`, {max_tokens}, found {pack.length}: an instance is in one file"
+            self._note((*path, "length"), text)
+        if pack.by == "bucket":
+            for key in ("length", "min_length"):
+                found = getattr(pack, key)
+                if found.bit_count() != 1:
+                    near = 1 << (found.bit_length() - 1)
+                    text = f"expected a power of two for `bucket`, found {found}; {near} or {2 * near} would do"
+                    self._note((*path, key), text)
+            if pack.min_length > pack.length:
+                text = f"expected at most `length`, {pack.length}, found {pack.min_length}"
+                self._note((*path, "min_length"), text)
+        for key, by in (("min_length", "bucket"), ("rest", "bucket"), ("long_documents", "best_fit")):
+            if by != pack.by and getattr(pack, key) != getattr(Pack(length=2), key):
+                self._note((*path, key), f"expected only with `by: {by}`, found with `by: {pack.by}`")
+        if pack.mask_first and not pack.label_mask:
+            self._note((*path, "mask_first"), "expected `label_mask: true`, found false: it is the mask that says so")
+
+    def _pack(self, pack: Pack, tokens: Tokens, path: Path) -> None:
+        self._shape(pack, tokens.max_tokens, path)
+        train = tokens.tokenizer.train
+        pad = tokens.tokenizer.pad
+        if pad is None and train is not None and "<|padding|>" in train.special_tokens:
+            pad = "<|padding|>"
+        if pack.pads and pad is None:
+            remedy = "; or `rest: drop`" if pack.by == "bucket" else ""
+            self._note(
+                path,
+                "expected `tokenizer.pad`, a token to fill instances with, found none; that of `eos` would do, for the "
+                f"label mask keeps it from being learnt{remedy}",
+            )
+        if pack.pads and pad is not None and pad == tokens.tokenizer.eos and not pack.label_mask:
+            text = "expected `true` where `pad` is `eos`, found false: padding could not be told from ends of documents"
+            self._note((*path, "label_mask"), text)
+
+    def _train(self, train: Train, tokens: Tokens | Reshard | Convert | None, path: Path) -> None:
+        if tokens is None:
+            self._note(path, "expected a `tokens` stage before it to train on, found none")
+        elif isinstance(tokens, Convert) or tokens.pack is None:
+            return
+        elif tokens.pack.by == "bucket":
+            text = "expected tokens packed to one length, found buckets of several; `by: best_fit` would do"
+            self._note(path, text)
+        elif tokens.pack.length != train.sequence_length:
+            text = f"expected the length that tokens are packed to, {tokens.pack.length}, found {train.sequence_length}"
+            self._note((*path, "sequence_length"), text)
 
     def _reshard(self, reshard: Reshard, number: int, path: Path) -> None:
         self._reads_tokens(number, path)
@@ -239,6 +292,13 @@ class _Checks:
                 self._note((*path, "rates", name), f"expected a number, found {rate}")
             if name in reshard.tokens:
                 self._note((*path, "rates", name), "expected `rates` or `tokens` of a source, found both")
+        if reshard.pack is not None:
+            self._shape(reshard.pack, reshard.max_tokens, (*path, "pack"))
+            if reshard.max_files is not None:
+                text = (
+                    "expected no `max_files` with `pack`, found both: how many files that takes only packing can tell"
+                )
+                self._note((*path, "max_files"), text)
         if reshard.max_files is not None and reshard.max_bytes is not None:
             self._note(path, "expected at most one of `max_bytes` and `max_files`, found both")
         self._tokenizer_of_files(reshard.tokenizer, path)

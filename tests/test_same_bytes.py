@@ -30,6 +30,19 @@ def digests(work_dir: Path) -> dict[str, str]:
     return files
 
 
+def settings_of(corpus: Path, work_dir: Path) -> dict[str, Any]:
+    """The recipe, and packed tokens beside its own."""
+    settings = recipe(corpus, work_dir)
+    tokenizer = {"train": {"vocab_size": 300, "sample_bytes": 5000}, "eos": "<|endoftext|>"}
+    for pack in (
+        {"by": "best_fit", "length": 128, "mask_first": True},
+        {"by": "bucket", "length": 64, "min_length": 16, "rest": "drop"},
+    ):
+        packed = {"tokenizer": tokenizer, "pack": pack, "max_tokens": 2000}
+        settings["stages"].append({"tokens": packed | {"destination": str(work_dir / "tokens" / pack["by"])}})
+    return settings
+
+
 def start(directory: Path, settings: dict[str, Any], *options: str) -> subprocess.Popen[bytes]:
     path = directory / f"{Path(settings['work_dir']).name}.yaml"
     path.write_text(yaml.safe_dump(settings))
@@ -51,19 +64,21 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     directory = tmp_path_factory.mktemp("one")
-    finish(start(directory, recipe(corpus, directory / "run")))
+    finish(start(directory, settings_of(corpus, directory / "run")))
     return digests(directory / "run")
 
 
 def test_there_is_something_to_compare(expected: dict[str, str]) -> None:
     assert sum(p.startswith("tokens/train/part-") for p in expected) >= 4
+    assert sum(p.startswith("tokens/best_fit/part-") and p.endswith(".mask") for p in expected) >= 2
+    assert sum(p.startswith("tokens/bucket/bucket-") for p in expected) >= 9
     assert sum(p.startswith("mixed/") for p in expected) == 6
     assert sum(p.startswith("attributes/") for p in expected) == 18
 
 
 @pytest.mark.slow
 def test_two_processes_on_ray(corpus: Path, expected: dict[str, str], tmp_path: Path) -> None:
-    finish(start(tmp_path, recipe(corpus, tmp_path / "run"), "--processes", "2"))
+    finish(start(tmp_path, settings_of(corpus, tmp_path / "run"), "--processes", "2"))
     assert digests(tmp_path / "run") == expected
 
 
@@ -71,7 +86,7 @@ def test_two_processes_on_ray(corpus: Path, expected: dict[str, str], tmp_path: 
 def test_killed_at_three_moments(corpus: Path, expected: dict[str, str], tmp_path: Path, seed: int) -> None:
     """SIGKILL at random moments, of which a slow start-up only makes the first less interesting."""
     rng = random.Random(seed)
-    settings = recipe(corpus, tmp_path / "run")
+    settings = settings_of(corpus, tmp_path / "run")
     for _ in range(3):
         process = start(tmp_path, settings)
         ledger = tmp_path / "run" / "ledger"
@@ -86,7 +101,7 @@ def test_killed_at_three_moments(corpus: Path, expected: dict[str, str], tmp_pat
 
 
 def test_verify_finds_one_changed_byte_in_any_file(corpus: Path, tmp_path: Path) -> None:
-    finish(start(tmp_path, recipe(corpus, tmp_path / "run")))
+    finish(start(tmp_path, settings_of(corpus, tmp_path / "run")))
     assert verify_run(tmp_path / "run") == []
     rng = random.Random(1)
     for name in digests(tmp_path / "run"):

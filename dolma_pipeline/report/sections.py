@@ -11,6 +11,7 @@ from dolma_pipeline.manifest import StageAccount
 from dolma_pipeline.report.account import MOST_EXAMPLES, Run, rules, total
 from dolma_pipeline.report.charts import Segment, bar, loss_chart
 from dolma_pipeline.report.markup import Content, Markup, element
+from dolma_pipeline.report.packing import packing
 from dolma_pipeline.report.units import count, duration, share, short, size
 from dolma_pipeline.task import Counts
 
@@ -176,6 +177,7 @@ def tokens(run: Run) -> Markup:
     rows.append(["all", count(everything), "", ""])
     details = run.token_stages[-1].details
     facts = [f"{key.replace('_', ' ')} {details[key]}" for key in ("dtype", "vocab_size") if key in details]
+    facts += [line for line in map(packing, run.stages("tokens")) if line]
     note = element("p", ", ".join(facts) + ".", class_="soft") if facts else NOTHING
     return section("Tokens by source", data_table(["source", "tokens", "", ""], rows, wide=3, last_is_sum=True), note)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dolma_pipeline.manifest import StageAccount
 from dolma_pipeline.report.account import Run, Training, load_run, rules, total
+from dolma_pipeline.report.packing import packing
 from dolma_pipeline.report.units import count, duration, share, short, size
 from dolma_pipeline.task import Counts
 
@@ -128,7 +129,8 @@ def _tokens(run: Run) -> str:
         if {"dtype", "vocab_size"} <= set(details)
         else ""
     )
-    return f"tokens{form}\n" + table(rows)
+    lines = [f"  {line}" for line in map(packing, run.stages("tokens")) if line]
+    return "\n".join([f"tokens{form}", table(rows), *lines])
 
 
 def _training(training: Training | None) -> str:

@@ -14,7 +14,7 @@ from dolma_pipeline.task import Counts, Task
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
-from dolma_pipeline.tokens.source import TokenSource, open_source
+from dolma_pipeline.tokens.source import TokenSource, open_source, refuse_packed
 from dolma_pipeline.tokens.vocabulary import token_dtype
 
 VERSION = 1
@@ -37,6 +37,7 @@ class ConvertPhases:
             form=config.from_,
             where=f"$.sources.{self.name}.tokens",
         )
+        refuse_packed(self.source, f"$.sources.{self.name}.tokens")
         self.directory = Path(config.destination) if config.destination else builder.places.work_dir / "tokens"
         if self.directory.resolve() == Path(self.source.path).resolve():
             raise ConfigError(

@@ -11,12 +11,12 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Reshard, Tokenizer
 from dolma_pipeline.task import Counts, Report, Task
-from dolma_pipeline.tokens.amount import Amount
+from dolma_pipeline.tokens.amount import Amount, PackedAmount
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
-from dolma_pipeline.tokens.parts import PlanParts
+from dolma_pipeline.tokens.parts import Packing, PlanParts
 from dolma_pipeline.tokens.select import SelectDocuments
 from dolma_pipeline.tokens.shard import ShardFiles
-from dolma_pipeline.tokens.source import SourceFile, TokenSource, open_source
+from dolma_pipeline.tokens.source import SourceFile, TokenSource, open_source, refuse_packed
 from dolma_pipeline.tokens.write import WritePart
 
 VERSION = 1
@@ -34,6 +34,9 @@ class ReshardPhases:
         self.directory = Path(config.destination) if config.destination else builder.places.work_dir / "tokens"
         self.sources = open_sources(builder, config.tokenizer, config.dtype)
         same_tokens(self.sources)
+        tokenizers = [s.tokenizer for s in self.sources.values() if s.tokenizer is not None]
+        pad = next((t.pad for t in tokenizers if t.pad is not None), None)
+        self.tokenizer = msgspec.structs.replace(tokenizers[0], pad=pad)
         for name, source in self.sources.items():
             if self.directory.resolve() == Path(source.path).resolve():
                 raise ConfigError(
@@ -62,6 +65,7 @@ class ReshardPhases:
                     seed=self.seed,
                     order=self.config.order,
                     vocab_size=source.vocab_size or 0,
+                    min_tokens=self.config.pack.min_tokens if self.config.pack is not None else 0,
                 )
                 task = self._task("select", self._name(name, file), "select:select_documents", config, file.inputs)
                 tasks.append(msgspec.structs.replace(task, weight=Path(file.tokens).stat().st_size))
@@ -82,8 +86,12 @@ class ReshardPhases:
             max_bytes=self.config.max_bytes,
             max_files=self.config.max_files,
             path=self.plan_file,
+            packing=Packing(pack=self.config.pack, tokenizer_path=self.tokenizer.path or "", tokenizer=self.tokenizer)
+            if self.config.pack is not None
+            else None,
         )
         inputs = [o.path for s in shards for o in (s.index, s.tokens)]
+        inputs += [self.tokenizer.path or ""] if self.config.pack is not None else []
         return [self._task("parts", "tokens", "parts:choose_parts", config, inputs)]
 
     def write(self, state: State) -> list[Task]:
@@ -96,19 +104,19 @@ class ReshardPhases:
 
     def describe(self, state: State) -> list[Task]:
         written = state.reports.get(self.phase("write"), {})
-        files = [msgspec.convert(written[name].details["file"], TokenFile) for name in sorted(written)]
-        first = next(iter(self.sources.values()))
-        tokenizers = [s.tokenizer for s in self.sources.values() if s.tokenizer is not None]
-        pad = next((t.pad for t in tokenizers if t.pad is not None), None)
+        details = [written[name].details for name in sorted(written)]
+        files = [msgspec.convert(file, TokenFile) for d in details for file in d["files"]]
         config = WriteManifest(
             directory=str(self.directory),
-            tokenizer_path=tokenizers[0].path or "",
-            tokenizer=msgspec.structs.replace(tokenizers[0], pad=pad),
+            tokenizer_path=self.tokenizer.path or "",
+            tokenizer=self.tokenizer,
             files=files,
             sources=self._amounts(state),
-            dtype=first.dtype,
+            dtype=next(iter(self.sources.values())).dtype,
+            pack=self.config.pack,
+            packed=sum((msgspec.convert(d.get("packed", {}), PackedAmount) for d in details), PackedAmount()),
         )
-        inputs = [str(self.directory / f.path) for f in files] + [tokenizers[0].path or ""]
+        inputs = [str(self.directory / f.path) for f in files] + [self.tokenizer.path or ""]
         task = self._task("describe", "tokens", "manifest:write_manifest", config, inputs)
         return [msgspec.structs.replace(task, phase=self.prefix)]
 
@@ -146,6 +154,7 @@ def open_sources(builder: Builder, tokenizer: Tokenizer | None, dtype: str | Non
     for name, source in builder.recipe.sources.items():
         where = f"$.sources.{name}.tokens"
         found[name] = open_source(source.tokens or "", tokenizer=tokenizer, dtype=dtype, where=where)
+        refuse_packed(found[name], where)
     return found
 
 
@@ -186,7 +195,8 @@ def plan(builder: Builder, number: int, config: Reshard) -> None:
     files = sum(len(s.files) for s in phases.sources.values())
     builder.add_phase(Phase(id=select, what=f"sample the documents of {files} token files", build=phases.select))
     builder.add_phase(Phase(id=parts, what="divide the tokens into files", build=phases.parts, after=[select]))
-    builder.add_phase(Phase(id=write, what=f"write the token files, order: {config.order}", build=phases.write,
+    packed = f", packed by {config.pack.by} to {config.pack.length}" if config.pack is not None else ""
+    builder.add_phase(Phase(id=write, what=f"write the token files, order: {config.order}{packed}", build=phases.write,
                             after=[parts]))  # fmt: skip
     builder.add_phase(Phase(id=phases.prefix, what="describe them in a manifest", build=phases.describe,
                             after=[write]))  # fmt: skip

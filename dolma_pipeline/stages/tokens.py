@@ -11,15 +11,15 @@ from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Tokens
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.task import Report, Task
-from dolma_pipeline.tokens.amount import Amount, total
+from dolma_pipeline.tokens.amount import Amount, PackedAmount, total
 from dolma_pipeline.tokens.encode import TRAIN, VALIDATION, EncodedSplit, EncodeShard
 from dolma_pipeline.tokens.engine import tokenizer_file
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
-from dolma_pipeline.tokens.parts import PlanParts
+from dolma_pipeline.tokens.parts import Packing, PlanParts
 from dolma_pipeline.tokens.training import SampledShard, TrainOnShards
 from dolma_pipeline.tokens.write import WritePart
 
-VERSION = 2
+VERSION = 3
 PACKAGE = "dolma_pipeline.tokens"
 
 
@@ -44,6 +44,17 @@ class TokenPhases:
         if self.config.tokenizer.train is not None:
             return str(self.places.work_dir / "tokenizer" / self.prefix / "tokenizer.json")
         return self.config.tokenizer.path or ""
+
+    @property
+    def min_tokens(self) -> int:
+        """Of a document of which something is packed."""
+        return self.config.pack.min_tokens if self.config.pack is not None else 0
+
+    @property
+    def packing(self) -> Packing | None:
+        if self.config.pack is None:
+            return None
+        return Packing(pack=self.config.pack, tokenizer_path=self.tokenizer_path, tokenizer=self.config.tokenizer)
 
     def directory_of(self, split: str) -> Path:
         """Without a holdout the files stand in the directory itself, as Dolma's do."""
@@ -83,6 +94,7 @@ class TokenPhases:
             order=self.config.order,
             holdout=self.config.holdout,
             dtype=self.config.dtype,
+            min_tokens=self.min_tokens,
             text_field=self.config.text_field,
             id_field=self.config.id_field,
             quarantine=self.quarantine[shard.id],
@@ -101,8 +113,10 @@ class TokenPhases:
                 max_tokens=self.config.max_tokens,
                 max_bytes=self.config.max_bytes,
                 path=self.plan_file(split),
+                packing=self.packing,
             )
             inputs = [o.path for f in files for o in (f.index, f.tokens)]
+            inputs += self._tokenizer_files() if self.packing is not None else []
             tasks.append(self._task("parts", split, "parts:choose_parts", config, inputs))
         return tasks
 
@@ -121,11 +135,9 @@ class TokenPhases:
         tasks = []
         written = state.reports.get(self.phase("write"), {})
         for split in self.splits:
-            files = [
-                msgspec.convert(written[name].details["file"], TokenFile)
-                for name in sorted(written)
-                if name.startswith(f"{split}/")
-            ]
+            details = [written[name].details for name in sorted(written) if name.startswith(f"{split}/")]
+            files = [msgspec.convert(file, TokenFile) for d in details for file in d["files"]]
+            packed = sum((msgspec.convert(d.get("packed", {}), PackedAmount) for d in details), PackedAmount())
             directory = self.directory_of(split)
             config = WriteManifest(
                 directory=str(directory),
@@ -134,6 +146,8 @@ class TokenPhases:
                 files=files,
                 sources=self._sources(state, split),
                 dtype=self.config.dtype,
+                pack=self.config.pack,
+                packed=packed,
             )
             inputs = [str(directory / f.path) for f in files] + self._tokenizer_files()
             task = self._task("describe", split, "manifest:write_manifest", config, inputs)
@@ -180,7 +194,8 @@ def plan(builder: Builder, number: int, config: Tokens) -> None:
     encode, parts, write = names[-3:]
     builder.add_phase(Phase(id=encode, what=f"encode {shards} shards", build=phases.encode))
     builder.add_phase(Phase(id=parts, what="divide the tokens into files", build=phases.parts, after=[encode]))
-    builder.add_phase(Phase(id=write, what=f"write the token files, order: {config.order}", build=phases.write,
+    packed = f", packed by {config.pack.by} to {config.pack.length}" if config.pack is not None else ""
+    builder.add_phase(Phase(id=write, what=f"write the token files, order: {config.order}{packed}", build=phases.write,
                             after=[parts]))  # fmt: skip
     builder.add_phase(Phase(id=phases.prefix, what="describe them in a manifest", build=phases.describe,
                             after=[write]))  # fmt: skip

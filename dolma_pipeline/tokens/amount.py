@@ -20,6 +20,22 @@ class Amount(Struct, kw_only=True):
         self.text_bytes += other.text_bytes
 
 
+class PackedAmount(Struct, frozen=True, kw_only=True):
+    """What packing made of documents."""
+
+    instances: int = 0
+    padding: int = 0
+    """Tokens of instances that are of no document."""
+    fragmented: int = 0
+    """Documents in more than one piece."""
+    truncated: int = 0
+    """Documents of which not all tokens were packed, and how many were not."""
+    dropped_tokens: int = 0
+
+    def __add__(self, other: PackedAmount) -> PackedAmount:
+        return PackedAmount(**{f: getattr(self, f) + getattr(other, f) for f in PackedAmount.__struct_fields__})
+
+
 def total(amounts: Iterable[Amount]) -> Amount:
     """Their sum."""
     summed = Amount()

@@ -51,6 +51,8 @@ class EncodeShard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     order: Order = "shuffle"
     holdout: float = 0.0
     dtype: str | None = None
+    min_tokens: int = 0
+    """A document of fewer is dropped as `shorter_than_bucket`: packing would have no instance for any of it."""
     text_field: str = "text"
     id_field: str | None = "id"
     """Without one a document is called `<sha256 of label>-<line>`, as Dolma does."""
@@ -102,9 +104,11 @@ def encode_shard(config: EncodeShard, context: Context) -> Report:
             counts.documents_out += amount.documents
             counts.tokens += amount.tokens
             counts.bytes_out += amount.text_bytes
-    counts.documents_in = counts.documents_out + encoder.empty + counts.quarantined
+    counts.documents_in = counts.documents_out + encoder.empty + encoder.short + counts.quarantined
     if encoder.empty:
         counts.dropped["empty"] = encoder.empty
+    if encoder.short:
+        counts.dropped["shorter_than_bucket"] = encoder.short
     warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
     if encoder.engine.warning is not None:
         warnings.append(encoder.engine.warning)
@@ -129,6 +133,8 @@ class ShardEncoder:
         self._tried = False
         self.empty = 0
         """Documents without a token, left out."""
+        self.short = 0
+        """Documents of fewer tokens than are asked for, left out."""
 
     def add(self, documents: Documents) -> None:
         config = self._config
@@ -136,16 +142,20 @@ class ShardEncoder:
         if not self._tried:
             self._try(texts)
         encoded = self._engine.encode(texts, bos=self._special.bos, eos=self._special.eos)
-        rows = np.flatnonzero(encoded.lengths)
-        self.empty += len(texts) - len(rows)
+        long_enough = encoded.lengths >= max(1, config.min_tokens)
+        rows = np.flatnonzero(long_enough)
+        empty = int((encoded.lengths == 0).sum())
+        self.empty += empty
+        self.short += len(texts) - len(rows) - empty
         if not len(rows):
             return
         chosen = pa.array(rows)
         lines = documents.line.take(chosen)
         ids = document_ids(documents, config.id_field, config.label).take(chosen)
         lengths = encoded.lengths[rows]
-        self._check(encoded.ids, lengths, ids, lines)
-        tokens = encoded.ids.astype(self._dtype)
+        kept = encoded.ids if config.min_tokens <= 1 else encoded.ids[np.repeat(long_enough, encoded.lengths)]
+        self._check(kept, lengths, ids, lines)
+        tokens = kept.astype(self._dtype)
         if config.order == "shuffle":
             keys = order_keys(ids, config.label, lines, config.seed)
         else:

@@ -65,7 +65,10 @@ def decode_range(tokens: str | Path | TokenSource, file: str, start: int, end: i
 
 
 def read_document(tokens: str | Path | TokenSource, id: str) -> list[TokenDocument]:
-    """The documents of that id in the order of the files: more than one where a mix repeats it, none is a DataError."""
+    """The documents of that id in the order of the files; none is a DataError.
+
+    There is more than one where a mix repeats it, and of a document that packing cut one for each piece.
+    """
     source = _source(tokens)
     places = []
     for file in source.files:

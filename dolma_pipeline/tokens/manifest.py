@@ -6,31 +6,51 @@ import re
 import shutil
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.recipe import Tokenizer
+from dolma_pipeline.recipe import Pack, Tokenizer
 from dolma_pipeline.storage import atomic_path, output, read_json, write_json
 from dolma_pipeline.task import Context, Report
-from dolma_pipeline.tokens.amount import Amount, total
+from dolma_pipeline.tokens.amount import Amount, PackedAmount, total
 from dolma_pipeline.tokens.engine import loaded_engine, tokenizer_file
 from dolma_pipeline.tokens.vocabulary import special_ids, token_dtype
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
-PART = re.compile(r"^part-\d{5,}\.(npy|csv\.gz)$")
+PART = re.compile(r"^(bucket-\d+/)?part-\d{5,}\.(npy|csv\.gz|mask)$")
 
 
-class TokenFile(Struct, frozen=True, kw_only=True):
+class TokenFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A token file, `bytes` long, and its index; paths are relative to the manifest, `blake3` is of the tokens."""
 
     path: str
     index: str
     tokens: int
+    """All that are in it, padding included."""
     documents: int
+    """Those of which the first token is in it."""
     bytes: int
     blake3: str
+    instance_length: int | None = None
+    """Tokens of an instance, where documents are packed into instances."""
+    padding: int = 0
+    mask: str | None = None
+    """A byte for each token: 1 where it is to be learnt, else 0."""
+    mask_blake3: str | None = None
+
+
+class Packed(PackedAmount, frozen=True, kw_only=True):
+    """How instances were made, as in recipe.Pack, and how many."""
+
+    by: str
+    length: int
+    long_documents: str
+    min_length: int
+    rest: str
+    mask_first: bool
 
 
 class TokenizerFile(Struct, frozen=True, kw_only=True):
@@ -40,8 +60,12 @@ class TokenizerFile(Struct, frozen=True, kw_only=True):
     blake3: str
 
 
-class Manifest(Struct, frozen=True, kw_only=True):
-    """The content of manifest.json, every field always there."""
+class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The content of manifest.json, every field always there but those of packing.
+
+    `tokens` are those of documents as they were encoded: what is in the files is these, less `packed.dropped_tokens`,
+    and `packed.padding`.
+    """
 
     format: int
     dtype: str
@@ -55,6 +79,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     text_bytes: int
     files: list[TokenFile]
     sources: dict[str, Amount]
+    packed: Packed | None = None
 
 
 class WriteManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +91,8 @@ class WriteManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     files: list[TokenFile]
     sources: dict[str, Amount]
     dtype: str | None = None
+    pack: Pack | None = None
+    packed: PackedAmount = PackedAmount()
 
 
 def write_manifest(config: WriteManifest, context: Context) -> Report:
@@ -90,28 +117,58 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
         text_bytes=encoded.text_bytes,
         files=config.files,
         sources=config.sources,
+        packed=None if config.pack is None else _packed(config.pack, config.packed),
     )
-    written = sum(f.documents for f in config.files), sum(f.tokens for f in config.files)
+    tokens = sum(f.tokens - f.padding for f in config.files) + config.packed.dropped_tokens
+    written = sum(f.documents for f in config.files), tokens
     if written != (encoded.documents, encoded.tokens):
         raise DataError(
             f"{directory}: expected token files of {encoded.documents} documents and {encoded.tokens} tokens, as were "
             f"encoded, found {written[0]} documents and {written[1]} tokens"
         )
-    warnings = _remove_stale(directory, {name for f in config.files for name in (f.path, f.index)})
+    warnings = _remove_stale(directory, {name for f in config.files for name in (f.path, f.index, f.mask) if name})
     if not config.files:
         warnings.append(f"{directory}: no document, so there is no token file")
+    if config.packed.dropped_tokens:
+        share = config.packed.dropped_tokens / encoded.tokens
+        warnings.append(
+            f"{directory}: packing left out {config.packed.dropped_tokens} tokens ({share:.2%}) of "
+            f"{config.packed.truncated} documents, as asked for"
+        )
     write_json(directory / MANIFEST, manifest)
-    return Report(outputs=[output(directory / MANIFEST), copy], warnings=warnings)
+    details = {} if config.pack is None else {"packed": _facts(config)}
+    return Report(outputs=[output(directory / MANIFEST), copy], details=details, warnings=warnings)
 
 
 def _remove_stale(directory: Path, listed: set[str]) -> list[str]:
     """Readers take every part they see: one that is not in the manifest would be trained on."""
-    stale = sorted(p for p in directory.iterdir() if PART.match(p.name) and p.name not in listed)
-    for path in stale:
-        path.unlink()
+    found = (p.relative_to(directory).as_posix() for pattern in ("*", "bucket-*/*") for p in directory.glob(pattern))
+    stale = sorted(name for name in found if PART.match(name) and name not in listed)
+    for name in stale:
+        (directory / name).unlink()
+    for bucket in sorted(p for p in directory.glob("bucket-*") if p.is_dir() and not any(p.iterdir())):
+        bucket.rmdir()
     if not stale:
         return []
-    return [f"{directory}: removed {len(stale)} files of an earlier run, {stale[0].name} to {stale[-1].name}"]
+    return [f"{directory}: removed {len(stale)} files of an earlier run, {stale[0]} to {stale[-1]}"]
+
+
+def _facts(config: WriteManifest) -> dict[str, str | int]:
+    """For the account of the run, where those of two splits are added up."""
+    by = config.pack.by if config.pack is not None else ""
+    return {"by": by, "tokens": sum(f.tokens for f in config.files)} | msgspec.structs.asdict(config.packed)
+
+
+def _packed(pack: Pack, amount: PackedAmount) -> Packed:
+    return Packed(
+        by=pack.by,
+        length=pack.length,
+        long_documents=pack.long_documents,
+        min_length=pack.min_length,
+        rest=pack.rest,
+        mask_first=pack.mask_first,
+        **msgspec.structs.asdict(amount),
+    )
 
 
 def read_manifest(directory: str | Path) -> Manifest:

@@ -74,12 +74,10 @@ class Merge:
         numbers = {label: i for i, label in enumerate(self.labels)}
         return [np.array([numbers[label] for label in shard.labels], dtype=np.int64) for shard in self.shards]
 
-    def sources(self, part: Range) -> NDArray[np.int64]:
-        """Of each document of `part` the index into `labels`."""
-        shard, codes = self.shards[part.shard], self._codes[part.shard]
-        if shard.sources is None:
-            return np.repeat(codes, part.high - part.low)
-        return codes[shard.sources[part.low : part.high]]
+    def sources(self, shard: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of each of these documents of a shard the index into `labels`."""
+        found, codes = self.shards[shard].sources, self._codes[shard]
+        return np.repeat(codes, len(rows)) if found is None else codes[found[rows]]
 
     def chunks(
         self,
@@ -101,6 +99,14 @@ class Merge:
             yield from self._walk(ranges, documents, tokens)
         else:
             yield from self._divide(ranges, documents, tokens)
+
+    def read(self, chunk: Chunk) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
+        """The tokens of the chunk's ranges, one read for each, and where among them each of its documents starts."""
+        read = [self.shards[r.shard].read(r.low, r.high) for r in chunk.ranges]
+        in_place = np.empty_like(chunk.lengths)
+        in_place[chunk.sequence] = chunk.lengths
+        starts = (np.cumsum(in_place) - in_place)[chunk.sequence]
+        return (read[0] if len(read) == 1 else np.concatenate(read)), starts
 
     def _rows(self, mark: Mark) -> list[int]:
         """How many documents of each shard come before `mark`."""

@@ -6,29 +6,50 @@ from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-from dolma_pipeline.errors import StageError
+from dolma_pipeline.errors import ConfigError, StageError
+from dolma_pipeline.recipe import Pack, Tokenizer
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Context, Report
-from dolma_pipeline.tokens.merge import Chunk, Mark, Merge
+from dolma_pipeline.tokens.engine import loaded_engine
+from dolma_pipeline.tokens.merge import DOCUMENTS, Chunk, Mark, Merge
+from dolma_pipeline.tokens.packing import kept_tokens, packed_tokens
 from dolma_pipeline.tokens.shard import Order, ShardFiles, ShardIndex
+from dolma_pipeline.tokens.vocabulary import special_ids
+
+MOST_DOCUMENTS = 1 << 23
+"""Of a packed part, whose pieces are all in memory, about 100 bytes each."""
 
 
-class Part(Struct, frozen=True, kw_only=True):
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The documents of one token file: from `first` up to `end` (None: to the last)."""
 
     first: Mark
     end: Mark | None
     documents: int
     tokens: int
+    packed: int = 0
+    """Tokens of its files when they are packed, padding included."""
 
 
-class Parts(Struct, frozen=True, kw_only=True):
+class Parts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The plan of a split's token files, with all that is needed to write any of them."""
 
     order: Order
     shards: list[ShardFiles]
     parts: list[Part]
+    pack: Pack | None = None
+    pad: int | None = None
+    """The id that fills instances."""
+
+
+class Packing(Struct, frozen=True, kw_only=True):
+    """How parts are packed, and the tokenizer that says which id fills instances."""
+
+    pack: Pack
+    tokenizer_path: str
+    tokenizer: Tokenizer
 
 
 class PlanParts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,6 +64,7 @@ class PlanParts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: str
     max_bytes: int | None = None
     max_files: int | None = None
+    packing: Packing | None = None
 
 
 def choose_parts(config: PlanParts, context: Context) -> Report:
@@ -56,9 +78,92 @@ def choose_parts(config: PlanParts, context: Context) -> Report:
         most = min(most, max(1, config.max_bytes // shards[0].dtype.itemsize))
     if config.max_files is not None:
         most = share(shards, config.max_files)
-    parts = plan_parts(Merge(shards, config.order), most)
-    write_json(config.path, Parts(order=config.order, shards=config.shards, parts=parts))
-    return Report(outputs=[output(config.path)], details={"parts": len(parts)})
+    merge = Merge(shards, config.order)
+    if config.packing is None:
+        parts = Parts(order=config.order, shards=config.shards, parts=plan_parts(merge, most))
+    else:
+        pack, pad = config.packing.pack, _pad(config.packing, context)
+        if most < pack.length:
+            raise ConfigError(
+                f"$.pack.length: expected at most {most}, the tokens that `max_bytes` leaves to a file, found "
+                f"{pack.length}: an instance is in one file"
+            )
+        planned = plan_packed_parts(merge, pack, most)
+        parts = Parts(order=config.order, shards=config.shards, parts=planned, pack=pack, pad=pad)
+    write_json(config.path, parts)
+    return Report(outputs=[output(config.path)], details={"parts": len(parts.parts)})
+
+
+def _pad(packing: Packing, context: Context) -> int | None:
+    special = special_ids(loaded_engine(context, packing.tokenizer_path, choice="reference"), packing.tokenizer)
+    if special.pad is None and packing.pack.pads:
+        raise ConfigError(
+            "$.tokenizer.pad: expected a token to fill instances with, found none; that of `eos` would do"
+        )
+    if special.pad is not None and special.pad == special.eos and not packing.pack.label_mask:
+        raise ConfigError(
+            "$.pack.label_mask: expected `true` where `pad` is `eos`, found false: padding could not be told from ends "
+            "of documents"
+        )
+    return special.pad
+
+
+def plan_packed_parts(merge: Merge, pack: Pack, max_tokens: int, *, documents: int = DOCUMENTS) -> list[Part]:
+    """As many documents to each part as its files hold with their padding, or nearly so.
+
+    How many that are only packing can tell: the documents that would fit without padding are packed, and of these the
+    share that does. A document that takes more than `max_tokens` is a part of its own.
+    """
+    parts: list[Part] = []
+    first: Mark | None = None
+    while True:
+        chunks: list[Chunk] = []
+        size = count = 0
+        for chunk in merge.chunks(first, documents=documents):
+            chunks.append(chunk)
+            size += int(kept_tokens(chunk.lengths, pack).sum())
+            count += len(chunk)
+            # One more than can fit, so that where the part ends is known.
+            if count > 1 and (size > max_tokens or count > MOST_DOCUMENTS):
+                break
+        if not chunks:
+            return parts
+        lengths = np.concatenate([c.lengths for c in chunks])
+        fitting, packed = _fitting(lengths, pack, max_tokens)
+        end = _mark(chunks, fitting)
+        parts.append(
+            Part(
+                first=chunks[0].mark(0),
+                end=end,
+                documents=fitting,
+                tokens=int(lengths[:fitting].sum()),
+                packed=packed,
+            )
+        )
+        if end is None:
+            return parts
+        first = end
+
+
+def _fitting(lengths: NDArray[np.int64], pack: Pack, max_tokens: int) -> tuple[int, int]:
+    """How many documents fit, and the tokens that they take."""
+    total = np.cumsum(kept_tokens(lengths, pack))
+    fitting = max(1, min(int(np.searchsorted(total, max_tokens, side="right")), MOST_DOCUMENTS))
+    while True:
+        packed = packed_tokens(lengths[:fitting], pack)
+        if packed <= max_tokens or fitting == 1:
+            return fitting, packed
+        share = int(total[fitting - 1]) * max_tokens // packed
+        fitting = max(1, min(fitting - 1, int(np.searchsorted(total, share, side="right"))))
+
+
+def _mark(chunks: list[Chunk], document: int) -> Mark | None:
+    """The place before a document of the chunks; None behind the last, where the order ends too."""
+    for chunk in chunks:
+        if document < len(chunk):
+            return chunk.mark(document)
+        document -= len(chunk)
+    return None
 
 
 def share(shards: list[ShardIndex], files: int) -> int:

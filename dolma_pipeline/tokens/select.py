@@ -37,6 +37,8 @@ class SelectDocuments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     seed: int
     order: Order
     vocab_size: int
+    min_tokens: int = 0
+    """A document of fewer is dropped as `shorter_than_bucket`: packing would have no instance for any of it."""
 
 
 def select_documents(config: SelectDocuments, context: Context) -> Report:
@@ -53,10 +55,12 @@ def select_documents(config: SelectDocuments, context: Context) -> Report:
         counts.documents_in += len(rows)
         covered += int(rows.lengths.sum())
         copies = sampled_copies(rows.ids, rows.sources, rows.lines, config.rate, config.seed)
+        short = (rows.lengths < config.min_tokens) & (copies > 0)
+        for rule, which in (("not_sampled", copies == 0), ("shorter_than_bucket", short)):
+            if which.any():
+                counts.dropped[rule] = counts.dropped.get(rule, 0) + int(which.sum())
+        copies[short] = 0
         counts.repeated += int(np.maximum(copies - 1, 0).sum())
-        left_out = int((copies == 0).sum())
-        if left_out:
-            counts.dropped["not_sampled"] = counts.dropped.get("not_sampled", 0) + left_out
         if not copies.any():
             continue
         low, high = int(rows.starts.min()), int((rows.starts + rows.lengths).max())

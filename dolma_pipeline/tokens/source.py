@@ -80,6 +80,11 @@ class TokenSource(Struct, frozen=True, kw_only=True):
     """Where there is one, or one of the files that these were converted from."""
 
     @property
+    def packed(self) -> bool:
+        """Whether rows of the indexes are pieces of documents, between padding."""
+        return self.form == "dolma" and self.manifest is not None and self.manifest.packed is not None
+
+    @property
     def tokens(self) -> int:
         return sum(f.size for f in self.files)
 
@@ -280,6 +285,15 @@ def _one(found: dict[str, SourceFile], what: str) -> SourceFile:
 def blake3(path: str) -> str:
     """Of the tokenizer.json that `path` names."""
     return str(_native.blake3_file(str(tokenizer_file(path))))
+
+
+def refuse_packed(source: TokenSource, where: str) -> None:
+    """Pieces of documents, in places that packing chose, are no documents to be sampled or converted."""
+    if source.packed:
+        raise ConfigError(
+            f"{where}: expected token files of whole documents, found `{source.path}`, which is packed into instances; "
+            "take the files it was made of, and pack as the last step"
+        )
 
 
 def open_tokens(file: SourceFile) -> NDArray[np.unsignedinteger]:

@@ -100,7 +100,9 @@ class Statistics(Struct, frozen=True, kw_only=True):
     bytes: int
     """Of the token files."""
     uncovered_tokens: int
-    """In no document."""
+    """In no document: padding, where documents are packed."""
+    packed: bool
+    """Documents are counted by the pieces that packing made of them."""
     text_bytes: int | None
     bytes_per_token: float | None
     mean_length: float
@@ -145,6 +147,7 @@ def statistics(source: TokenSource, *, scan: bool = False) -> Statistics:
         tokens=tokens,
         bytes=tokens * np.dtype(source.dtype).itemsize,
         uncovered_tokens=tokens - lengths.tokens,
+        packed=source.packed,
         text_bytes=manifest.text_bytes or None if manifest is not None else None,
         bytes_per_token=_ratio(manifest.text_bytes, manifest.tokens) if manifest is not None else None,
         mean_length=lengths.tokens / lengths.documents if lengths.documents else 0.0,
@@ -229,10 +232,10 @@ def render(found: Statistics) -> str:
     vocabulary = f", vocabulary of {found.vocab_size:,}" if found.vocab_size is not None else ""
     lines = [
         f"{found.path}: {found.form}, {found.dtype}{vocabulary}{', ' if ids else ''}{ids}",
-        f"{found.documents:,} documents, {found.tokens:,} tokens in {_count(len(found.files), 'file')}{of_text}",
+        f"{found.documents:,} {_what(found)}, {found.tokens:,} tokens in {_count(len(found.files), 'file')}{of_text}",
     ]
     if found.uncovered_tokens:
-        lines.append(f"{found.uncovered_tokens:,} tokens are in no document")
+        lines.append(f"{found.uncovered_tokens:,} tokens are {'padding' if found.packed else 'in no document'}")
     if found.sources:
         width = max(len(name) for name in found.sources)
         lines.append("")
@@ -248,12 +251,16 @@ def render(found: Statistics) -> str:
     return "\n".join(lines)
 
 
+def _what(found: Statistics) -> str:
+    return "pieces of documents" if found.packed else "documents"
+
+
 def _of_ids(found: Statistics, ids: IdStatistics) -> str:
     of = f" of {found.vocab_size:,}" if found.vocab_size is not None else ""
     parts = [f"{ids.distinct:,}{of} ids occur"]
     parts += [f"{kind} {times:,} times" for kind, times in ids.special.items()]
     if ids.ended is not None:
-        parts.append(f"{ids.ended:,} of {found.documents:,} documents end with eos")
+        parts.append(f"{ids.ended:,} of {found.documents:,} {_what(found)} end with eos")
     return ", ".join(parts)
 
 

@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from dolma_pipeline._native import LineWriter
 from dolma_pipeline.errors import StageError
@@ -17,6 +16,7 @@ from dolma_pipeline.storage import atomic_path, output
 from dolma_pipeline.task import Context, Output, Report
 from dolma_pipeline.tokens.manifest import TokenFile
 from dolma_pipeline.tokens.merge import TOKENS, Chunk, Merge
+from dolma_pipeline.tokens.packed import write_packed
 from dolma_pipeline.tokens.parts import Parts, read_parts
 from dolma_pipeline.tokens.shard import ShardIndex, gather
 
@@ -35,12 +35,14 @@ def part_name(number: int) -> str:
 
 
 def write_part(config: WritePart, context: Context) -> Report:
-    """Writes `part-NNNNN.npy` and `part-NNNNN.csv.gz`. `details`: {"file": TokenFile}.
+    """Writes `part-NNNNN.npy` and `part-NNNNN.csv.gz`. `details`: {"files": [TokenFile]}; packed ones: see packed.py.
 
     Memory: the indexes are mapped, and of the tokens a chunk at a time is read and put in order.
     """
     parts, merge = _loaded(config.plan, context)
     part = parts.parts[config.number]
+    if parts.pack is not None:
+        return write_packed(parts, merge, part, part_name(config.number), Path(config.directory))
     base = Path(config.directory) / part_name(config.number)
     tokens_path, index_path = base.with_suffix(".npy"), base.with_suffix(".csv.gz")
     documents = tokens = 0
@@ -71,7 +73,7 @@ def write_part(config: WritePart, context: Context) -> Report:
         bytes=written[0].bytes,
         blake3=written[0].blake3,
     )
-    return Report(outputs=written, details={"file": msgspec.to_builtins(found)})
+    return Report(outputs=written, details={"files": [msgspec.to_builtins(found)]})
 
 
 def _loaded(plan: str, context: Context) -> tuple[Parts, Merge]:
@@ -85,12 +87,8 @@ def _loaded(plan: str, context: Context) -> tuple[Parts, Merge]:
 
 def _copy_tokens(merge: Merge, chunk: Chunk, file: IO[bytes]) -> None:
     """One read for each shard of the chunk, then documents in order: no seek for a document."""
-    read: list[NDArray[np.unsignedinteger]] = [merge.shards[r.shard].read(r.low, r.high) for r in chunk.ranges]
-    in_place = np.empty_like(chunk.lengths)
-    in_place[chunk.sequence] = chunk.lengths
-    starts = (np.cumsum(in_place) - in_place)[chunk.sequence]
-    joined = read[0] if len(read) == 1 else np.concatenate(read)
-    gather(joined, starts, chunk.lengths).tofile(file)
+    tokens, starts = merge.read(chunk)
+    gather(tokens, starts, chunk.lengths).tofile(file)
 
 
 def _write_rows(merge: Merge, chunk: Chunk, first: int, index: LineWriter) -> None:
@@ -99,7 +97,8 @@ def _write_rows(merge: Merge, chunk: Chunk, first: int, index: LineWriter) -> No
     ids = pa.concat_arrays([shard.ids.slice(r.low, r.high - r.low) for shard, r in slices])
     lines = np.concatenate([shard.lines[r.low : r.high] for shard, r in slices])
     # Of the files that documents come from those of the chunk: of a resharded corpus there may be a million.
-    sources, files = np.unique(np.concatenate([merge.sources(r) for r in chunk.ranges]), return_inverse=True)
+    each = [merge.sources(r.shard, np.arange(r.low, r.high)) for r in chunk.ranges]
+    sources, files = np.unique(np.concatenate(each), return_inverse=True)
     ends = first + np.cumsum(chunk.lengths)
     index.write_token_rows(
         pa.array(ends - chunk.lengths),

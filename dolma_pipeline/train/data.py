@@ -1,6 +1,7 @@
 """Token files as training instances, in OLMo's order: a pure function of (seed, step), whatever the number of ranks.
 
 An instance is `sequence_length` consecutive tokens of one file; the tail of a file, shorter than that, is left out.
+Packed files have instances of one length, without a tail, and masks that say which tokens are to be learnt.
 Each epoch visits every instance once, shuffled by PCG64(seed + epoch). A batch is `batch_size` consecutive instances
 of that order; rank r of W trains on its instances r, r + W, r + 2W, ...
 """
@@ -27,6 +28,16 @@ class TokenFile(Struct, frozen=True, kw_only=True):
     index: str | None = None
     """csv.gz of `start,end,id,src,loc`: which tokens are which document."""
     documents: int = 0
+    mask: str | None = None
+    """A byte for each token: 1 where it is to be learnt, else 0."""
+
+
+class Packed(Struct, frozen=True, kw_only=True):
+    """How the instances in the files were made."""
+
+    by: str
+    length: int
+    """Tokens of an instance; the most where there are several lengths."""
 
 
 class TokenizerRef(Struct, frozen=True, kw_only=True):
@@ -48,6 +59,7 @@ class TokenManifest(Struct, frozen=True, kw_only=True):
     documents: int = 0
     text_bytes: int = 0
     """UTF-8 bytes of the text the tokens stand for."""
+    packed: Packed | None = None
 
 
 def read_manifest(directory: str | Path) -> TokenManifest:
@@ -67,16 +79,23 @@ def read_manifest(directory: str | Path) -> TokenManifest:
 class Instances:
     """The instances of a token directory, mapped into memory: opening costs nothing, reading one costs one page-in.
 
-    A file that is missing or not as long as its manifest says is a DataError; fewer tokens than one instance a
-    ConfigError.
+    A file that is missing or not as long as its manifest says is a DataError; fewer tokens than one instance, or files
+    packed for another length, a ConfigError.
     """
 
     def __init__(self, directory: str | Path, sequence_length: int) -> None:
         self.directory = Path(directory)
         self.manifest = read_manifest(directory)
         self.length = sequence_length
+        _check_packing(self.directory, self.manifest.packed, sequence_length)
         dtype = np.dtype(self.manifest.dtype).newbyteorder("<")
-        self._arrays = [_open(self.directory / f.path, f, dtype) for f in self.manifest.files]
+        files = self.manifest.files
+        self._arrays = [_open(self.directory / f.path, f.tokens, dtype) for f in files]
+        self._masks = [
+            None if f.mask is None else _open(self.directory / f.mask, f.tokens, np.dtype(np.bool_)) for f in files
+        ]
+        self.masked = any(m is not None for m in self._masks)
+        """Whether some file says which of its tokens are to be learnt."""
         counts = [len(a) // sequence_length for a in self._arrays]
         self._first = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
         if len(self) == 0:
@@ -111,16 +130,42 @@ class Instances:
             )
         return out
 
+    def read_mask(self, indices: Indices) -> npt.NDArray[np.bool_]:
+        """Which tokens are to be learnt [len(indices), sequence_length]: all of them in a file without a mask."""
+        out = np.ones((len(indices), self.length), dtype=np.bool_)
+        numbers = np.searchsorted(self._first, indices, side="right") - 1
+        for row, (instance, number) in enumerate(zip(indices.tolist(), numbers.tolist(), strict=True)):
+            mask = self._masks[number]
+            if mask is not None:
+                start = (instance - int(self._first[number])) * self.length
+                out[row] = mask[start : start + self.length]
+        return out
 
-def _open(path: Path, file: TokenFile, dtype: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
+
+def _check_packing(directory: Path, packed: Packed | None, sequence_length: int) -> None:
+    """Windows of another length would cut documents and fill with padding, which packing was to prevent."""
+    if packed is None or (packed.by != "bucket" and packed.length == sequence_length):
+        return
+    if packed.by == "bucket":
+        raise ConfigError(
+            f"{directory}: expected instances of one length, {sequence_length}, found buckets of several up to "
+            f"{packed.length}; pack with `by: best_fit` or `by: concatenate` and `length: {sequence_length}`"
+        )
+    raise ConfigError(
+        f"{directory}: expected instances of the sequence_length {sequence_length}, found instances packed to "
+        f"{packed.length}; use `sequence_length: {packed.length}`, or pack with `length: {sequence_length}`"
+    )
+
+
+def _open(path: Path, tokens: int, dtype: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
     try:
         found = path.stat().st_size
     except FileNotFoundError:
         raise DataError(f"{path} is not there, though the manifest names it") from None
-    expected = file.tokens * dtype.itemsize
+    expected = tokens * dtype.itemsize
     if found != expected:
         raise DataError(
-            f"{path}: expected {expected:,} bytes ({file.tokens:,} tokens of {dtype.name}), found {found:,}; "
+            f"{path}: expected {expected:,} bytes ({tokens:,} tokens of {dtype.name}), found {found:,}; "
             f"the file was cut or changed after it was written"
         )
     # An empty file cannot be mapped.

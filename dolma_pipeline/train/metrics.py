@@ -24,7 +24,9 @@ class Row(Struct, kw_only=True, omit_defaults=True):
     grad_norm: float | None
     """Before clipping."""
     tokens: int
-    """Trained on so far, by all ranks."""
+    """Trained on so far, by all ranks, padding included."""
+    learnt: int | None = None
+    """Of this step, the targets that count in the loss; only where label masks leave some out."""
     skipped: bool = False
     """No update was made, for the loss or the gradient was not finite."""
     validation_loss: float | None = None

@@ -205,6 +205,7 @@ class Trainer:
             lr=rate,
             grad_norm=norm if math.isfinite(norm) else None,
             tokens=self.tokens,
+            learnt=int(count) if self.instances.masked else None,
             skipped=not finite,
             seconds=seconds,
             tokens_per_second=config.batch_size * config.sequence_length / seconds,

@@ -21,6 +21,7 @@ from dolma_pipeline.recipe import (
     Edit,
     Mix,
     Ngrams,
+    Pack,
     Paragraphs,
     Recipe,
     Select,
@@ -325,6 +326,20 @@ def test_tokens() -> None:
     assert re.fullmatch(r"/out/tokens/\.dolma/tokens-tokens-[0-9a-f]{8}", recipe.work_dir)
 
 
+def test_tokens_packed() -> None:
+    (recipe,) = recipes(tokens, TOKENS | {"pack": {"length": 2048, "by": "concatenate"}})
+    assert isinstance(recipe.stages[0].tokens, Tokens)
+    assert recipe.stages[0].tokens.pack == Pack(length=2048, by="concatenate")
+    given = {"name_or_path": "x", "eos_token_id": 0}
+    assert message(tokens, {**TOKENS, "tokenizer": given, "pack": {"length": 8}}) == (
+        "$.tokenizer.pad_token_id: expected the token that fills instances, found none; that of eos_token_id would do, "
+        "for the label mask keeps it from being learnt"
+    )
+    assert message(tokens, {**TOKENS, "pack": {"by": "best_fit"}}) == (
+        "$.pack: expected the key `length` (tokens of an instance; of `bucket` the most), found none"
+    )
+
+
 def test_tokens_engine() -> None:
     (recipe,) = recipes(tokens, TOKENS | {"tokenizer": {"name_or_path": "x", "eos_token_id": 0, "engine": "reference"}})
     assert recipe.stages[0].tokens.tokenizer == Tokenizer(path="x", eos=0, engine="reference")  # type: ignore[union-attr]
@@ -438,3 +453,17 @@ def test_dryrun_prints_the_configuration_and_stops(
     assert printed["documents"] == ["d/documents/*"]
     assert msgspec.convert(printed, tag.TagConfig).dryrun is True
     assert [p.name for p in tmp_path.iterdir()] == ["c.yaml"]
+
+
+def test_packing_that_cannot_be_is_named_as_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("d").mkdir()
+    Path("d/a.jsonl").write_text('{"id": "1", "text": "a"}\n')
+    argv = ["tokens", "--documents", "d/*", "--destination", "out", "--tokenizer.name_or_path", "tokenizer.json"]
+    argv += ["--tokenizer.eos_token_id", "0", "--tokenizer.pad_token_id", "0", "--pack.by", "bucket"]
+    assert main([*argv, "--pack.length", "1000"]) == 2
+    assert capsys.readouterr().err == (
+        "dolma: error: $.pack.length: expected a power of two for `bucket`, found 1000; 512 or 1024 would do\n"
+    )

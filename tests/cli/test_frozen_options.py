@@ -39,7 +39,8 @@ FROZEN = {
         --processes --files_per_process
         --batch_size --ring_size --fields.text_field_name --fields.text_field_type --fields.id_field_name
         --fields.id_field_type --sample_ring_prop --max_size --dtype --debug --seed --work_dir.input
-        --work_dir.output --dryrun
+        --work_dir.output --dryrun --pack.length --pack.by --pack.long_documents --pack.min_length --pack.rest
+        --pack.label_mask --no-pack.label_mask --pack.mask_first --no-pack.mask_first
     """,
     "tokens inspect": """
         --range --id --document --verify --scan --json --sample --allow-missing --text-field --id-field
@@ -48,6 +49,7 @@ FROZEN = {
     "tokens reshard": """
         --source_prefixes --destination_prefix --order --max_tokens --max_size_bytes --max_num_files --max_workers
         --random_seed --tokenizer_name_or_path --bos_token_id --eos_token_id --pad_token_id --dtype --local_tempdir
+        --pack.length --pack.by --pack.long_documents --pack.min_length --pack.rest --pack.label_mask --pack.mask_first
         --work_dir.input --work_dir.output --dryrun
     """,
     "tokens convert": """
@@ -90,7 +92,7 @@ NEGATED = {
         "--no-debug",
         "--no-dryrun",
     },
-    "tokens reshard": {"--no-dryrun"},
+    "tokens reshard": {"--no-dryrun", "--no-pack.label_mask", "--no-pack.mask_first"},
     "tokens convert": {"--no-dryrun"},
     "stat": {"--no-total", "--no-debug"},
     "train-classifier": {

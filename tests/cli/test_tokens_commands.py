@@ -146,6 +146,24 @@ def test_reshard(capsys: pytest.CaptureFixture[str]) -> None:
     assert "every file and every count is as its manifest says" in said(capsys, "verify", str(work_dir))
 
 
+def test_packed(capsys: pytest.CaptureFixture[str]) -> None:
+    said(
+        capsys, "tokens", "reshard", "--source_prefixes", "w/tokens", "--destination_prefix", "p", "--pack.length", "16"
+    )
+    found = json.loads(said(capsys, "tokens", "inspect", "p", "--json"))
+    assert found["packed"]
+    assert found["tokens"] % 16 == 0
+    assert sorted(p.name for p in Path("p").glob("part*")) == [
+        "part-00000.csv.gz",
+        "part-00000.mask",
+        "part-00000.npy",
+    ]
+    verified = said(capsys, "tokens", "inspect", "p", "--verify", "toy/documents/*")
+    assert verified.startswith(f"{found['documents']} of {found['documents']} documents have the tokens of their text")
+    argv = ["tokens", "reshard", "--source_prefixes", "p", "--destination_prefix", "q"]
+    assert "expected token files of whole documents, found `p`" in said(capsys, *argv, code=2)
+
+
 def test_dolmas_keys() -> None:
     config = {
         "source_prefixes": [{"prefix": "a/x", "sample_rate": 0.5}, "b/x", {"prefix": "c", "tokens": 1000}],

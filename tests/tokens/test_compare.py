@@ -9,7 +9,7 @@ import pytest
 from token_toys import letters, run_stage, word_tokens, write_byte_tokenizer, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Tokenizer, Tokens
+from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.tokens import compare as module
 from dolma_pipeline.tokens.compare import Mismatch, Settings, compare, render
 from dolma_pipeline.tokens.source import open_source
@@ -107,3 +107,20 @@ def test_without_a_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "x.csv.gz").write_bytes(b"")
     with pytest.raises(ConfigError, match="expected a manifest, or the tokenizer of the files, to encode with"):
         compare(open_source(str(tmp_path), dtype="uint16"), [])
+
+
+def test_pieces_of_packed_documents(tmp_path: Path) -> None:
+    """Each is a run of the tokens of its text; a changed token is one of no text."""
+    path = write_tokenizer(tmp_path / "tokenizer.json")
+    shard = write_shard(tmp_path / "a.jsonl", [("x", "a b c d e f g"), ("y", "h i")])
+    tokenizer = Tokenizer(path=str(path), eos="</s>", pad="<pad>")
+    run_stage(tmp_path, {"s/a": shard}, Tokens(tokenizer=tokenizer, pack=Pack(length=5)))
+    source = open_source(str(tmp_path / "out"))
+    found = compare(source, [shard])
+    assert (found.sampled, found.equal) == (3, 3)
+    tokens = np.fromfile(tmp_path / "out" / "part-00000.npy", "u1")
+    tokens[int(np.argmax(tokens == 5))] = 6
+    tokens.tofile(tmp_path / "out" / "part-00000.npy")
+    found = compare(source, [shard])
+    assert (found.equal, found.different) == (2, 1)
+    assert found.mismatches[0].problem == "token 1 of 5: the text has 5, the file 6"

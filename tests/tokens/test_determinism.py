@@ -10,6 +10,7 @@ import pytest
 from token_toys import file_bytes, letters, run_stage, trained_tokens, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.formats.documents import read_documents
+from dolma_pipeline.recipe import Pack
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.inspect import read_places, read_tokens
 from dolma_pipeline.tokens.manifest import read_manifest
@@ -23,9 +24,20 @@ def shards(tmp_path: Path) -> dict[str, Path]:
     }
 
 
+PACKS = [
+    None,
+    Pack(length=16, mask_first=True),
+    Pack(length=16, by="concatenate"),
+    Pack(length=16, by="bucket", min_length=4),
+]
+
+
+@pytest.mark.parametrize("pack", PACKS, ids=lambda p: p.by if p is not None else "plain")
 @pytest.mark.parametrize("order", ["shuffle", "input"])
-def test_the_same_bytes_whichever_task_comes_first(tmp_path: Path, shards: dict[str, Path], order: str) -> None:
-    tokens = trained_tokens(vocab_size=300, order=order, holdout=0.2, max_tokens=100)
+def test_the_same_bytes_whichever_task_comes_first(
+    tmp_path: Path, shards: dict[str, Path], order: str, pack: Pack | None
+) -> None:
+    tokens = trained_tokens(vocab_size=300, order=order, holdout=0.2, max_tokens=100, pack=pack)
     first = run_stage(tmp_path / "one", shards, tokens)
     second = run_stage(tmp_path / "two", shards, tokens, reorder=lambda tasks: list(tasks)[::-1])
     assert len(first["write"]) > 2

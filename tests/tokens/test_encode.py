@@ -70,6 +70,16 @@ def test_empty_documents_are_dropped_and_counted(tmp_path: Path) -> None:
     assert counts.balanced
 
 
+def test_documents_shorter_than_any_bucket_are_dropped_and_counted(tmp_path: Path) -> None:
+    rows = [("x", "a b c"), ("y", "a"), ("z", ""), ("u", "d e"), ("v", "b")]
+    report = encode_shard(config(tmp_path, rows, min_tokens=3), Context())
+    assert documents(report) == [("x", 1, [4, 5, 6, 1]), ("u", 4, [7, 8, 1])]
+    counts = report.counts["s"]
+    assert (counts.documents_out, counts.tokens) == (2, 7)
+    assert counts.dropped == {"empty": 1, "shorter_than_bucket": 2}
+    assert counts.balanced
+
+
 def test_boundaries_that_stand_in_the_text(tmp_path: Path) -> None:
     given = Tokenizer(path="given", bos="<s>", eos="</s>")
     rows = [("x", "<s> a </s>"), ("y", "a"), ("z", "</s>")]

@@ -11,7 +11,7 @@ from token_toys import letters, run_stage, word_tokens, write_shard, write_token
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.recipe import Tokenizer, Tokens
+from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest, read_manifest, write_manifest
@@ -57,6 +57,43 @@ def test_all_of_it(tmp_path: Path) -> None:
     }
     assert (out / "tokenizer.json").read_bytes() == path.read_bytes()
     assert read_manifest(out).tokens == 7
+
+
+def test_what_packing_adds(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path / "tokenizer.json")
+    shard = {"s/a": write_shard(tmp_path / "a.jsonl", [("x", "a b c"), ("y", "d"), ("z", "e f g h i j a b c")])}
+    tokens = Tokens(tokenizer=Tokenizer(path=str(path), eos="</s>", pad=2), pack=Pack(length=7), order="input")
+    run_stage(tmp_path, shard, tokens)
+    out = tmp_path / "out"
+    found = json.loads((out / "manifest.json").read_bytes())
+    assert found["packed"] == {
+        "by": "best_fit",
+        "length": 7,
+        "long_documents": "fragment",
+        "min_length": 256,
+        "rest": "pad",
+        "mask_first": False,
+        "instances": 3,
+        "padding": 5,
+        "fragmented": 1,
+        "truncated": 0,
+        "dropped_tokens": 0,
+    }
+    assert found["tokens"] == 16
+    assert found["files"] == [
+        {
+            "path": "part-00000.npy",
+            "index": "part-00000.csv.gz",
+            "tokens": 21,
+            "documents": 3,
+            "bytes": 21,
+            "blake3": _native.blake3_file(str(out / "part-00000.npy")),
+            "instance_length": 7,
+            "padding": 5,
+            "mask": "part-00000.mask",
+            "mask_blake3": _native.blake3_file(str(out / "part-00000.mask")),
+        }
+    ]
 
 
 def test_files_of_an_earlier_run_go_and_those_of_others_stay(tmp_path: Path) -> None:

@@ -11,9 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dolma_pipeline.errors import StageError
+from dolma_pipeline.recipe import Pack
 from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.merge import Mark, Merge
-from dolma_pipeline.tokens.parts import Part, PlanParts, choose_parts, plan_parts, read_parts, share
+from dolma_pipeline.tokens.packing import packed_tokens
+from dolma_pipeline.tokens.parts import (
+    Part,
+    PlanParts,
+    choose_parts,
+    plan_packed_parts,
+    plan_parts,
+    read_parts,
+    share,
+)
 from dolma_pipeline.tokens.shard import ShardFiles, ShardIndex, ShardWriter
 
 
@@ -118,3 +128,56 @@ def test_shards_of_two_types_do_not_go_together(tmp_path: Path) -> None:
     files = [shard(tmp_path / "a", [4]), shard(tmp_path / "b", [4], "<u2")]
     with pytest.raises(StageError, match=r"p\.json: expected shards of one type, found uint16, uint8; encode"):
         choose_parts(PlanParts(shards=files, order="input", max_tokens=8, path=str(tmp_path / "p.json")), Context())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "pack", "expected"),
+    [
+        # Two of 6 do not fit an instance of 10: three instances hold no more than three documents.
+        ([6] * 7, Pack(length=10), [(3, 18, 30), (3, 18, 30), (1, 6, 10)]),
+        ([6, 4, 6, 4, 6, 4, 6, 4], Pack(length=10), [(6, 30, 30), (2, 10, 10)]),
+        ([35, 2], Pack(length=10), [(1, 35, 40), (1, 2, 10)]),
+        ([35, 2], Pack(length=10, long_documents="truncate"), [(2, 37, 20)]),
+        ([25, 6, 35], Pack(length=10, by="concatenate"), [(1, 25, 30), (1, 6, 10), (1, 35, 40)]),
+        ([15, 1, 16], Pack(length=8, by="bucket", min_length=4), [(2, 16, 20), (1, 16, 16)]),
+        ([15, 5, 16, 4], Pack(length=8, by="bucket", min_length=4, rest="drop"), [(2, 20, 16), (2, 20, 20)]),
+        ([], Pack(length=10), []),
+    ],
+)
+def test_a_packed_part_counts_its_padding(
+    tmp_path: Path, lengths: list[int], pack: Pack, expected: list[tuple[int, int, int]]
+) -> None:
+    merge = Merge([ShardIndex(shard(tmp_path / "a", lengths))], "input")
+    assert [(p.documents, p.tokens, p.packed) for p in plan_packed_parts(merge, pack, 30)] == expected
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(
+    lengths=st.lists(st.integers(1, 30), max_size=40),
+    most=st.integers(16, 90),
+    chunk=st.integers(1, 9),
+    pack=st.sampled_from(
+        [Pack(length=16), Pack(length=9, by="concatenate"), Pack(length=16, by="bucket", min_length=4)]
+    ),
+)
+def test_packed_parts_follow_one_another_whatever_the_chunks(
+    tmp_path: Path, lengths: list[int], most: int, chunk: int, pack: Pack
+) -> None:
+    merge = Merge([ShardIndex(shard(tmp_path / n, lengths[i::2])) for i, n in enumerate("ab")], "input")
+    found = plan_packed_parts(merge, pack, most, documents=chunk)
+    assert found == plan_packed_parts(merge, pack, most)
+    assert sum(p.documents for p in found) == len(lengths)
+    assert [p.first for p in found[1:]] == [p.end for p in found[:-1]]
+    assert not found or found[-1].end is None
+    for part in found:
+        inside = np.concatenate([c.lengths for c in merge.chunks(part.first, part.end)])
+        assert (len(inside), inside.sum(), packed_tokens(inside, pack)) == (part.documents, part.tokens, part.packed)
+        assert part.packed <= most or part.documents == 1
+
+
+def test_packed_parts_are_nearly_full(tmp_path: Path) -> None:
+    lengths = 1 + np.random.default_rng(1).lognormal(4, 1.2, 20_000).astype(np.int64) % 3000
+    merge = Merge([ShardIndex(shard(tmp_path / "a", lengths.tolist()))], "input")
+    found = plan_packed_parts(merge, Pack(length=256), 256 * 1000)
+    assert len(found) > 8
+    assert all(0.97 * 256_000 < p.packed <= 256_000 for p in found[:-1])

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from token_toys import letters, run_recipe, run_stage, write_shard, write_tokenizer
 
-from dolma_pipeline.recipe import Convert, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
+from dolma_pipeline.recipe import Convert, Pack, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
 from dolma_pipeline.tokens.datatrove import for_people
 from dolma_pipeline.tokens.inspect import read_places, read_tokens
 from dolma_pipeline.tokens.manifest import Manifest, read_manifest
@@ -245,6 +245,24 @@ def test_resharded_files_too(tokens: Path, ask: Ask, tmp_path: Path) -> None:
         found = ask(reader, **given(out))
         assert found["input_ids"] == ours(out)
         assert found["doc_lens"] == document_lengths(out)
+
+
+def test_packed_files_with_their_masks(ask: Ask, tmp_path: Path) -> None:
+    """Instances and label masks as the trainer reads them."""
+    path = write_tokenizer(tmp_path / "tokenizer.json", extra=400)
+    tokenizer = Tokenizer(path=str(path), eos="</s>", pad="<pad>")
+    shard = write_shard(tmp_path / "a.jsonl", letters(300))
+    pack = Pack(length=LENGTH, mask_first=True)
+    run_stage(tmp_path, {"s/a": shard}, Tokens(tokenizer=tokenizer, max_tokens=800, pack=pack))
+    out = tmp_path / "out"
+    masks = [str(out / (f.mask or "")) for f in read_manifest(out).files]
+    assert len(masks) > 1
+    instances = Instances(out, LENGTH)
+    expected = instances.read_mask(np.arange(len(instances))).tolist()
+    for reader in ("olmo_memmap", "core_fixed"):
+        found = ask(reader, **(given(out) | {"masks": masks}))
+        assert found["input_ids"] == ours(out)
+        assert found["label_mask"] == expected
 
 
 @pytest.mark.data

@@ -16,7 +16,7 @@ from test_source import bare
 from token_toys import file_bytes, letters, run_recipe, run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.recipe import Recipe, Reshard, Source, Stage, Tokenizer, Tokens
+from dolma_pipeline.recipe import Convert, Pack, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
 from dolma_pipeline.tokens import select
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.inspect import Place, read_places, read_tokens
@@ -306,3 +306,63 @@ def test_source_files_are_plain_json() -> None:
     file = SourceFile(form="megatron", name="x", tokens="x.bin", index="x.idx", rows=None, dtype="uint16", size=3)
     assert msgspec.convert(msgspec.to_builtins(file), SourceFile) == file
     assert file.inputs == ["x.bin", "x.idx"]
+
+
+PAD = 2
+
+
+def padded(work: Path, documents: list[tuple[str, str]], **options: Any) -> Path:
+    """As `make`, with a token to fill instances with."""
+    path = write_tokenizer(work / "tokenizer.json")
+    shard = write_shard(work / "p" / "a.jsonl", documents)
+    tokenizer = Tokenizer(path=str(path), eos="</s>", pad="<pad>")
+    run_stage(work / "p", {"p/a": shard}, Tokens(tokenizer=tokenizer, **options))
+    return work / "p" / "out"
+
+
+@pytest.mark.parametrize("by", ["best_fit", "concatenate"])
+def test_packed_on_the_way(by: str, tmp_path: Path) -> None:
+    """Instances of all sources together, with masks; every token of every copy once."""
+    a = padded(tmp_path, letters(40))
+    pack = Pack(length=12, by=by)  # type: ignore[arg-type]
+    out = reshard(tmp_path, {"a": a, "b": a}, rates={"a": 2}, pack=pack, max_tokens=48)
+    manifest = read_manifest(out)
+    assert manifest.packed is not None
+    assert (manifest.packed.by, manifest.packed.length, manifest.documents) == (by, 12, 120)
+    whole = Counter(t for *_, tokens in contents(a) for t in tokens)
+    found: Counter[int] = Counter()
+    for file in manifest.files:
+        tokens = np.fromfile(out / file.path, "u1")
+        assert len(tokens) % 12 == 0
+        mask = np.fromfile(out / (file.mask or ""), np.bool_)
+        assert (tokens[~mask] == PAD).all()
+        found.update(tokens[mask].tolist())
+    assert found == Counter({t: 3 * n for t, n in whole.items()})
+    assert {src for _, src, *_ in contents(out)} == {"p/a"}
+
+
+def test_packed_like_the_tokens_stage(tmp_path: Path) -> None:
+    """In input order and of one source, a reshard packs what the stage itself would."""
+    plain = padded(tmp_path / "1", letters(40), order="input")
+    packed = padded(tmp_path / "2", letters(40), order="input", pack=Pack(length=12))
+    assert file_bytes(reshard(tmp_path, {"p": plain}, order="input", pack=Pack(length=12))) == file_bytes(packed)
+
+
+def test_what_is_too_short_for_a_bucket(tmp_path: Path) -> None:
+    a = padded(tmp_path, [("x", "a"), ("y", "a b c"), ("z", "a b c d e f g")])
+    pack = Pack(length=8, by="bucket", min_length=4, rest="drop")
+    reports = run_recipe(recipe(tmp_path, {"a": a}, rates={"a": 2}, pack=pack))
+    counts = reports["01-reshard-select"][0].counts["a"]
+    assert (counts.documents_in, counts.documents_out, counts.repeated) == (3, 4, 2)
+    assert counts.dropped == {"shorter_than_bucket": 1}
+    assert counts.balanced
+    assert sorted((i, len(t)) for i, _, _, t in contents(tmp_path / "out")) == [("y", 4), ("y", 4), ("z", 8), ("z", 8)]
+
+
+def test_packed_files_are_no_source(tmp_path: Path) -> None:
+    packed = padded(tmp_path, letters(9), pack=Pack(length=12))
+    with pytest.raises(ConfigError, match=r"\$\.sources\.a\.tokens: expected token files of whole documents, found"):
+        reshard(tmp_path, {"a": packed})
+    stage = Stage(convert=Convert(to="megatron", destination=str(tmp_path / "m")))
+    with pytest.raises(ConfigError, match=r"is packed into instances; take the files it was made of, and pack as the"):
+        run_recipe(Recipe(name="t", work_dir=str(tmp_path), sources={"a": Source(tokens=str(packed))}, stages=[stage]))

@@ -12,7 +12,7 @@ from test_source import bare
 from token_toys import run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.recipe import Tokenizer
+from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.tokens import statistics as module
 from dolma_pipeline.tokens.source import open_source
 from dolma_pipeline.tokens.statistics import IdStatistics, Lengths, SourceStatistics, render, statistics
@@ -123,3 +123,18 @@ def test_ids_outside_of_the_vocabulary(tmp_path: Path, monkeypatch: pytest.Monke
     tokenizer = Tokenizer(path=str(write_tokenizer(tmp_path / "t.json")), eos="</s>")
     with pytest.raises(DataError, match=r"part-0-00000\.npy: token 3 is 99, outside of the vocabulary of 14 ids"):
         statistics(open_source(str(directory), tokenizer=tokenizer, dtype="uint16"), scan=True)
+
+
+def test_of_packed_files(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path / "tokenizer.json")
+    shard = write_shard(tmp_path / "a.jsonl", [("x", "a b c d e f g"), ("y", "h")])
+    tokenizer = Tokenizer(path=str(path), eos="</s>", pad="<pad>")
+    run_stage(tmp_path, {"s/a": shard}, Tokens(tokenizer=tokenizer, pack=Pack(length=6)))
+    found = statistics(open_source(str(tmp_path / "out")), scan=True)
+    assert (found.documents, found.tokens, found.uncovered_tokens, found.packed) == (3, 12, 2, True)
+    assert found.ids is not None
+    assert (found.ids.special, found.ids.ended) == ({"eos": 2, "pad": 2}, 2)
+    shown = render(found)
+    assert "3 pieces of documents, 12 tokens in 1 file" in shown
+    assert "2 tokens are padding" in shown
+    assert "2 of 3 pieces of documents end with eos" in shown

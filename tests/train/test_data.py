@@ -53,6 +53,60 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         Instances(short, 4)
 
 
+PACKED = {"by": "best_fit", "length": 4}
+
+
+def test_packed_instances_have_masks(tmp_path: Path) -> None:
+    mask = [[1, 1, 1, 1, 1, 1, 0, 0], [1, 0, 1, 0]]
+    instances = Instances(write_tokens(tmp_path / "t", 8, 4, masks=mask, packed=PACKED), 4)
+    assert instances.masked
+    assert instances.read_mask(np.array([2, 0, 1])).tolist() == [
+        [True, False, True, False],
+        [True, True, True, True],
+        [True, True, False, False],
+    ]
+    plain = Instances(write_tokens(tmp_path / "plain", 8), 4)
+    assert not plain.masked
+    assert plain.read_mask(np.array([1])).all()
+
+
+def test_targets_are_masked_then_shifted(tmp_path: Path) -> None:
+    """OLMo's get_labels: labels.masked_fill_(~label_mask, -100), then labels[..., 1:]."""
+    torch = pytest.importorskip("torch")
+    from dolma_pipeline.train.targets import make_batch
+
+    mask = [[0, 1, 1, 0, 1, 0, 1, 1]]
+    # An id that is that of padding is learnt where the mask says so.
+    tokens = write_tokens(tmp_path / "t", 8, masks=mask, packed=PACKED, pad_token_id=6)
+    ids, targets = make_batch(Instances(tokens, 4), np.array([0, 1]), torch.device("cpu"))
+    assert ids.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert targets.tolist() == [[1, 2, -100], [-100, 6, 7]]
+
+
+def test_packed_for_another_length_is_not_trained_on(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        Instances(write_tokens(tmp_path / "t", 8, packed=PACKED), 8)
+    assert str(error.value) == (
+        f"{tmp_path / 't'}: expected instances of the sequence_length 8, found instances packed to 4; use "
+        "`sequence_length: 4`, or pack with `length: 8`"
+    )
+    with pytest.raises(ConfigError) as error:
+        Instances(write_tokens(tmp_path / "b", 8, packed={"by": "bucket", "length": 4}), 4)
+    assert str(error.value) == (
+        f"{tmp_path / 'b'}: expected instances of one length, 4, found buckets of several up to 4; pack with "
+        "`by: best_fit` or `by: concatenate` and `length: 4`"
+    )
+
+
+def test_a_mask_of_another_length_is_an_error(tmp_path: Path) -> None:
+    tokens = write_tokens(tmp_path / "t", 8, masks=[[1] * 7], packed=PACKED)
+    with pytest.raises(DataError, match=r"part-00000\.mask: expected 8 bytes \(8 tokens of bool\), found 7"):
+        Instances(tokens, 4)
+    (tokens / "part-00000.mask").unlink()
+    with pytest.raises(DataError, match=r"part-00000\.mask is not there, though the manifest names it"):
+        Instances(tokens, 4)
+
+
 def test_an_id_outside_of_the_vocabulary_is_an_error(tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "t", 12)
     np.array([1, 2, 3, 4, 5, 6, 7, 99, 1, 1, 1, 1], dtype="<u2").tofile(tokens / "part-00000.npy")

@@ -55,6 +55,21 @@ def test_the_loss_falls_and_is_measured(one_rank: Path) -> None:
     assert sorted(p.name for p in (one_rank / "checkpoints").glob("step-*")) == ["step-00000020", "step-00000030"]
 
 
+def test_packed_tokens_count_what_is_learnt(one_rank: Path, tokens: Path, tmp_path: Path) -> None:
+    """Half of each instance is masked: half as many targets, and a held-out loss on those alone."""
+    instances = [3000 // 16, 1500 // 16]
+    masks = [([1] * 8 + [0] * 8) * n for n in instances]
+    changes = {"masks": masks, "packed": {"by": "best_fit", "length": 16}}
+    packed = write_tokens(tmp_path / "t", *(16 * n for n in instances), **changes)  # type: ignore[arg-type]
+    launch(write_config(config(packed, tmp_path / "run", validation=str(packed))), 1, 1, lambda line: None)
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert {row.learnt for row in rows} == {8 * 7}
+    assert rows[-1].tokens == 30 * 8 * 16
+    assert rows[-1].validation_tokens == sum(instances) * 7
+    assert {row.learnt for row in read_rows(one_rank / "metrics.jsonl")} == {None}
+    assert losses(tmp_path / "run")[-1] < 1.5
+
+
 @pytest.mark.slow
 def test_two_ranks_learn_the_same(one_rank: Path, tokens: Path, tmp_path: Path) -> None:
     launch(write_config(config(tokens, tmp_path / "run")), 2, 1, lambda line: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,14 +16,23 @@ VOCABULARY = 40
 TINY = Architecture(d_model=16, n_layers=2, n_heads=2, mlp_width=32)
 
 
-def write_tokens(directory: Path, *lengths: int, vocab_size: int = VOCABULARY, **changes: object) -> Path:
-    """Files of counting ids, which a model learns fast: file f begins with the id f; EOS is 0."""
+def write_tokens(
+    directory: Path,
+    *lengths: int,
+    vocab_size: int = VOCABULARY,
+    masks: Sequence[Sequence[int]] = (),
+    **changes: object,
+) -> Path:
+    """Files of counting ids, which a model learns fast: file f begins with the id f; EOS is 0. `masks`: one a file."""
     directory.mkdir(parents=True)
-    files = []
+    files: list[dict[str, object]] = []
     for number, length in enumerate(lengths):
         name = f"part-{number:05d}.npy"
         ((np.arange(length) + number) % vocab_size).astype("<u2").tofile(directory / name)
         files.append({"path": name, "tokens": length})
+        if masks:
+            files[-1]["mask"] = f"part-{number:05d}.mask"
+            (directory / f"part-{number:05d}.mask").write_bytes(bytes(masks[number]))
     manifest = {"dtype": "uint16", "vocab_size": vocab_size, "tokens": sum(lengths), "files": files, "eos_token_id": 0}
     write_json(directory / "manifest.json", manifest | changes)
     return directory

@@ -67,8 +67,9 @@ def run_command(
         try:
             run_recipe(recipe, settings)
         except ConfigError as error:
-            # Of the recipe that the user never wrote; the keys of `tag` are his.
-            raise ConfigError(re.sub(r"\$\.stages\[0\]\.(tag|reshard|convert)\.", "$.", str(error))) from None
+            # Of the recipe that the user never wrote; the keys of `tag`, `pack`, `reshard` and `convert` are his.
+            text = str(error).replace("$.stages[0].tokens.pack", "$.pack")
+            raise ConfigError(re.sub(r"\$\.stages\[0\]\.(tag|reshard|convert)\.", "$.", text)) from None
         except BadInputError as error:
             # The recipe is done; those after it have nothing to do with it.
             late = late or error

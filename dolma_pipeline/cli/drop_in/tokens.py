@@ -12,7 +12,7 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, run_command, sources
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tokenizer, Tokens
+from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Stage, Tokenizer, Tokens
 
 TokenId = Annotated[int, Meta(ge=0)]
 
@@ -58,6 +58,7 @@ class TokensConfig(Config, frozen=True):
     dtype: Annotated[Literal["uint8", "uint16", "uint32", "uint64"], Meta(description="of a token in the files")] = (
         "uint16"
     )
+    pack: Annotated[Pack | None, Meta(description="into instances of fixed length")] = None
     debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
     seed: Annotated[int, Meta(description="of the order of the documents")] = 3920
     work_dir: WorkDir = WorkDir()
@@ -102,6 +103,11 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
         raise ConfigError(
             "$.tokenizer: expected bos_token_id or eos_token_id, found neither: nothing would part the documents"
         )
+    if config.pack is not None and config.pack.pads and tokenizer.pad_token_id is None:
+        raise ConfigError(
+            "$.tokenizer.pad_token_id: expected the token that fills instances, found none; that of eos_token_id would "
+            "do, for the label mask keeps it from being learnt"
+        )
     stage = Tokens(
         tokenizer=Tokenizer(
             path=tokenizer.name_or_path,
@@ -114,6 +120,7 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
         ),
         order="shuffle",
         max_tokens=config.max_size,
+        pack=config.pack,
         dtype=config.dtype,
         destination=config.destination,
         text_field=config.fields.text_field_name,

@@ -14,7 +14,7 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, name_of, require, run_command, unused
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import PositiveInt, Recipe, Reshard, Source, Stage, Tokenizer
+from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Reshard, Source, Stage, Tokenizer
 
 TokenId = Annotated[int, Meta(ge=0)]
 Dtype = Literal["uint8", "uint16", "uint32", "uint64"]
@@ -43,6 +43,7 @@ class ReshardConfig(Config, frozen=True):
     max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
     max_size_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file")] = None
     max_num_files: Annotated[PositiveInt | None, Meta(description="most files, of about the same size")] = None
+    pack: Annotated[Pack | None, Meta(description="into instances of fixed length")] = None
     max_workers: Annotated[PositiveInt, Meta(description="processes")] = 1
     random_seed: Annotated[int, Meta(description="of the sample and of the order")] = 42
     tokenizer_name_or_path: Annotated[
@@ -98,6 +99,7 @@ def to_recipes(config: ReshardConfig) -> list[Recipe]:
         max_tokens=config.max_tokens,
         max_bytes=config.max_size_bytes,
         max_files=config.max_num_files,
+        pack=config.pack,
         tokenizer=tokenizer_of(
             config.tokenizer_name_or_path, config.bos_token_id, config.eos_token_id, config.pad_token_id
         ),

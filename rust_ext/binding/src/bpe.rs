@@ -93,7 +93,7 @@ fn gather_bytes<'py>(py: Python<'py>, data: PyArray, starts: PyArray, lengths: P
     to_pyarrow(py, Arc::new(UInt8Array::from(gathered)))
 }
 
-fn integers(array: &ArrayRef) -> Result<&Int64Array> {
+pub fn integers(array: &ArrayRef) -> Result<&Int64Array> {
     let found = array.as_primitive_opt::<Int64Type>();
     found.ok_or_else(|| Error::invalid(format!("expected int64, found {}", array.data_type())))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef};
-use dolma_core::attributes::{self, AttributeReader};
+use dolma_core::attributes::{self, AttributeReader, AttributeRows};
 use dolma_core::documents::{DocumentReader, Options};
 use dolma_core::rewrite::{self, Changes};
 use dolma_core::spans::SpanScanner;
@@ -19,6 +19,9 @@ use pyo3::types::PyBytes;
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
 use crate::door::{released, to_pyarrow};
+
+/// Bytes of lines that are put together before they go to the writer: what stays in the processor's cache.
+const LINES: usize = 1 << 17;
 
 fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     mutex.lock().map_err(|_| Error::invalid("used after a failure in another thread"))
@@ -201,9 +204,16 @@ impl PyLineWriter {
         let columns: Vec<(String, ArrayRef)> =
             keys.into_iter().zip(columns.into_iter().map(|c| c.into_inner().0)).collect();
         released(py, || {
-            let mut out = Vec::new();
-            attributes::encode_rows(ids, lengths, sources, &columns, &mut out)?;
-            lock(&self.0)?.write(&out)
+            let rows = AttributeRows::new(ids, lengths, sources, &columns)?;
+            let mut writer = lock(&self.0)?;
+            let mut out = Vec::with_capacity(2 * LINES);
+            let mut full = |out: &mut Vec<u8>| {
+                let done = writer.write(out);
+                out.clear();
+                done
+            };
+            rows.write(&mut out, LINES, &mut full)?;
+            full(&mut out)
         })
     }
 

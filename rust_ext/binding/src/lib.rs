@@ -8,6 +8,7 @@ mod dedupe;
 mod documents;
 mod door;
 mod fasttext;
+mod packing;
 mod select;
 mod taggers;
 
@@ -19,5 +20,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     select::register(module)?;
     dedupe::register(module)?;
     bpe::register(module)?;
+    packing::register(module)?;
     content::register(module)
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::codec;
-use crate::json::{push_float, push_string, unescape_into};
+use crate::json::{push_float, push_integer, push_string, unescape_into};
 use crate::lines::{Event, Lines};
 use crate::taggers::{Column, Kind};
 use crate::{Error, Result};
@@ -45,19 +45,24 @@ fn scores<'a>(key: &str, column: &'a ArrayRef) -> Result<Scores<'a>> {
     }
 }
 
-/// Appends one JSON line per document to `out`.
-///
-/// `lengths`: code points of each text, the end of a document's span. A null score, or no span, leaves the key out.
-pub fn encode_rows(
-    ids: &LargeStringArray,
-    lengths: &Int64Array,
-    sources: Option<&LargeStringArray>,
-    columns: &[(String, ArrayRef)],
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    let columns = columns
-        .iter()
-        .map(|(key, column)| {
+/// The documents of a batch and their attributes, to be written as JSON lines.
+pub struct AttributeRows<'a> {
+    ids: &'a LargeStringArray,
+    lengths: &'a Int64Array,
+    sources: Option<&'a LargeStringArray>,
+    /// `"key":` and its values.
+    columns: Vec<(Vec<u8>, Scores<'a>)>,
+}
+
+impl<'a> AttributeRows<'a> {
+    /// `lengths`: code points of each text, the end of a document's span.
+    pub fn new(
+        ids: &'a LargeStringArray,
+        lengths: &'a Int64Array,
+        sources: Option<&'a LargeStringArray>,
+        columns: &'a [(String, ArrayRef)],
+    ) -> Result<Self> {
+        let of_key = |(key, column): &'a (String, ArrayRef)| {
             if column.len() != ids.len() || lengths.len() != ids.len() {
                 return Err(Error::invalid(format!("attribute `{key}`: {} rows, not {}", column.len(), ids.len())));
             }
@@ -65,14 +70,34 @@ pub fn encode_rows(
             push_string(key, &mut name);
             name.push(b':');
             Ok((name, scores(key, column)?))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    for row in 0..ids.len() {
+        };
+        let columns = columns.iter().map(of_key).collect::<Result<_>>()?;
+        Ok(AttributeRows { ids, lengths, sources, columns })
+    }
+
+    /// Appends all lines to `out`, which `full` is given to empty whenever it holds more than `most` bytes.
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        most: usize,
+        mut full: impl FnMut(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        for row in 0..self.ids.len() {
+            self.push(row, out);
+            if out.len() > most {
+                full(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the line of one document. A null score, or no span, leaves the key out.
+    fn push(&self, row: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":");
-        push_string(ids.value(row), out);
+        push_string(self.ids.value(row), out);
         out.extend_from_slice(b",\"attributes\":{");
         let mut first = true;
-        for (name, scores) in &columns {
+        for (name, scores) in &self.columns {
             let (from, to) = match scores {
                 Scores::Document(values) => (0, usize::from(!values.is_null(row))),
                 Scores::Spans { list, .. } if list.is_null(row) => (0, 0),
@@ -90,12 +115,12 @@ pub fn encode_rows(
             for i in from..to {
                 out.extend_from_slice(if i == from { b"[[" } else { b",[" });
                 let (start, end, score) = match scores {
-                    Scores::Document(values) => (0, lengths.value(row), values.value(row)),
+                    Scores::Document(values) => (0, self.lengths.value(row), values.value(row)),
                     Scores::Spans { start, end, score, .. } => (start.value(i), end.value(i), score.value(i)),
                 };
-                let _ = serde_json::to_writer(&mut *out, &start);
+                push_integer(start, out);
                 out.push(b',');
-                let _ = serde_json::to_writer(&mut *out, &end);
+                push_integer(end, out);
                 out.push(b',');
                 push_float(score, out);
                 out.push(b']');
@@ -103,13 +128,12 @@ pub fn encode_rows(
             out.push(b']');
         }
         out.push(b'}');
-        if let Some(sources) = sources.filter(|s| !s.is_null(row)) {
+        if let Some(sources) = self.sources.filter(|s| !s.is_null(row)) {
             out.extend_from_slice(b",\"source\":");
             push_string(sources.value(row), out);
         }
         out.extend_from_slice(b"}\n");
     }
-    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -5,8 +5,8 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
-use flate2::{Compression as Level, GzBuilder};
 
+use crate::gzip::GzipWriter;
 use crate::{Error, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,6 @@ pub enum Compression {
 
 /// zstd's own default: a level lower writes 1.7 times as fast and 5 % larger.
 const ZSTD_LEVEL: i32 = 3;
-/// Fast deflate: level 6 writes 10 % smaller at a third of the speed.
-const GZIP_LEVEL: u32 = 3;
 const BUFFER: usize = 256 * 1024;
 
 impl Compression {
@@ -56,19 +54,16 @@ pub fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
 /// Compresses into `inner`; [`Encoder::finish`] writes the trailer and gives `inner` back.
 pub enum Encoder<W: Write> {
     Plain(W),
-    Gzip(flate2::write::GzEncoder<W>),
+    Gzip(GzipWriter<W>),
     Zstd(zstd::stream::write::Encoder<'static, W>),
 }
 
 impl<W: Write> Encoder<W> {
-    /// `level`: of the format's own scale; None for the default. The gzip header carries no time and no name.
+    /// `level`: of the format's own scale; None for the default.
     pub fn new(compression: Compression, level: Option<i32>, inner: W) -> io::Result<Self> {
         Ok(match compression {
             Compression::Plain => Encoder::Plain(inner),
-            Compression::Gzip => {
-                let level = level.map_or(GZIP_LEVEL, |l| l.clamp(0, 9) as u32);
-                Encoder::Gzip(GzBuilder::new().mtime(0).write(inner, Level::new(level)))
-            }
+            Compression::Gzip => Encoder::Gzip(GzipWriter::new(level, inner)),
             Compression::Zstd => {
                 let mut encoder = zstd::stream::write::Encoder::new(inner, level.unwrap_or(ZSTD_LEVEL))?;
                 encoder.include_checksum(true)?;

@@ -70,11 +70,39 @@ pub fn push_string(text: &str, out: &mut Vec<u8>) {
 
 /// Appends a number the way Python's `repr` spells a float: shortest, with a point or an exponent.
 pub fn push_float(value: f64, out: &mut Vec<u8>) {
-    if value.is_finite() {
+    let nearest = (value * DECIMALS).round();
+    if nearest.abs() < 1e15 && nearest / DECIMALS == value {
+        push_decimal(value.is_sign_negative(), nearest.abs() as u64, out);
+    } else if value.is_finite() {
         let _ = serde_json::to_writer(out, &value);
     } else {
         let _ = write!(out, "null");
     }
+}
+
+/// Five of them, as attributes are rounded: such a number is a whole one shifted, whose digits take a third of the time
+/// that the shortest ones of any number do.
+const DECIMALS: f64 = 1e5;
+
+fn push_decimal(negative: bool, shifted: u64, out: &mut Vec<u8>) {
+    if negative {
+        out.push(b'-');
+    }
+    let (whole, mut rest) = (shifted / 100_000, shifted % 100_000);
+    out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    out.push(b'.');
+    for place in [10_000, 1000, 100, 10, 1] {
+        out.push(b'0' + (rest / place) as u8);
+        rest %= place;
+        if rest == 0 {
+            break;
+        }
+    }
+}
+
+/// An integer.
+pub fn push_integer(value: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// At most `limit` characters of `text`, for a message.
@@ -176,5 +204,38 @@ impl<'de> Visitor<'de> for AtPath<'_> {
     }
     fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn float(value: f64) -> String {
+        let mut out = Vec::new();
+        push_float(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn floats_are_spelled_shortest() {
+        let all = [0.0, -0.0, 1.0, -2.5, 0.1, 0.00123, 0.001, 0.00099, 1e-5, 123456.78901, 1e15, 1e16, f64::NAN];
+        let spelled = ["0.0", "-0.0", "1.0", "-2.5", "0.1", "0.00123", "0.001", "0.00099"];
+        let long = ["0.00001", "123456.78901", "1000000000000000.0", "1e+16", "null"];
+        assert_eq!(all.map(float)[..8], spelled);
+        assert_eq!(all.map(float)[8..], long);
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_way_spells_as_the_slow_one(shifted in -2_000_000_000_000_000i64..2_000_000_000_000_000, small in -2_000_000i64..2_000_000, any: f64) {
+            for value in [shifted as f64 / 1e5, small as f64 / 1e5, small as f64, shifted as f64, any] {
+                if value.is_finite() {
+                    prop_assert_eq!(float(value), serde_json::to_string(&value).unwrap());
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Token files: documents brought into another order, and the rows of the table that says where each is.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use arrow_array::{Array, Int64Array, LargeStringArray};
 
@@ -26,6 +28,38 @@ pub fn gather(data: &[u8], starts: &Int64Array, lengths: &Int64Array) -> Result<
         out.extend_from_slice(part);
     }
     Ok(out)
+}
+
+/// Bytes starts[i] ... starts[i] + lengths[i] - 1 of `data`, to byte places[i] of the file at `path`, which must be there.
+pub fn scatter(path: &Path, data: &[u8], starts: &Int64Array, lengths: &Int64Array, places: &Int64Array) -> Result<()> {
+    if starts.len() != lengths.len() || starts.len() != places.len() {
+        return Err(Error::invalid(format!(
+            "expected as many lengths and places as starts, found {} and {} of {}",
+            lengths.len(),
+            places.len(),
+            starts.len()
+        )));
+    }
+    let file = File::options().write(true).open(path).map_err(|e| Error::io(path, e))?;
+    // What follows on what was just written costs no call of the system.
+    let mut file = BufWriter::with_capacity(1 << 16, file);
+    let mut at = 0;
+    for ((start, length), place) in starts.values().iter().zip(lengths.values()).zip(places.values()) {
+        let range = usize::try_from(*start).ok().zip(usize::try_from(*length).ok());
+        let part = range.and_then(|(start, length)| data.get(start..start.checked_add(length)?));
+        let (Some(part), Ok(place)) = (part, u64::try_from(*place)) else {
+            return Err(Error::invalid(format!(
+                "expected a range within {} bytes and a place in a file, found {length} from {start} to {place}",
+                data.len()
+            )));
+        };
+        if place != at {
+            file.seek(SeekFrom::Start(place)).map_err(|e| Error::io(path, e))?;
+        }
+        file.write_all(part).map_err(|e| Error::io(path, e))?;
+        at = place + part.len() as u64;
+    }
+    file.flush().map_err(|e| Error::io(path, e))
 }
 
 /// Columns of the table of a token file, one row for each document.
@@ -99,6 +133,24 @@ mod tests {
         let negative = Int64Array::from(vec![-1]);
         assert!(gather(b"abc", &negative, &Int64Array::from(vec![1])).is_err());
         assert!(gather(b"abc", &starts, &negative).is_err());
+    }
+
+    #[test]
+    fn documents_to_their_places_in_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(8).unwrap();
+        let columns = |s: [i64; 3], l: [i64; 3], p: [i64; 3]| {
+            (Int64Array::from(s.to_vec()), Int64Array::from(l.to_vec()), Int64Array::from(p.to_vec()))
+        };
+        let (starts, lengths, places) = columns([4, 0, 2], [2, 2, 1], [1, 3, 7]);
+        scatter(file.path(), b"abcdefg", &starts, &lengths, &places).unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"\0efab\0\0c");
+        let (starts, lengths, places) = columns([4, 0, 2], [2, 2, 1], [1, 3, -7]);
+        let error = scatter(file.path(), b"abcdefg", &starts, &lengths, &places).unwrap_err();
+        assert_eq!(error.to_string(), "expected a range within 7 bytes and a place in a file, found 1 from 2 to -7");
+        assert!(scatter(file.path(), b"abcde", &starts, &lengths, &places).is_err());
+        assert!(scatter(Path::new("/no/such/file"), b"", &starts, &lengths, &places).is_err());
+        assert!(scatter(file.path(), b"abcdefg", &starts, &lengths, &Int64Array::from(vec![0])).is_err());
     }
 
     #[test]

@@ -3,13 +3,11 @@
 //! Nothing is thresholded here. "Characters" in a denominator are those of the words, so without white space, while
 //! `character_count` and the numerator of duplicate lines count all: that fraction can exceed 1.
 
-use memchr::memchr;
-
 use super::chars::{LETTER, SYMBOL};
 use super::column::{Column, Kind};
 use super::intern::Interner;
 use super::ngrams::Ngrams;
-use super::text::{count_chars, Text, Word};
+use super::text::{count_chars, Text};
 use super::Tagger;
 
 const ATTRIBUTES: [(&str, Kind); 19] = [
@@ -34,6 +32,7 @@ const ATTRIBUTES: [(&str, Kind); 19] = [
     ("fraction_of_characters_in_duplicate_lines", Kind::Document),
 ];
 const FIRST_COUNT: usize = 9;
+const REQUIRED: [&[u8]; 8] = [b"the", b"be", b"to", b"of", b"and", b"that", b"have", b"with"];
 
 /// `gopher_v1` splits lines at each line break, `gopher_v2` at runs of them.
 pub struct Gopher {
@@ -59,19 +58,19 @@ impl Gopher {
         Gopher { join_breaks: true, ..Gopher::v1() }
     }
 
+    /// After the n-grams, which count words.
     fn words(&mut self, text: &Text<'_>) -> [f64; 5] {
         let words = text.words();
-        let (mut symbols, mut alphabetic, mut required) = (0u64, 0u64, 0u64);
+        let having = |class| words.iter().map(|w| u32::from(w.classes & class != 0)).sum::<u32>();
+        let (symbols, alphabetic) = (having(SYMBOL), having(LETTER));
         self.lengths.clear();
         for word in words {
-            symbols += u64::from(word.classes & SYMBOL != 0);
-            alphabetic += u64::from(word.classes & LETTER != 0);
-            required += u64::from(is_required(text, word));
             self.lengths.add(word.chars);
         }
+        let required: u32 = REQUIRED.iter().map(|word| self.ngrams.times(word)).sum();
         let some = words.len().max(1) as f64;
         let median = self.lengths.median(words.len());
-        [words.len() as f64, median, symbols as f64 / some, alphabetic as f64 / some, required as f64]
+        [words.len() as f64, median, f64::from(symbols) / some, f64::from(alphabetic) / some, f64::from(required)]
     }
 
     /// `characters`: of all words.
@@ -129,22 +128,16 @@ impl Tagger for Gopher {
     }
 }
 
-fn is_required(text: &Text<'_>, word: &Word) -> bool {
-    matches!(text.bytes(word), b"the" | b"be" | b"to" | b"of" | b"and" | b"that" | b"have" | b"with")
-}
-
 /// Byte ranges of the lines; with `join` those of `re.split("\n+")`, where an empty one is left only at either end.
 fn split_lines(text: &Text<'_>, join: bool, lines: &mut Vec<(u32, u32)>) {
-    let bytes = text.str.as_bytes();
     let mut start = 0;
-    while let Some(at) = bytes.get(start..).and_then(|rest| memchr(b'\n', rest)) {
-        lines.push((start as u32, (start + at) as u32));
-        start += at + 1;
-        while join && bytes.get(start) == Some(&b'\n') {
-            start += 1;
+    for &at in text.newlines() {
+        if at > start || !join || lines.is_empty() {
+            lines.push((start, at));
         }
+        start = at + 1;
     }
-    lines.push((start as u32, bytes.len() as u32));
+    lines.push((start, text.str.len() as u32));
 }
 
 /// Word lengths: a histogram of the short ones, the long ones as they are.

@@ -10,7 +10,7 @@ pub const NONE: u32 = u32::MAX;
 
 /// A slice of a text and how often it was seen.
 struct Entry {
-    key: u64,
+    key: Key,
     start: u32,
     end: u32,
     count: u32,
@@ -27,14 +27,15 @@ impl Interner {
     /// Empties the table and makes room for `most` slices.
     pub fn reset(&mut self, most: usize) {
         self.entries.clear();
-        clear_slots(&mut self.slots, most);
+        self.slots.clear();
+        self.slots.resize(slots_for(most), NONE);
     }
 
     /// The number of `text[start..end]`; counts it once more. `reset` made room for it.
     pub fn add(&mut self, text: &[u8], start: u32, end: u32) -> u32 {
-        let key = key_of(text, start as usize, end as usize);
+        let key = Key::of(text, start as usize, end as usize);
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = mix(key.wrapping_add(u64::from(end - start) << 56)) as usize & mask;
+        let mut at = key.hash() as usize & mask;
         while let Some(slot) = self.slots.get_mut(at) {
             if *slot == NONE {
                 *slot = self.entries.len() as u32;
@@ -42,7 +43,7 @@ impl Interner {
                 return *slot;
             }
             if let Some(entry) = self.entries.get_mut(*slot as usize) {
-                if entry.key == key && same(text, (entry.start, entry.end), (start, end)) {
+                if entry.key == key && (key.is_whole() || same(text, (entry.start, entry.end), (start, end))) {
                     entry.count += 1;
                     return *slot;
                 }
@@ -50,6 +51,20 @@ impl Interner {
             at = (at + 1) & mask;
         }
         NONE
+    }
+
+    /// How often a slice of at most 16 bytes was added.
+    pub fn times(&self, slice: &[u8]) -> u32 {
+        let key = Key::of(slice, 0, slice.len());
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = key.hash() as usize & mask;
+        while let Some(entry) = self.slots.get(at).and_then(|slot| self.entries.get(*slot as usize)) {
+            if entry.key == key {
+                return entry.count;
+            }
+            at = (at + 1) & mask;
+        }
+        0
     }
 
     pub fn count(&self, number: u32) -> u32 {
@@ -62,10 +77,9 @@ impl Interner {
     }
 }
 
-/// A pair of numbers, how often it was seen, and where first.
+/// How often a pair of numbers was seen, and where first.
 #[derive(Clone, Copy)]
 pub struct Pair {
-    key: u64,
     pub count: u32,
     pub first: u32,
 }
@@ -73,7 +87,8 @@ pub struct Pair {
 /// Distinct pairs of numbers.
 #[derive(Default)]
 pub struct Pairs {
-    slots: Vec<u32>,
+    /// Pair and number: one access to memory tells whether it is the one sought.
+    slots: Vec<(u64, u32)>,
     entries: Vec<Pair>,
 }
 
@@ -81,7 +96,8 @@ impl Pairs {
     /// Empties the table and makes room for `most` pairs.
     pub fn reset(&mut self, most: usize) {
         self.entries.clear();
-        clear_slots(&mut self.slots, most);
+        self.slots.clear();
+        self.slots.resize(slots_for(most), (0, NONE));
     }
 
     /// The number of the pair, seen (again) at `position`. `reset` made room for it.
@@ -89,17 +105,17 @@ impl Pairs {
         let key = u64::from(a) << 32 | u64::from(b);
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = mix(key) as usize & mask;
-        while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == NONE {
-                *slot = self.entries.len() as u32;
-                self.entries.push(Pair { key, count: 1, first: position });
-                return *slot;
+        while let Some((there, number)) = self.slots.get_mut(at) {
+            if *number == NONE {
+                (*there, *number) = (key, self.entries.len() as u32);
+                self.entries.push(Pair { count: 1, first: position });
+                return *number;
             }
-            if let Some(pair) = self.entries.get_mut(*slot as usize) {
-                if pair.key == key {
+            if *there == key {
+                if let Some(pair) = self.entries.get_mut(*number as usize) {
                     pair.count += 1;
-                    return *slot;
                 }
+                return *number;
             }
             at = (at + 1) & mask;
         }
@@ -116,33 +132,66 @@ impl Pairs {
     }
 }
 
-const PACKED: usize = 8;
-
-/// The bytes of a short slice themselves (with its length they say all), the hash of a longer one.
-fn key_of(text: &[u8], start: usize, end: usize) -> u64 {
-    let length = end - start;
-    if length > PACKED {
-        return xxh3_64(text.get(start..end).unwrap_or_default());
-    }
-    if let Some(Ok(eight)) = text.get(start..start + PACKED).map(<[u8; PACKED]>::try_from) {
-        // In two steps, as a shift by all 64 bits is none.
-        let half = 4 * (PACKED - length);
-        return (u64::from_be_bytes(eight) >> half) >> half;
-    }
-    text.get(start..end).unwrap_or_default().iter().fold(0, |key, byte| key << 8 | u64::from(*byte))
+/// What tells a slice from others: its length and, up to 16 bytes, the bytes themselves, else a hash of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    low: u64,
+    high: u64,
+    length: u32,
 }
 
-/// Whether two slices of equal keys are equal.
+impl Key {
+    const WHOLE: u32 = 16;
+
+    #[inline(always)]
+    fn of(text: &[u8], start: usize, end: usize) -> Key {
+        let length = (end - start) as u32;
+        if let Some(first) = eight(text, start).filter(|_| length <= 8) {
+            // In two steps, as a shift by all 64 bits is none.
+            let half = 4 * (8 - length);
+            return Key { low: first << half << half, high: 0, length };
+        }
+        Key::of_other(text, start, end, length)
+    }
+
+    /// Of a longer slice, or one that is close to the end of the text.
+    fn of_other(text: &[u8], start: usize, end: usize, length: u32) -> Key {
+        let (low, high) = match (eight(text, start), end.checked_sub(8).and_then(|at| eight(text, at))) {
+            (Some(first), Some(last)) if (9..=Self::WHOLE).contains(&length) => (first, last),
+            _ if length <= 8 => {
+                let rest = text.get(start..end).unwrap_or_default();
+                (rest.iter().fold(0, |low, byte| low >> 8 | u64::from(*byte) << 56), 0)
+            }
+            _ => (xxh3_64(text.get(start..end).unwrap_or_default()), 0),
+        };
+        Key { low, high, length }
+    }
+
+    /// Whether equal keys are equal slices.
+    fn is_whole(self) -> bool {
+        self.length <= Self::WHOLE
+    }
+
+    #[inline]
+    fn hash(self) -> u64 {
+        let high = self.high ^ u64::from(self.length) ^ 0x9e37_79b9_7f4a_7c15;
+        let product = u128::from(self.low ^ 0xbf58_476d_1ce4_e5b9) * u128::from(high);
+        (product ^ product >> 64) as u64
+    }
+}
+
+fn eight(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// Whether two slices of equal length are equal.
 fn same(text: &[u8], a: (u32, u32), b: (u32, u32)) -> bool {
-    let length = (b.1 - b.0) as usize;
-    a.1 - a.0 == b.1 - b.0
-        && (length <= PACKED || text.get(a.0 as usize..a.1 as usize) == text.get(b.0 as usize..b.1 as usize))
+    text.get(a.0 as usize..a.1 as usize) == text.get(b.0 as usize..b.1 as usize)
 }
 
 /// At most half full, so that a probe sequence stays short.
-fn clear_slots(slots: &mut Vec<u32>, most: usize) {
-    slots.clear();
-    slots.resize((most.max(1) * 2).next_power_of_two(), NONE);
+fn slots_for(most: usize) -> usize {
+    (most.max(1) * 2).next_power_of_two()
 }
 
 /// Spreads the bits of a pair of small numbers over the whole word.
@@ -181,20 +230,24 @@ mod tests {
 
     #[test]
     fn slices_of_any_length_and_place_are_told_apart() {
-        let text = "\0 \0\0 abcdefgh abcdefghi abcdefgh abcdefghi \0\0 \0 h".as_bytes();
+        let distinct = "\0 \0\0 abcdefgh abcdefghi xbcdefghi abcdefghijklmnop abcdefgXijklmnop abcdefghXjklmnop \
+                        abcdefghijklmnopq abcdefghijklmnopqr abcdefghijklmnopqrstuvwxyz0 h";
+        let text = format!("{distinct} {distinct}").into_bytes();
         let mut table = Interner::default();
-        table.reset(9);
+        table.reset(24);
         let mut start = 0;
         let numbers: Vec<u32> = text
             .split(|b| *b == b' ')
             .map(|word| {
                 let end = start + word.len() as u32;
-                let number = table.add(text, start, end);
+                let number = table.add(&text, start, end);
                 start = end + 1;
                 number
             })
             .collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 2, 3, 1, 0, 4]);
+        assert_eq!(numbers, (0..12).chain(0..12).collect::<Vec<_>>());
+        let times = |word: &str| table.times(word.as_bytes());
+        assert_eq!(["h", "\0", "abcdefghi", "abcdefgXijklmnop", "g", "\0\0\0"].map(times), [2, 2, 2, 2, 0, 0]);
     }
 
     #[test]

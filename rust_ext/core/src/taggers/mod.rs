@@ -3,6 +3,7 @@
 //! A pass builds one [`Text`] per document; every tagger of the pass reads its shared, lazily computed views
 //! (characters, words, lines), so a text is segmented once however many taggers run.
 
+mod blocks;
 mod c4;
 pub mod chars;
 mod code;

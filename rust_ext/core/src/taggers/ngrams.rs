@@ -24,101 +24,134 @@ pub struct Repeats {
 #[derive(Default)]
 pub struct Ngrams {
     words: Interner,
-    /// Number of the repeated (n-1)-gram at each word, or NONE.
+    /// Number of each word.
     numbers: Vec<u32>,
-    /// Words at which a repeated (n-1)-gram starts, ascending.
-    live: Vec<u32>,
-    found: Vec<(u32, u32)>,
+    /// Number of the repeated (n-1)-gram at each word, or NONE.
+    grams: Vec<u32>,
+    /// Repeated (n-1)-grams in the order of the text.
+    live: Vec<Gram>,
+    found: Vec<(Gram, u32)>,
     pairs: Pairs,
-    /// Characters of all words before each word, and of all words.
-    before: Vec<u64>,
+}
+
+/// The word an n-gram starts at, and the characters of its words.
+#[derive(Clone, Copy)]
+struct Gram {
+    at: u32,
+    chars: u32,
 }
 
 impl Ngrams {
+    /// How often a word of at most 16 bytes is in the text that was counted last.
+    pub fn times(&self, word: &[u8]) -> u32 {
+        self.words.times(word)
+    }
+
     /// The repeats of each size for which the text has enough words, in order of size.
     pub fn count(&mut self, text: &Text<'_>) -> impl Iterator<Item = (usize, Repeats)> {
         let words = text.words();
-        self.start(text.str.as_bytes(), words);
+        let all = chars(Some(words));
         let mut sizes = [Repeats::default(); 11];
         let possible = *SIZES.end().min(&words.len());
+        self.number_words(text.str.as_bytes(), words);
         for (n, repeats) in sizes.iter_mut().enumerate().take(possible + 1).skip(*SIZES.start()) {
-            *repeats = self.next_size(n);
+            match n {
+                2 => self.pair_words(words),
+                _ => self.pair_grams(words, n),
+            }
+            *repeats = self.repeats(words, all, n);
         }
         sizes.into_iter().enumerate().take(possible + 1).skip(*SIZES.start())
     }
 
-    fn start(&mut self, text: &[u8], words: &[Word]) {
+    fn number_words(&mut self, text: &[u8], words: &[Word]) {
         self.words.reset(words.len());
         self.numbers.clear();
         self.live.clear();
-        self.before.clear();
-        self.before.push(0);
-        let mut sum = 0;
         for word in words {
             self.numbers.push(self.words.add(text, word.start, word.end));
-            sum += u64::from(word.chars);
-            self.before.push(sum);
         }
-        for (at, number) in self.numbers.iter_mut().enumerate() {
-            if self.words.count(*number) > 1 {
-                self.live.push(at as u32);
-            } else {
+        self.grams.clear();
+        self.grams.resize(words.len(), NONE);
+    }
+
+    /// Finds the bigrams of words that repeat.
+    fn pair_words(&mut self, words: &[Word]) {
+        self.found.clear();
+        let mut before = false;
+        for (at, number) in self.numbers.iter().enumerate() {
+            let here = self.words.count(*number) > 1;
+            if before & here {
+                self.found.push((Gram { at: at as u32 - 1, chars: 0 }, NONE));
+            }
+            before = here;
+        }
+        self.pairs.reset(self.found.len());
+        for (gram, number) in &mut self.found {
+            let at = gram.at as usize;
+            if let (Some(&[a, b]), Some([one, other])) = (self.numbers.get(at..at + 2), words.get(at..at + 2)) {
+                gram.chars = one.chars + other.chars;
+                *number = self.pairs.add(a, b, gram.at);
+            }
+        }
+    }
+
+    /// Finds the n-grams whose two (n-1)-grams repeat.
+    fn pair_grams(&mut self, words: &[Word], n: usize) {
+        self.pairs.reset(self.live.len());
+        self.found.clear();
+        for gram in &self.live {
+            let pair = self.grams.get(gram.at as usize..gram.at as usize + 2);
+            if let Some(&[a, b]) = pair.filter(|pair| pair[1] != NONE) {
+                let more = words.get(gram.at as usize + n - 1).map_or(0, |w| w.chars);
+                let longer = Gram { at: gram.at, chars: gram.chars + more };
+                self.found.push((longer, self.pairs.add(a, b, gram.at)));
+            }
+        }
+        for gram in &self.live {
+            if let Some(number) = self.grams.get_mut(gram.at as usize) {
                 *number = NONE;
             }
         }
     }
 
-    fn next_size(&mut self, n: usize) -> Repeats {
-        self.pairs.reset(self.live.len());
-        self.found.clear();
-        for &at in &self.live {
-            let pair = self.numbers.get(at as usize..at as usize + 2);
-            if let Some(&[a, b]) = pair {
-                if b != NONE {
-                    self.found.push((at, self.pairs.add(a, b, at)));
-                }
-            }
-        }
-        for &at in &self.live {
-            if let Some(number) = self.numbers.get_mut(at as usize) {
-                *number = NONE;
-            }
-        }
-        self.live.clear();
-        let mut repeats = Repeats { total: self.total(n), ..Repeats::default() };
+    /// What repeats of those found; these are live for the next size. `all`: characters of the words.
+    fn repeats(&mut self, words: &[Word], all: u64, n: usize) -> Repeats {
+        let mut repeats = Repeats { total: total(words, all, n), ..Repeats::default() };
         let (mut count, mut first) = (1, 0);
         for pair in self.pairs.iter() {
             if pair.count > count {
-                (count, first) = (pair.count, pair.first);
+                (count, first) = (pair.count, pair.first as usize);
             }
         }
-        repeats.top = u64::from(count) * self.chars(first, n);
-        for i in 0..self.found.len() {
-            let Some(&(at, number)) = self.found.get(i) else { break };
-            if self.pairs.get(number).is_some_and(|p| p.count > 1) {
-                self.live.push(at);
-                repeats.duplicate += self.chars(at, n);
-                if let Some(mine) = self.numbers.get_mut(at as usize) {
-                    *mine = number;
+        repeats.top = u64::from(count) * chars(words.get(first..first + n));
+        self.live.clear();
+        if count == 1 {
+            return repeats;
+        }
+        for (gram, number) in &self.found {
+            if self.pairs.get(*number).is_some_and(|p| p.count > 1) {
+                self.live.push(*gram);
+                repeats.duplicate += u64::from(gram.chars);
+                if let Some(mine) = self.grams.get_mut(gram.at as usize) {
+                    *mine = *number;
                 }
             }
         }
         repeats
     }
+}
 
-    /// Characters of the n-gram that starts at word `at`.
-    fn chars(&self, at: u32, n: usize) -> u64 {
-        let before = |i: usize| self.before.get(i).copied().unwrap_or_default();
-        before(at as usize + n) - before(at as usize)
-    }
+fn chars(words: Option<&[Word]>) -> u64 {
+    words.unwrap_or_default().iter().map(|w| u64::from(w.chars)).sum()
+}
 
-    /// The sum over all n-grams: over their ends less over their starts, each nearly the sum over all words.
-    fn total(&self, n: usize) -> u64 {
-        let last = self.before.len().saturating_sub(n);
-        let not_ends: u64 = self.before.iter().take(n).sum();
-        let not_starts: u64 = self.before.iter().skip(last).sum();
-        not_starts - not_ends
-    }
+/// Characters of all n-grams, of words that have `all` together: a word is in n of them, one close to an end in fewer.
+fn total(words: &[Word], all: u64, n: usize) -> u64 {
+    let ends = words.iter().take(n - 1).zip(words.iter().rev());
+    let missing =
+        ends.zip((1..n as u64).rev()).map(|((a, b), fewer)| fewer * (u64::from(a.chars) + u64::from(b.chars)));
+    n as u64 * all - missing.sum::<u64>()
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, OnceCell};
 
-use super::chars::{is_python_space, Classes, SPACE};
+use super::blocks::blocks;
+use super::chars::{is_python_space, LETTER, NUMBER, SYMBOL};
 use super::segments::{segments, Segments};
 
-/// A word of `str.split()`: bytes `start..end`, its code points, and the union of its characters' class bits.
+/// A word of `str.split()`: bytes `start..end`, its code points, and whether it has a `LETTER`, a `NUMBER` or a
+/// `SYMBOL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word {
     pub start: u32,
@@ -25,18 +27,24 @@ pub struct Paragraph {
     pub blank: bool,
 }
 
-/// Buffers of the views of a text that is done with, for the next one.
+/// What one look at all bytes of a text gives.
 #[derive(Default)]
-pub struct Spare {
+struct Cut {
     words: Vec<Word>,
+    newlines: Vec<u32>,
+    token_starts: Vec<u64>,
 }
+
+/// Buffers of a text that is done with, for the next one.
+#[derive(Default)]
+pub struct Spare(Cut);
 
 /// A text and its lazily computed, shared views. Offsets in the public format count Unicode code points.
 pub struct Text<'a> {
     pub str: &'a str,
     ascii: OnceCell<bool>,
     chars: OnceCell<usize>,
-    words: OnceCell<Vec<Word>>,
+    cut: OnceCell<Cut>,
     paragraphs: OnceCell<Vec<Paragraph>>,
     segments: OnceCell<Vec<Segments>>,
     spare: Cell<Spare>,
@@ -54,7 +62,7 @@ impl<'a> Text<'a> {
             str,
             ascii: OnceCell::new(),
             chars: OnceCell::new(),
-            words: OnceCell::new(),
+            cut: OnceCell::new(),
             paragraphs: OnceCell::new(),
             segments: OnceCell::new(),
             spare,
@@ -63,7 +71,7 @@ impl<'a> Text<'a> {
 
     pub fn into_spare(self) -> Spare {
         let spare = self.spare.into_inner();
-        Spare { words: self.words.into_inner().unwrap_or(spare.words) }
+        self.cut.into_inner().map_or(spare, Spare)
     }
 
     /// Length in code points.
@@ -76,18 +84,28 @@ impl<'a> Text<'a> {
         *self.ascii.get_or_init(|| self.str.is_ascii())
     }
 
+    fn cut(&self) -> &Cut {
+        self.cut.get_or_init(|| {
+            let Spare(mut cut) = self.spare.take();
+            cut.renew(self.str);
+            cut
+        })
+    }
+
     /// `str.split()`.
     pub fn words(&self) -> &[Word] {
-        self.words.get_or_init(|| {
-            let mut words = self.spare.take().words;
-            words.clear();
-            if self.is_ascii() {
-                split_ascii(self.str, &mut words);
-            } else {
-                split_unicode(self.str, &mut words);
-            }
-            words
-        })
+        &self.cut().words
+    }
+
+    /// Byte offsets of the line breaks (U+000A alone).
+    pub fn newlines(&self) -> &[u32] {
+        &self.cut().newlines
+    }
+
+    /// For each 64 bytes of the text, a bit where a token begins: a run of word characters (`\w+`), or of what is
+    /// neither word character nor white space.
+    pub fn token_starts(&self) -> &[u64] {
+        &self.cut().token_starts
     }
 
     /// The bytes of a word of this text.
@@ -100,7 +118,12 @@ impl<'a> Text<'a> {
         self.paragraphs.get_or_init(|| {
             let (mut start, mut first) = (0, 0);
             let mut paragraphs = Vec::new();
-            for line in self.str.split_inclusive('\n') {
+            for (at, line) in self.lines() {
+                let newline = usize::from(at + line.len() < self.str.len());
+                let line = self.str.get(at..at + line.len() + newline).unwrap_or_default();
+                if line.is_empty() {
+                    break;
+                }
                 let chars = if self.is_ascii() { line.len() } else { count_chars(line) };
                 let (end, last) = (start + line.len() as u32, first + chars as u32);
                 let blank = line.chars().all(is_python_space);
@@ -121,32 +144,15 @@ impl<'a> Text<'a> {
         self.str.get(paragraph.start as usize..paragraph.end as usize).unwrap_or_default()
     }
 
-    /// Lines as `str.split("\n")` gives them, with the byte offset of each.
-    pub fn lines(&self) -> Lines<'a> {
-        Lines { rest: Some(self.str), start: 0 }
-    }
-}
-
-/// See [`Text::lines`]; an empty text has one empty line.
-pub struct Lines<'a> {
-    rest: Option<&'a str>,
-    start: usize,
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = (usize, &'a str);
-
-    fn next(&mut self) -> Option<(usize, &'a str)> {
-        let rest = self.rest?;
-        let start = self.start;
-        let newline = memchr::memchr(b'\n', rest.as_bytes());
-        let (line, after) = match newline {
-            Some(at) => (rest.get(..at)?, rest.get(at + 1..)),
-            None => (rest, None),
-        };
-        self.start = start + line.len() + 1;
-        self.rest = after;
-        Some((start, line))
+    /// Lines as `str.split("\n")` gives them, with the byte offset of each; an empty text has one empty line.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + '_ {
+        let ends = self.newlines().iter().map(|at| *at as usize).chain([self.str.len()]);
+        let mut start = 0;
+        ends.map(move |end| {
+            let line = (start, self.str.get(start..end).unwrap_or_default());
+            start = end + 1;
+            line
+        })
     }
 }
 
@@ -155,49 +161,61 @@ pub fn count_chars(text: &str) -> usize {
     text.chars().count()
 }
 
-fn split_ascii(text: &str, words: &mut Vec<Word>) {
-    let classes = Classes::get().ascii();
-    let class = |byte: u8| classes[usize::from(byte & 0x7f)];
-    let mut bytes = text.bytes().enumerate();
-    while let Some((start, first)) = bytes.next() {
-        let mut bits = class(first);
-        if bits & SPACE != 0 {
-            continue;
-        }
-        let mut end = text.len();
-        for (at, byte) in bytes.by_ref() {
-            let more = class(byte);
-            if more & SPACE != 0 {
-                end = at;
-                break;
+impl Cut {
+    fn renew(&mut self, text: &str) {
+        const NONE: Word = Word { start: 0, end: 0, chars: 0, classes: 0 };
+        let Cut { words, newlines, token_starts } = self;
+        words.clear();
+        newlines.clear();
+        token_starts.clear();
+        let (mut word, mut open) = (NONE, false);
+        // The last bytes of the block before, as lowest bits.
+        let (mut wordy, mut other) = (0, 0);
+        for (base, block) in (0u32..).step_by(64).zip(blocks(text)) {
+            let neither = !(block.word | block.blank);
+            token_starts.push(block.word & !(block.word << 1 | wordy) | neither & !(neither << 1 | other));
+            (wordy, other) = (block.word >> 63, neither >> 63);
+            let mut breaks = block.newline;
+            while breaks != 0 {
+                newlines.push(base + breaks.trailing_zeros());
+                breaks &= breaks - 1;
             }
-            bits |= more;
+            let mut solid = !block.space;
+            if open && solid & 1 == 0 {
+                words.push(Word { end: base, ..word });
+                open = false;
+            }
+            while solid != 0 {
+                let first = solid.trailing_zeros();
+                let length = (!(solid >> first)).trailing_zeros();
+                let bits = (!0u64 >> (64 - length)) << first;
+                if !open {
+                    word = Word { start: base + first, ..NONE };
+                }
+                word.chars += length;
+                if block.rest != 0 {
+                    word.chars -= (block.rest & bits).count_ones();
+                }
+                let has = |of: u64, class: u8| if of & bits != 0 { class } else { 0 };
+                word.classes |= has(block.letter, LETTER) | has(block.number, NUMBER) | has(block.symbol, SYMBOL);
+                solid &= !bits;
+                open = first + length == 64;
+                if !open {
+                    words.push(Word { end: base + first + length, ..word });
+                }
+            }
         }
-        words.push(Word { start: start as u32, end: end as u32, chars: (end - start) as u32, classes: bits });
-    }
-}
-
-fn split_unicode(text: &str, words: &mut Vec<Word>) {
-    let classes = Classes::get();
-    let mut word: Option<Word> = None;
-    for (at, c) in text.char_indices() {
-        let class = classes.of(c);
-        if class & SPACE != 0 {
-            words.extend(word.take().map(|w| Word { end: at as u32, ..w }));
-            continue;
+        if open {
+            words.push(Word { end: text.len() as u32, ..word });
         }
-        let w = word.get_or_insert(Word { start: at as u32, end: 0, chars: 0, classes: 0 });
-        w.chars += 1;
-        w.classes |= class;
     }
-    words.extend(word.map(|w| Word { end: text.len() as u32, ..w }));
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::chars::{is_python_space, LETTER, SYMBOL};
+    use super::super::chars::Classes;
     use super::*;
 
     fn words(text: &str) -> Vec<&str> {
@@ -224,8 +242,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_paths_split_alike(text in "[a-c #\\x1c\\n…é\u{2003}]{0,40}") {
-            prop_assert_eq!(words(&text), text.split(is_python_space).filter(|w| !w.is_empty()).collect::<Vec<_>>());
+        fn words_are_what_a_split_gives(text in "([a-c #\\x1c\\n…é\u{2003}٣]|a{50,70}|é{30,40}| {60,70}){0,9}") {
+            let expected: Vec<&str> = text.split(is_python_space).filter(|w| !w.is_empty()).collect();
+            prop_assert_eq!(words(&text), &expected[..]);
+            for (word, of_word) in Text::new(&text).words().iter().zip(expected) {
+                let has = |class: u8| of_word.chars().any(|c| Classes::get().of(c) & class != 0);
+                let classes = [LETTER, NUMBER, SYMBOL].into_iter().filter(|class| has(*class)).sum::<u8>();
+                prop_assert_eq!((word.chars as usize, word.classes), (of_word.chars().count(), classes));
+            }
             let used = Text::new("left over");
             used.words();
             let (fresh, reused) = (Text::new(&text), Text::reusing(&text, used.into_spare()));
