@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +23,9 @@ from dolma_pipeline.tokens.vocabulary import SpecialIds, special_ids
 UNSEEN, DIFFERENT, EQUAL = 0, 1, 2
 MOST_SHOWN = 100
 """Mismatches that are described; all are counted."""
+MANY = 64
+"""Documents of one id from which on their tokens are looked up, not compared: where no document has an id of its own,
+comparing each with each would never end."""
 SEED = 0
 Difference: TypeAlias = tuple[int, str]
 """How many tokens agree, and what is different then; of several texts of one id the nearest is told."""
@@ -98,7 +102,11 @@ def compare(
             texts += len(mine)
             found = _encoded(engine, special, documents.field(settings.text_field).take(pa.array(mine)))
             for key, tokens in zip(hashes[mine], found, strict=True):
-                for place in places.of(key):
+                of_key = places.of(key)
+                if len(of_key) >= MANY and not source.packed:
+                    places.look_up(of_key, tokens)
+                    continue
+                for place in of_key:
                     if places.state[place] == EQUAL:
                         continue
                     there = places.tokens(place)
@@ -148,6 +156,10 @@ def _within(piece: NDArray[np.unsignedinteger], tokens: NDArray[np.uint32]) -> b
     return found >= 0
 
 
+def _digest(tokens: NDArray[np.unsignedinteger]) -> bytes:
+    return hashlib.blake2b(tokens.astype("<u4").tobytes(), digest_size=16).digest()
+
+
 class _Places:
     """Where the documents of the sample are, by hash of id."""
 
@@ -175,6 +187,7 @@ class _Places:
         self._rows = np.concatenate([empty, *rows_of])[order]
         self.state = np.zeros(len(key), dtype=np.uint8)
         self._open = [open_tokens(f) for f in source.files]
+        self._by_tokens: dict[int, dict[bytes, list[int]]] = {}
 
     def has(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
         if not len(self.keys):
@@ -190,9 +203,22 @@ class _Places:
         start = int(self._starts[place])
         return self._open[int(self._files[place])][start : start + int(self._lengths[place])]
 
+    def look_up(self, of_key: range, tokens: NDArray[np.uint32]) -> None:
+        """Those of these documents that have `tokens` are equal, the others at least have a text of their id."""
+        if of_key.start not in self._by_tokens:
+            self.state[of_key.start : of_key.stop] = DIFFERENT
+            found: dict[bytes, list[int]] = {}
+            for place in of_key:
+                found.setdefault(_digest(self.tokens(place)), []).append(place)
+            self._by_tokens[of_key.start] = found
+        self.state[self._by_tokens[of_key.start].pop(_digest(tokens), [])] = EQUAL
+
     def describe(self, first: dict[int, Difference]) -> list[Mismatch]:
         """Reads the indexes again for the ids of what is shown."""
         shown = {place: first[place][1] for place in sorted(first, key=self._order)}
+        looked_up = [p for p in np.flatnonzero(self.state == DIFFERENT).tolist() if p not in first]
+        for place in sorted(looked_up, key=self._order)[: MOST_SHOWN - len(shown)]:
+            shown[place] = "none of the texts of its id has these tokens"
         missing = sorted(np.flatnonzero(self.state == UNSEEN).tolist(), key=self._order)[: MOST_SHOWN - len(shown)]
         shown |= dict.fromkeys(missing, "no document has its id")
         wanted: dict[int, dict[int, int]] = {}

@@ -143,7 +143,5 @@ def by_eos(name: str, tokens: NDArray[np.unsignedinteger], eos: int) -> Iterator
         if not len(ends):
             continue
         starts = np.concatenate([[first], ends[:-1]])
-        # A file that ends with EOS leaves nothing behind it.
-        keep = ends > starts
-        yield numbered(name, starts[keep], (ends - starts)[keep], number)
-        first, number = int(ends[-1]), number + int(keep.sum())
+        yield numbered(name, starts, ends - starts, number)
+        first, number = int(ends[-1]), number + len(ends)

@@ -124,3 +124,20 @@ def test_pieces_of_packed_documents(tmp_path: Path) -> None:
     found = compare(source, [shard])
     assert (found.equal, found.different) == (2, 1)
     assert found.mismatches[0].problem == "token 1 of 5: the text has 5, the file 6"
+
+
+def test_documents_without_ids_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are called the same: their tokens are looked up, and counted as by comparing."""
+    path = write_tokenizer(tmp_path / "tokenizer.json")
+    texts = [text for _, text in letters(40)]
+    run_stage(tmp_path, {"s/a": write_shard(tmp_path / "a.jsonl", [("", t) for t in texts])}, word_tokens(path))
+    source = open_source(str(tmp_path / "out"))
+    other = write_shard(tmp_path / "b.jsonl", [("", t) for t in [*texts[3:], "j j j j"]])
+    found = {}
+    for many in (2, 1000):
+        monkeypatch.setattr(module, "MANY", many)
+        found[many] = compare(source, [other])
+    assert (found[2].sampled, found[2].equal, found[2].different, found[2].missing) == (40, 37, 3, 0)
+    assert [m.loc for m in found[2].mismatches] == [m.loc for m in found[1000].mismatches]
+    assert {m.problem for m in found[2].mismatches} == {"none of the texts of its id has these tokens"}
+    assert (found[1000].equal, found[1000].different) == (37, 3)
