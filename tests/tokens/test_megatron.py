@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.tokens import megatron
@@ -96,3 +98,18 @@ def test_bad_indexes(data: bytes, message: str, batch: int, tmp_path: Path, monk
 def test_a_document_that_is_too_long_for_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"document 1: expected at most 2147483647 tokens, .*, found 2147483648"):
         write_index(tmp_path / "x.idx", "uint16", np.array([1, 2**31]))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@given(place=st.integers(0, 200), value=st.integers(0, 255), cut=st.integers(0, 200), batch=st.integers(1, 3))
+def test_whatever_byte_is_changed(tmp_path: Path, place: int, value: int, cut: int, batch: int) -> None:
+    """Documents within the tokens, or a DataError; never another error, nor tokens that are not there."""
+    data = bytearray(index([2, 3, 1], [0, 4, 10], [0, 2, 2, 3]))
+    data[place % len(data)] = value
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(megatron, "BATCH", batch)
+        try:
+            found = rows(tmp_path / "x.idx", bytes(data[: max(1, len(data) - cut)] if cut < 20 else data), 6)
+        except DataError:
+            return
+    assert all(0 <= start <= start + length <= 6 for _, start, length in found)
