@@ -160,7 +160,7 @@ def make_plan(recipe: Recipe) -> Plan:
     for name, source in recipe.sources.items():
         if source.collect is not None:
             shards.extend(_stage("collect").shards(builder.places, name, source.collect))
-        else:
+        elif source.tokens is None:
             shards.extend(source_shards(name, source))
     collected = [s for s in shards if s.task is not None]
     if collected:
@@ -176,7 +176,7 @@ def make_plan(recipe: Recipe) -> Plan:
     return Plan(recipe=recipe, work_dir=builder.places.work_dir, phases=builder.phases, stages=builder.stages)
 
 
-STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "fertility", "classifier", "train")
+STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "reshard", "convert", "fertility", "classifier", "train")
 
 
 def _stage(kind: str) -> Any:

@@ -23,13 +23,16 @@ class Base(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
 
 
 class Source(Base, frozen=True):
-    """Where documents come from; exactly one of `documents` and `collect`."""
+    """Where documents come from; exactly one of `documents`, `collect` and `tokens`."""
 
     documents: Annotated[
         str | list[str] | None, Meta(description="glob, or globs, of document files (JSONL or Parquet)")
     ] = None
     collect: Annotated[
         str | None, Meta(description="a built-in collection of text that any Python installation has")
+    ] = None
+    tokens: Annotated[
+        str | None, Meta(description="directory of token files (ours, Dolma's, Megatron's, datatrove's), to reshard")
     ] = None
     attributes: Annotated[list[str], Meta(description="experiments already tagged, found beside the documents")] = []
     destination: Annotated[
@@ -298,6 +301,11 @@ class Pack(Base, frozen=True):
         """Whether instances may have to be filled up."""
         return self.by != "bucket" or self.rest == "pad"
 
+    @property
+    def min_tokens(self) -> int:
+        """Of a document of which something is packed."""
+        return self.min_length if self.by == "bucket" and self.rest == "drop" else 0
+
 
 class Tokens(Base, frozen=True):
     """Turn documents into flat token files with an index and a manifest."""
@@ -314,6 +322,56 @@ class Tokens(Base, frozen=True):
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
     text_field: str = "text"
     id_field: str | None = "id"
+
+
+class Reshard(Base, frozen=True):
+    """Turn token files into others, sampled by documents, without tokenizing; every source has `tokens`."""
+
+    rates: Annotated[
+        dict[str, Annotated[float, Meta(ge=0.0)]],
+        Meta(description="how often the documents of a source are taken: 0.3 of them, 2.5 times each; default: 1"),
+    ] = {}
+    tokens: Annotated[
+        dict[str, PositiveInt],
+        Meta(description="instead of the rate of a source: about how many tokens of it, by the rate that gives them"),
+    ] = {}
+    order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
+    max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
+    max_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file, if that is fewer")] = None
+    max_files: Annotated[
+        PositiveInt | None, Meta(description="instead of either: most files, of about the same size")
+    ] = None
+    pack: Annotated[Pack | None, Meta(description="into instances of fixed length; without it, documents in a row")] = (
+        None
+    )
+    tokenizer: Annotated[
+        Tokenizer | None, Meta(description="of files without a manifest: its `path`, and `eos` or `bos`")
+    ] = None
+    dtype: Annotated[
+        Literal["uint8", "uint16", "uint32", "uint64"] | None, Meta(description="of files without a manifest")
+    ] = None
+    destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
+
+
+class Convert(Base, frozen=True):
+    """Turn the token files of the one source into those of another format, document by document."""
+
+    to: Annotated[Literal["dolma", "megatron", "datatrove"], Meta(description="format that is written")]
+    from_: Annotated[
+        Literal["dolma", "megatron", "datatrove"] | None, Meta(description="format that is read; default: as found")
+    ] = field(default=None, name="from")
+    tokenizer: Annotated[
+        Tokenizer | None, Meta(description="of files without a manifest: its `path`, and `eos` or `bos`")
+    ] = None
+    dtype: Annotated[
+        Literal["uint8", "uint16", "uint32", "uint64"] | None,
+        Meta(description="to dolma: of a token in the files written; default: as before, or the smallest that will do"),
+    ] = None
+    source_dtype: Annotated[
+        Literal["uint8", "uint16", "uint32", "uint64"] | None, Meta(description="of files that do not say theirs")
+    ] = None
+    max_tokens: Annotated[PositiveInt | None, Meta(description="most tokens in a file; default: as they are")] = None
+    destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
 
 
 class Train(Base, frozen=True):
@@ -399,6 +457,8 @@ class Stage(Base, frozen=True):
     mix: Mix | UnsetType = UNSET
     stat: Stat | UnsetType = UNSET
     tokens: Tokens | UnsetType = UNSET
+    reshard: Reshard | UnsetType = UNSET
+    convert: Convert | UnsetType = UNSET
     fertility: Fertility | UnsetType = UNSET
     classifier: Classifier | UnsetType = UNSET
     train: Train | UnsetType = UNSET

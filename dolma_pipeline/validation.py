@@ -17,16 +17,19 @@ from dolma_pipeline.errors import ConfigError, suggest, unknown
 from dolma_pipeline.recipe import (
     Budget,
     Classifier,
+    Convert,
     Dedupe,
     Edit,
     Fertility,
     Mix,
     Pack,
     Recipe,
+    Reshard,
     Select,
     Source,
     Stat,
     Tag,
+    Tokenizer,
     Tokens,
     Train,
 )
@@ -37,7 +40,7 @@ Path = tuple[Step, ...]
 MOST_CENTROIDS = 256
 """Vectors that a quantised fastText model must have at least."""
 _NAME = re.compile(r"^\w[\w.+-]*$")
-STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "fertility", "classifier", "train")
+STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "reshard", "convert", "fertility", "classifier", "train")
 
 
 def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path) -> None:
@@ -58,7 +61,7 @@ class _Checks:
     def run(self) -> None:
         for name, source in self.recipe.sources.items():
             self._source(name, source, ("sources", name))
-        tokenized: Tokens | None = None
+        tokenized: Tokens | Reshard | Convert | None = None
         for i, stage in enumerate(self.recipe.stages):
             path: Path = ("stages", i)
             stages = {kind: getattr(stage, kind) for kind in STAGES}
@@ -72,18 +75,25 @@ class _Checks:
             if stage.tokens is not UNSET:
                 tokenized = stage.tokens
                 self._tokens(stage.tokens, (*path, "tokens"))
+            if stage.reshard is not UNSET:
+                tokenized = stage.reshard
+                self._reshard(stage.reshard, i, (*path, "reshard"))
+            if stage.convert is not UNSET:
+                tokenized = stage.convert if stage.convert.to == "dolma" else None
+                self._convert(stage.convert, i, (*path, "convert"))
             if stage.fertility is not UNSET:
-                self._fertility(stage.fertility, tokenized, (*path, "fertility"))
+                self._fertility(stage.fertility, i, (*path, "fertility"))
             if stage.stat is not UNSET:
                 self._stat(stage.stat, (*path, "stat"))
             if stage.classifier is not UNSET:
                 self._classifier(stage.classifier, (*path, "classifier"))
             if stage.train is not UNSET:
                 self._train(stage.train, tokenized, (*path, "train"))
+        self._token_sources()
 
     def _source(self, name: str, source: Source, path: Path) -> None:
         self._name(name, path)
-        self._exactly_one(path, {"documents": source.documents, "collect": source.collect})
+        self._exactly_one(path, {"documents": source.documents, "collect": source.collect, "tokens": source.tokens})
         if source.documents == []:
             self._note((*path, "documents"), "expected at least one pattern, found none")
         for i, experiment in enumerate(source.attributes):
@@ -191,9 +201,9 @@ class _Checks:
         if not sum(weights.values()) > 0:
             self._note(path, "expected a weight above 0, found none")
 
-    def _fertility(self, fertility: Fertility, tokens: Tokens | None, path: Path) -> None:
+    def _fertility(self, fertility: Fertility, number: int, path: Path) -> None:
         self._destination("fertility", fertility.destination or "", path)
-        if not fertility.tokenizers and tokens is None:
+        if not fertility.tokenizers and all(s.tokens is UNSET for s in self.recipe.stages[:number]):
             self._note(path, "expected `tokenizers`, or a `tokens` stage before it, found neither to measure")
         if fertility.baseline is not None and fertility.by is None:
             self._note((*path, "baseline"), "expected it beside `by`, found it alone")
@@ -238,11 +248,9 @@ class _Checks:
         if tokens.pack is not None:
             self._pack(tokens.pack, tokens, (*path, "pack"))
 
-    def _pack(self, pack: Pack, tokens: Tokens, path: Path) -> None:
-        if pack.length > tokens.max_tokens:
-            text = (
-                f"expected at most `max_tokens`, {tokens.max_tokens}, found {pack.length}: an instance is in one file"
-            )
+    def _shape(self, pack: Pack, max_tokens: int, path: Path) -> None:
+        if pack.length > max_tokens:
+            text = f"expected at most `max_tokens`, {max_tokens}, found {pack.length}: an instance is in one file"
             self._note((*path, "length"), text)
         if pack.by == "bucket":
             for key in ("length", "min_length"):
@@ -259,6 +267,9 @@ class _Checks:
                 self._note((*path, key), f"expected only with `by: {by}`, found with `by: {pack.by}`")
         if pack.mask_first and not pack.label_mask:
             self._note((*path, "mask_first"), "expected `label_mask: true`, found false: it is the mask that says so")
+
+    def _pack(self, pack: Pack, tokens: Tokens, path: Path) -> None:
+        self._shape(pack, tokens.max_tokens, path)
         train = tokens.tokenizer.train
         pad = tokens.tokenizer.pad
         if pad is None and train is not None and "<|padding|>" in special_tokens(train).names:
@@ -274,15 +285,80 @@ class _Checks:
             text = "expected `true` where `pad` is `eos`, found false: padding could not be told from ends of documents"
             self._note((*path, "label_mask"), text)
 
-    def _train(self, train: Train, tokens: Tokens | None, path: Path) -> None:
+    def _train(self, train: Train, tokens: Tokens | Reshard | Convert | None, path: Path) -> None:
         if tokens is None:
             self._note(path, "expected a `tokens` stage before it to train on, found none")
-        elif tokens.pack is not None and tokens.pack.by == "bucket":
+        elif isinstance(tokens, Convert) or tokens.pack is None:
+            return
+        elif tokens.pack.by == "bucket":
             text = "expected tokens packed to one length, found buckets of several; `by: best_fit` would do"
             self._note(path, text)
-        elif tokens.pack is not None and tokens.pack.length != train.sequence_length:
+        elif tokens.pack.length != train.sequence_length:
             text = f"expected the length that tokens are packed to, {tokens.pack.length}, found {train.sequence_length}"
             self._note((*path, "sequence_length"), text)
+
+    def _reshard(self, reshard: Reshard, number: int, path: Path) -> None:
+        self._reads_tokens(number, path)
+        for key, amounts in (("rates", reshard.rates), ("tokens", reshard.tokens)):
+            for name in amounts:
+                if name not in self.recipe.sources:
+                    text = f"unknown source `{name}`{suggest(name, self.recipe.sources)}"
+                    self._note((*path, key, name), f"{text} (sources: {_listed(self.recipe.sources)})")
+        for name, rate in reshard.rates.items():
+            if not math.isfinite(rate):
+                self._note((*path, "rates", name), f"expected a number, found {rate}")
+            if name in reshard.tokens:
+                self._note((*path, "rates", name), "expected `rates` or `tokens` of a source, found both")
+        if reshard.pack is not None:
+            self._shape(reshard.pack, reshard.max_tokens, (*path, "pack"))
+            if reshard.max_files is not None:
+                text = (
+                    "expected no `max_files` with `pack`, found both: how many files that takes only packing can tell"
+                )
+                self._note((*path, "max_files"), text)
+        if reshard.max_files is not None and reshard.max_bytes is not None:
+            self._note(path, "expected at most one of `max_bytes` and `max_files`, found both")
+        self._tokenizer_of_files(reshard.tokenizer, path)
+        self._destination("tokens", reshard.destination or "", path)
+
+    def _convert(self, convert: Convert, number: int, path: Path) -> None:
+        self._reads_tokens(number, path)
+        if len(self.recipe.sources) > 1:
+            self._note(
+                path, f"expected one source, found {_listed(self.recipe.sources, ' and ')}; `reshard` joins them"
+            )
+        if convert.dtype is not None and convert.to != "dolma":
+            text = f"expected `dtype` with `to: dolma` alone: {convert.to} has types of its own"
+            self._note((*path, "dtype"), text)
+        self._tokenizer_of_files(convert.tokenizer, path)
+        self._destination("tokens", convert.destination or "", path)
+
+    def _reads_tokens(self, number: int, path: Path) -> None:
+        if number:
+            self._note(path, "expected to be the first stage: token files of the sources are all it reads")
+        for name, source in self.recipe.sources.items():
+            if source.tokens is None and (source.documents is not None or source.collect is not None):
+                text = f"expected `tokens`, which is what `{path[-1]}` reads, found documents"
+                self._note(("sources", name), text)
+
+    def _tokenizer_of_files(self, tokenizer: Tokenizer | None, path: Path) -> None:
+        if tokenizer is not None and tokenizer.path is None:
+            self._note((*path, "tokenizer", "path"), "expected the tokenizer that the files were made with, found none")
+
+    def _token_sources(self) -> None:
+        """Nothing but `reshard`, `convert` and what may follow can do with them."""
+        readers = ("reshard", "convert")
+        reader = next((k for s in self.recipe.stages for k in readers if getattr(s, k) is not UNSET), None)
+        for i, stage in enumerate(self.recipe.stages):
+            for kind in STAGES:
+                if reader is None or kind in (reader, "train") or getattr(stage, kind) is UNSET:
+                    continue
+                self._note(("stages", i), f"expected no stage beside `{reader}` that reads documents, found `{kind}`")
+        if reader is None:
+            for name, source in self.recipe.sources.items():
+                if source.tokens is not None:
+                    text = "expected a `reshard` or `convert` stage to read them, found none"
+                    self._note(("sources", name, "tokens"), text)
 
     def _exactly_one(self, path: Path, options: Mapping[str, Any]) -> None:
         given = [name for name, value in options.items() if value is not None]

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
-from dolma_pipeline.formats.documents import BadLine, Documents, read_documents
+from dolma_pipeline.formats.documents import Documents, DocumentStream
 from dolma_pipeline.mixers import attributes, edits, expression
 from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.names import selectors
@@ -72,20 +72,19 @@ class Decider:
         self.drop = expression.compile_all(mix.drop, "drop")
         self.select, self.spans = selectors(mix)
         self.rules = [*mix.drop, SELECT, TOO_SHORT]
-        self.bad: list[BadLine] = []
-        """The bad lines of the last file, once its decisions are taken."""
         self.warnings: list[str] = []
         """What ought to be known of the last file."""
         self._undecided: dict[str, tuple[int, str]] = {}
 
-    def decisions(self, source: MixInput) -> Iterator[Decision]:
-        """Decides on the documents of a file in order. An attribute file that does not match is a DataError."""
-        self.bad, self.warnings, self._undecided = [], [], {}
+    def decisions(self, source: MixInput, stream: DocumentStream) -> Iterator[Decision]:
+        """Decides on the documents of a file in order; `stream` reads them with their lines.
+
+        An attribute file that does not match is a DataError.
+        """
+        self.warnings, self._undecided = [], {}
         beside = Beside(source, self.names, whole=self.select is not None or bool(self.spans))
-        stream = read_documents(source.path, keep_raw=True)
         for documents in stream:
             yield self._decide(documents, beside.next(documents))
-        self.bad = stream.take_bad()
         if stream.damage is not None:
             self.warnings.append(f"{source.path}: {stream.damage}")
         for selector in (self.select, *self.spans.values()):

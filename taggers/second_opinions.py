@@ -155,6 +155,7 @@ FACTORIES: dict[str, tuple[Callable[[], Tagger], str, str]] = {
 
 _LANGDETECT = "langdetect has not been maintained since 2021 and reads half a megabyte a second"
 _CLD3 = "cld3 has no packages for current versions of Python"
+_PRESIDIO = "Presidio loads a model of spaCy's that no package index has, and finds the same three kinds"
 UNAVAILABLE = {
     "cld3_en_doc_v2": (_CLD3, "ft_lang_id_en_doc_v2"),
     "cld3_en_paragraph_v2": (_CLD3, "ft_lang_id_en_paragraph_v2"),
@@ -163,5 +164,6 @@ UNAVAILABLE = {
     "langdetect_doc_en_v1": (_LANGDETECT, "ft_lang_id_en_doc_v2"),
     "langdetect_paragraph_v1": (_LANGDETECT, "ft_lang_id_paragraph_v1"),
     "langdetect_en_paragraph_v1": (_LANGDETECT, "ft_lang_id_en_paragraph_v2"),
+    "pii_presidio_v1": (_PRESIDIO, "pii_v1"),
 }
 """Taggers of Dolma's that there are not: why, and the one to use instead."""

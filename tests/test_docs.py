@@ -54,7 +54,7 @@ def test_taggers_of_a_page_run(page: Path, tmp_path: Path) -> None:
     assert [name in row for name in names] == [True] * len(names)
 
 
-@pytest.mark.parametrize("name", ["stat", "classifiers", "packing", "tokenizers"])
+@pytest.mark.parametrize("name", ["stat", "classifiers", "packing", "tokens", "tokenizers"])
 def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
     """Its bash blocks in order, in a directory with the data sets that it speaks of."""
     if name == "classifiers":
@@ -77,6 +77,9 @@ def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
         assert (tmp_path / "reports" / "words" / "report.html").is_file()
         assert done.stdout.count("gopher_v2.word_count < {t}") == 2
         assert re.search(r"all rules +\d+ ", done.stdout)
+    elif name == "tokens":
+        assert "120 of 120 documents have the tokens of their text" in done.stdout
+        assert len(list((tmp_path / "runs" / "mixture" / "tokens").glob("part-*.npy"))) > 1
     elif name == "packing":
         shown = re.search(r"^(\d+) instances, of the first (\d+) tokens are learnt\n0 \d+ ", done.stdout, re.M)
         assert shown is not None, done.stdout

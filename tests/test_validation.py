@@ -43,10 +43,10 @@ def test_a_whole_recipe_is_valid() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({}, "$.sources.s: expected exactly one of `documents`, `collect`, found none"),
+        ({}, "$.sources.s: expected exactly one of `documents`, `collect`, `tokens`, found none"),
         (
             {"documents": "d", "collect": "c"},
-            "$.sources.s: expected exactly one of `documents`, `collect`, found `documents` and `collect`",
+            "$.sources.s: expected exactly one of `documents`, `collect`, `tokens`, found `documents` and `collect`",
         ),
         ({"documents": []}, "$.sources.s.documents: expected at least one pattern, found none"),
         (
@@ -57,6 +57,85 @@ def test_a_whole_recipe_is_valid() -> None:
 )
 def test_sources(source: dict[str, Any], message: str) -> None:
     assert messages([TAG], {"s": source}) == [message]
+
+
+FILES = {"a": {"tokens": "x"}, "b": {"tokens": "y"}}
+TRAIN = {"train": {"model": "olmo-1m", "steps": 3}}
+
+
+@pytest.mark.parametrize(
+    ("sources", "stages", "expected"),
+    [
+        (FILES, [{"reshard": {"rates": {"a": 0.5}, "tokens": {"b": 10}}}, TRAIN], []),
+        ({"a": {"tokens": "x"}}, [{"convert": {"to": "dolma", "from": "megatron"}}, TRAIN], []),
+        (
+            {"a": {"tokens": "x"}},
+            [{"convert": {"to": "megatron"}}, TRAIN],
+            ["$.stages[1].train: expected a `tokens` stage before it to train on, found none"],
+        ),
+        (
+            {"a": {"tokens": "x"}, "d": {"documents": "*"}},
+            [{"reshard": {}}],
+            ["$.sources.d: expected `tokens`, which is what `reshard` reads, found documents"],
+        ),
+        (
+            FILES,
+            [TAG],
+            [
+                "$.sources.a.tokens: expected a `reshard` or `convert` stage to read them, found none",
+                "$.sources.b.tokens: expected a `reshard` or `convert` stage to read them, found none",
+            ],
+        ),
+        (
+            FILES,
+            [TAG, {"reshard": {}}],
+            [
+                "$.stages[1].reshard: expected to be the first stage: token files of the sources are all it reads",
+                "$.stages[0]: expected no stage beside `reshard` that reads documents, found `tag`",
+            ],
+        ),
+        (
+            FILES,
+            [{"reshard": {"rates": {"a": 1, "c": 1, "b": float("inf")}, "tokens": {"a": 1, "bb": 2}}}],
+            [
+                "$.stages[0].reshard.rates.c: unknown source `c` (sources: `a`, `b`)",
+                "$.stages[0].reshard.tokens.bb: unknown source `bb`; did you mean `b`? (sources: `a`, `b`)",
+                "$.stages[0].reshard.rates.a: expected `rates` or `tokens` of a source, found both",
+                "$.stages[0].reshard.rates.b: expected a number, found inf",
+            ],
+        ),
+        (
+            FILES,
+            [{"reshard": {"max_files": 1, "max_bytes": 1, "tokenizer": {"eos": 1}}}],
+            [
+                "$.stages[0].reshard: expected at most one of `max_bytes` and `max_files`, found both",
+                "$.stages[0].reshard.tokenizer.path: expected the tokenizer that the files were made with, found none",
+            ],
+        ),
+        (FILES, [{"reshard": {"pack": {"length": 256}}}, {"train": TRAIN["train"] | {"sequence_length": 256}}], []),
+        (
+            FILES,
+            [{"reshard": {"pack": {"length": 64}, "max_files": 2, "max_tokens": 32}}, TRAIN],
+            [
+                "$.stages[0].reshard.pack.length: expected at most `max_tokens`, 32, found 64: an instance is in "
+                "one file",
+                "$.stages[0].reshard.max_files: expected no `max_files` with `pack`, found both: how many files that "
+                "takes only packing can tell",
+                "$.stages[1].train.sequence_length: expected the length that tokens are packed to, 64, found 256",
+            ],
+        ),
+        (
+            FILES,
+            [{"convert": {"to": "megatron", "dtype": "uint16"}}],
+            [
+                "$.stages[0].convert: expected one source, found `a` and `b`; `reshard` joins them",
+                "$.stages[0].convert.dtype: expected `dtype` with `to: dolma` alone: megatron has types of its own",
+            ],
+        ),
+    ],
+)
+def test_token_files(sources: dict[str, Any], stages: list[dict[str, Any]], expected: list[str]) -> None:
+    assert messages(stages, sources) == expected
 
 
 def test_names_become_directories() -> None:
@@ -73,13 +152,13 @@ def test_names_become_directories() -> None:
     [
         (
             [{}],
-            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `fertility`, `classifier`, "
-            "`train`, found none",
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `reshard`, "
+            "`convert`, `fertility`, `classifier`, `train`, found none",
         ),
         (
             [TAG | TOKENS],
-            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `fertility`, `classifier`, "
-            "`train`, found `tag` and `tokens`",
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `reshard`, "
+            "`convert`, `fertility`, `classifier`, `train`, found `tag` and `tokens`",
         ),
         (
             [{"tag": {"taggers": ["char_length_v1", "c4_v2", "char_length_v1"]}}],

@@ -23,7 +23,7 @@ from dolma_pipeline.errors import ConfigError, DolmaError, unknown
 
 
 class Command(NamedTuple):
-    """A module with `add_options(parser)` and `run(arguments) -> int`."""
+    """A module with `add_options(parser)` and `run(arguments) -> int`; one of two words stands below another."""
 
     module: str
     help: str
@@ -37,6 +37,11 @@ COMMANDS: Mapping[str, Command] = {
     "dedupe": Command("dolma_pipeline.cli.drop_in.dedupe", "mark documents or paragraphs that were seen before"),
     "mix": Command("dolma_pipeline.cli.drop_in.mix", "filter and edit documents by their attributes"),
     "tokens": Command("dolma_pipeline.cli.drop_in.tokens", "turn documents into token files"),
+    "tokens inspect": Command(
+        "dolma_pipeline.cli.tokens.inspect", "look into token files, and check them against text"
+    ),
+    "tokens reshard": Command("dolma_pipeline.cli.tokens.reshard", "sample, shuffle and divide token files anew"),
+    "tokens convert": Command("dolma_pipeline.cli.tokens.convert", "token files to and from Megatron and datatrove"),
     "stat": Command("dolma_pipeline.cli.drop_in.stat", "show what attributes say, and what rules would remove"),
     "train-classifier": Command(
         "dolma_pipeline.cli.train_classifier", "train a fastText classifier on labelled documents"
@@ -121,7 +126,10 @@ def make_parser(chosen: str | None = None) -> tuple[Parser, dict[str, Parser]]:
 
 
 def _run(argv: list[str]) -> int:
-    chosen = _command(argv)
+    place = _command(argv)
+    if place is not None:
+        argv[place : place + 2] = _joined(argv[place : place + 2])
+    chosen = argv[place] if place is not None else None
     if chosen in LATER:
         raise ConfigError(f"`dolma {chosen}` is not in this version; dolma 1.2.1 has it and reads the same files")
     if chosen is not None and chosen not in COMMANDS:
@@ -137,15 +145,26 @@ def _run(argv: list[str]) -> int:
     return code
 
 
-def _command(argv: Sequence[str]) -> str | None:
-    """The first argument that is neither an option nor the value of `-c`."""
-    rest = iter(argv)
-    for argument in rest:
+def _command(argv: Sequence[str]) -> int | None:
+    """Where the first argument is that is neither an option nor the value of `-c`."""
+    rest = iter(enumerate(argv))
+    for place, argument in rest:
         if argument in ("-c", "--config"):
             next(rest, None)
         elif not argument.startswith("-"):
-            return argument
+            return place
     return None
+
+
+def _joined(words: list[str]) -> list[str]:
+    """`tokens`, `inspect` as the one command that they are; the first takes no argument that is not an option."""
+    below = [name for name in COMMANDS if name.startswith(f"{words[0]} ")]
+    if not below or len(words) < 2 or words[1].startswith("-"):
+        return words
+    name = " ".join(words)
+    if name not in below:
+        raise ConfigError(unknown("command", name, below))
+    return [name]
 
 
 def _report(message: str) -> None:

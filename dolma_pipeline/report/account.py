@@ -56,10 +56,15 @@ class Run(Struct, frozen=True, kw_only=True):
         return next((total(s.counts.values()) for s in self.manifest.stages if s.counts), Counts())
 
     @property
+    def token_stages(self) -> list[StageAccount]:
+        """Those that write token files."""
+        return [stage for stage in self.manifest.stages if stage.kind in ("tokens", "reshard", "convert")]
+
+    @property
     def tokens(self) -> dict[str, int]:
-        """Tokens by source, of all tokens stages."""
+        """Tokens by source, of all stages that write token files."""
         found: dict[str, int] = {}
-        for stage in self.stages("tokens"):
+        for stage in self.token_stages:
             listed = stage.details.get("tokens")
             by_source = listed if isinstance(listed, dict) else {s: c.tokens for s, c in stage.counts.items()}
             for source, number in by_source.items():

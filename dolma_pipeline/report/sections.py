@@ -175,7 +175,7 @@ def tokens(run: Run) -> Markup:
         drawn = bar([Segment(0, number, "kept", f"{source}: {count(number)}")], largest)
         rows.append([source, count(number), share(number, everything), drawn])
     rows.append(["all", count(everything), "", ""])
-    details = run.stages("tokens")[-1].details
+    details = run.token_stages[-1].details
     facts = [f"{key.replace('_', ' ')} {details[key]}" for key in ("dtype", "vocab_size") if key in details]
     facts += [line for line in map(packing, run.stages("tokens")) if line]
     note = element("p", ", ".join(facts) + ".", class_="soft") if facts else NOTHING

@@ -112,7 +112,7 @@ def _tokens(run: Run) -> str:
     if not tokens:
         return ""
     documents: dict[str, Counts] = {}
-    for stage in run.stages("tokens"):
+    for stage in run.token_stages:
         for source, counts in stage.counts.items():
             documents.setdefault(source, Counts()).add(counts)
     everything = sum(tokens.values())
@@ -123,7 +123,7 @@ def _tokens(run: Run) -> str:
         per_token = f"{counts.bytes_in / number:.2f}" if number and counts.bytes_in else ""
         read = count(counts.documents_in) if counts.documents_in else ""
         rows.append([source or "all", count(number), share(number, everything), read, per_token])
-    details = run.stages("tokens")[-1].details
+    details = run.token_stages[-1].details
     form = (
         f" ({details['dtype']}, vocabulary of {details['vocab_size']:,})"
         if {"dtype", "vocab_size"} <= set(details)

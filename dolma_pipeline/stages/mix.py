@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_documents import document_writer
-from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.mixers.decide import Decider, MixInput
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.mixers.names import resolve_names
@@ -84,7 +84,10 @@ def measure(config: MeasureShards, context: Context) -> Report:
     decider = Decider(config.mix, config.names)
     histogram = SourceHistogram()
     for each in config.inputs:
-        for decision in decider.decisions(each):
+        stream = read_documents(each.path, keep_raw=True)
+        for decision in decider.decisions(each, stream):
+            # The mix itself sets bad lines aside.
+            stream.take_bad()
             kept = decision.kept
             hashes = sampling_hashes(decision.documents, config.seed, config.mix.name)
             histogram.add(hashes[kept], decision.sizes()[kept])
@@ -121,9 +124,9 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     writer = document_writer(config.path)
     try:
         for each in config.inputs:
-            quarantine = Quarantine(each.quarantine, each.path) if each.quarantine is not None else None
-            try:
-                for decision in decider.decisions(each):
+            stream = read_documents(each.path, keep_raw=True)
+            with SetAside(stream, each.quarantine, counts) as aside:
+                for decision in decider.decisions(each, stream):
                     copies = _copies(decision.rule, decision.documents, rate, config)
                     documents, text_bytes = writer.write_documents(
                         decision.documents.records,
@@ -136,16 +139,8 @@ def mix_shards(config: MixShards, context: Context) -> Report:
                     counts.documents_out += documents
                     counts.bytes_out += text_bytes
                     edited.update(decision.edited)
-                bad = decider.bad
-                counts.quarantined += len(bad)
-                counts.documents_in += len(bad)
-                if quarantine is not None:
-                    quarantine.add(bad)
-                    outputs += quarantine.finish()
-            except BaseException:
-                if quarantine is not None:
-                    quarantine.abort()
-                raise
+                    aside.take()
+            outputs += aside.outputs
             warnings += decider.warnings
         size, digest = writer.finish()
     except BaseException:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from dolma_pipeline.formats.documents import Documents, read_documents
-from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.task import Context, Counts, Output, Report, Task, call
 
 
@@ -41,32 +41,25 @@ class Step(Protocol):
 def run_steps(tasks: list[Task], context: Context) -> list[Report]:
     """Runs the steps of one group; their reports in the order of `tasks`."""
     steps: list[Step] = []
-    quarantine: Quarantine | None = None
     try:
         for task in tasks:
             steps.append(call(task, context))
         config = steps[0].config
         stream = read_documents(config.path, keep_raw=any(s.keep_raw for s in steps))
-        if config.quarantine is not None:
-            quarantine = Quarantine(config.quarantine, config.path)
         counts = Counts()
-        for documents in stream:
-            counts.documents_in += len(documents)
-            counts.bytes_in += documents.text_bytes
-            for step in steps:
-                step.add(documents)
-            _set_aside(stream.take_bad(), quarantine, counts)
-        _set_aside(stream.take_bad(), quarantine, counts)
-        counts.documents_out = counts.documents_in
-        counts.documents_in += counts.quarantined
+        with SetAside(stream, config.quarantine, counts) as aside:
+            for documents in stream:
+                counts.documents_in += len(documents)
+                counts.documents_out += len(documents)
+                counts.bytes_in += documents.text_bytes
+                for step in steps:
+                    step.add(documents)
+                aside.take()
+            finished = [step.finish() for step in steps]
         counts.bytes_out = counts.bytes_in
-        finished = [step.finish() for step in steps]
-        bad = quarantine.finish() if quarantine is not None else []
     except BaseException:
         for step in steps:
             step.abort()
-        if quarantine is not None:
-            quarantine.abort()
         raise
     reports = []
     for step, (outputs, details, marked) in zip(steps, finished, strict=True):
@@ -74,14 +67,8 @@ def run_steps(tasks: list[Task], context: Context) -> list[Report]:
         mine.quarantined += step.aside.quarantined
         mine.documents_out -= step.aside.quarantined
         mine.bytes_out -= step.aside.bytes_out
-        report = Report(outputs=outputs + bad, details=details, counts={config.source: mine})
+        report = Report(outputs=outputs + aside.outputs, details=details, counts={config.source: mine})
         if stream.damage is not None:
             report.warnings.append(f"{config.path}: {stream.damage}")
         reports.append(report)
     return reports
-
-
-def _set_aside(bad: list[Any], quarantine: Quarantine | None, counts: Counts) -> None:
-    counts.quarantined += len(bad)
-    if quarantine is not None:
-        quarantine.add(bad)

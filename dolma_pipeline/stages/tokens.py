@@ -52,8 +52,7 @@ class TokenPhases:
     @property
     def min_tokens(self) -> int:
         """Of a document of which something is packed."""
-        pack = self.config.pack
-        return pack.min_length if pack is not None and pack.by == "bucket" and pack.rest == "drop" else 0
+        return self.config.pack.min_tokens if self.config.pack is not None else 0
 
     @property
     def packing(self) -> Packing | None:

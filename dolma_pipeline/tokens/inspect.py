@@ -1,19 +1,19 @@
-"""Looking into token files: the documents they hold, found by id or by place, as tokens and as text."""
+"""Looking into token files: the documents they hold, found by id or by number, and any range, as tokens and as text."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.tokens.engine import load_engine
-from dolma_pipeline.tokens.manifest import Manifest, read_manifest
+from dolma_pipeline.tokens.engine import Engine, load_engine
+from dolma_pipeline.tokens.rows import Rows
+from dolma_pipeline.tokens.source import SUFFIXES, SourceFile, TokenSource, open_source, open_tokens, read_rows
 
 
 @dataclass(frozen=True)
@@ -30,65 +30,109 @@ class Place:
 
 @dataclass(frozen=True)
 class TokenDocument:
-    """A document as it stands in a token file, BOS and EOS included in both forms."""
+    """A document as it stands in a token file, BOS and EOS included in both forms; no text without a tokenizer."""
 
     place: Place
     tokens: NDArray[np.unsignedinteger]
-    text: str
+    text: str | None
 
 
-def read_places(directory: str | Path) -> Iterator[Place]:
+def read_places(tokens: str | Path | TokenSource) -> Iterator[Place]:
     """Every document in the order of the files."""
-    base = Path(directory)
-    for file in read_manifest(base).files:
-        with gzip.open(base / file.index, "rt", encoding="utf-8", newline="") as rows:
-            for start, end, name, src, loc in csv.reader(rows):
-                yield Place(file=file.path, start=int(start), end=int(end), id=name, src=src, loc=int(loc))
+    for file in _source(tokens).files:
+        for rows in read_rows(file):
+            for i in range(len(rows)):
+                yield _place(file, rows, i)
 
 
 def read_tokens(
-    directory: str | Path, file: str, start: int = 0, end: int | None = None
+    tokens: str | Path | TokenSource, file: str, start: int = 0, end: int | None = None
 ) -> NDArray[np.unsignedinteger]:
     """Tokens start ... end - 1 of one file; a range that is not in it is a DataError."""
-    base = Path(directory)
-    tokens = _open(base, read_manifest(base), file)
-    last = len(tokens) if end is None else end
-    if not 0 <= start <= last <= len(tokens):
-        raise DataError(f"{base / file}: expected a range within its {len(tokens)} tokens, found {start} to {last}")
-    return np.array(tokens[start:last])
+    found = _file(_source(tokens), file)
+    last = found.size if end is None else end
+    if not 0 <= start <= last <= found.size:
+        raise DataError(f"{found.tokens}: expected a range within its {found.size} tokens, found {start} to {last}")
+    return np.array(open_tokens(found)[start:last])
 
 
-def decode_range(directory: str | Path, file: str, start: int, end: int) -> str:
-    """The text of tokens start ... end - 1 of one file."""
-    tokens = read_tokens(directory, file, start, end)
-    engine = load_engine(str(Path(directory) / read_manifest(directory).tokenizer.path), choice="reference")
-    return engine.decode(tokens.tolist())
+def decode_range(tokens: str | Path | TokenSource, file: str, start: int, end: int) -> str | None:
+    """The text of tokens start ... end - 1 of one file; None without a tokenizer."""
+    source = _source(tokens)
+    found = read_tokens(source, file, start, end)
+    engine = engine_of(source)
+    return engine.decode(found.tolist()) if engine is not None else None
 
 
-def read_document(directory: str | Path, id: str) -> list[TokenDocument]:
+def read_document(tokens: str | Path | TokenSource, id: str) -> list[TokenDocument]:
     """The documents of that id in the order of the files; none is a DataError.
 
     There is more than one where a mix repeats it, and of a document that packing cut one for each piece.
     """
-    base = Path(directory)
-    places = [p for p in read_places(base) if p.id == id]
+    source = _source(tokens)
+    places = []
+    for file in source.files:
+        for rows in read_rows(file):
+            for i in np.flatnonzero(pc.equal(rows.ids, id).to_numpy(zero_copy_only=False)).tolist():
+                places.append((file, _place(file, rows, i)))
     if not places:
-        raise DataError(f"{base}: expected a document `{id}`, found none of that id")
-    engine = load_engine(str(base / read_manifest(base).tokenizer.path), choice="reference")
+        raise DataError(f"{source.path}: expected a document `{id}`, found none of that id")
+    return _documents(source, places)
+
+
+def read_numbered(tokens: str | Path | TokenSource, number: int) -> TokenDocument:
+    """Document `number`, from 0 in the order of the files; one that is not there is a DataError."""
+    source = _source(tokens)
+    first = 0
+    for file in source.files:
+        for rows in read_rows(file):
+            if number < first + len(rows):
+                return _documents(source, [(file, _place(file, rows, number - first))])[0]
+            first += len(rows)
+    raise DataError(f"{source.path}: expected a document from 0 to {first - 1}, found {number}")
+
+
+def engine_of(source: TokenSource) -> Engine | None:
+    """What decodes its tokens, where it is known."""
+    if source.tokenizer is None:
+        return None
+    return load_engine(source.tokenizer.path or "", choice="reference")
+
+
+def file_name(file: SourceFile) -> str:
+    """As it is called in its directory."""
+    return f"{file.name}{SUFFIXES[file.form]}"
+
+
+def _documents(source: TokenSource, places: list[tuple[SourceFile, Place]]) -> list[TokenDocument]:
+    engine = engine_of(source)
     found = []
-    for place in places:
-        tokens = read_tokens(base, place.file, place.start, place.end)
-        found.append(TokenDocument(place=place, tokens=tokens, text=engine.decode(tokens.tolist())))
+    for file, place in places:
+        tokens = np.array(open_tokens(file)[place.start : place.end])
+        text = engine.decode(tokens.tolist()) if engine is not None else None
+        found.append(TokenDocument(place=place, tokens=tokens, text=text))
     return found
 
 
-def _open(base: Path, manifest: Manifest, name: str) -> NDArray[np.unsignedinteger]:
-    file = next((f for f in manifest.files if f.path == name), None)
+def _place(file: SourceFile, rows: Rows, i: int) -> Place:
+    start = int(rows.starts[i])
+    return Place(
+        file=file_name(file),
+        start=start,
+        end=start + int(rows.lengths[i]),
+        id=rows.ids[i].as_py(),
+        src=rows.sources[i].as_py(),
+        loc=rows.lines[i].as_py(),
+    )
+
+
+def _source(tokens: str | Path | TokenSource) -> TokenSource:
+    return tokens if isinstance(tokens, TokenSource) else open_source(str(tokens))
+
+
+def _file(source: TokenSource, name: str) -> SourceFile:
+    file = next((f for f in source.files if name in (file_name(f), f.name)), None)
     if file is None:
-        raise DataError(
-            f"{base}: expected one of the {len(manifest.files)} token files of its manifest, found `{name}`"
-        )
-    size = (base / name).stat().st_size
-    if size != file.bytes:
-        raise DataError(f"{base / name}: expected {file.bytes} bytes, found {size}: the file is not the manifest's")
-    return np.memmap(base / name, dtype=np.dtype(manifest.dtype).newbyteorder("<"), mode="r")
+        of = " of its manifest" if source.form == "dolma" and source.manifest is not None else ""
+        raise DataError(f"{source.path}: expected one of the {len(source.files)} token files{of}, found `{name}`")
+    return file

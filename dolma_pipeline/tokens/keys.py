@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dolma_pipeline import _native
 
-Purpose = Literal["order", "holdout", "sample", "fertility"]
+Purpose = Literal["order", "holdout", "sample", "reshard", "fertility"]
 
 
 def derived_seed(seed: int, purpose: Purpose) -> int:
@@ -47,6 +47,23 @@ def chosen(hashes: NDArray[np.uint64], fraction: float) -> NDArray[np.bool_]:
 def sample_keys(ids: pa.LargeStringArray, seed: int) -> NDArray[np.uint64]:
     """The rank of each document in a sample: the smallest are drawn first."""
     return _hashes(ids, derived_seed(seed, "sample"))
+
+
+def sampled_copies(
+    ids: pa.LargeStringArray, sources: pa.LargeStringArray, lines: pa.Int64Array, rate: float, seed: int
+) -> NDArray[np.int64]:
+    """How often each document is taken: the whole part of `rate`, and once more for the rest of it by hash.
+
+    The hash is of the document (id, file, line), not of the token file it is in: how tokens are divided into files
+    does not change what is sampled, and what a smaller rate takes, a larger one takes too.
+    """
+    text = pa.large_string()
+    whole = int(rate)
+    copies = np.full(len(ids), whole, dtype=np.int64)
+    if rate > whole:
+        located = pc.binary_join_element_wise(ids, sources, lines.cast(text), pa.scalar("\0", text))
+        copies += chosen(_hashes(located, derived_seed(seed, "reshard")), rate - whole)
+    return copies
 
 
 def _hashes(values: pa.LargeStringArray, seed: int) -> NDArray[np.uint64]:

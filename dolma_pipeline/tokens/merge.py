@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from msgspec import Struct
@@ -71,6 +72,21 @@ class Merge:
     def chunk_tokens(self) -> int:
         """Tokens to read at a time."""
         return min(TOKENS, max(FEW_TOKENS, READ_TOKENS * len(self.shards)))
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Of the files that documents come from, each once."""
+        return list(dict.fromkeys(label for shard in self.shards for label in shard.labels))
+
+    @cached_property
+    def _codes(self) -> list[NDArray[np.int64]]:
+        numbers = {label: i for i, label in enumerate(self.labels)}
+        return [np.array([numbers[label] for label in shard.labels], dtype=np.int64) for shard in self.shards]
+
+    def sources(self, shard: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of each of these documents of a shard the index into `labels`."""
+        found, codes = self.shards[shard].sources, self._codes[shard]
+        return np.repeat(codes, len(rows)) if found is None else codes[found[rows]]
 
     def chunks(
         self,

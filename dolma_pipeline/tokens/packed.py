@@ -151,7 +151,6 @@ def _scatter(
 
 def _write_index(merge: Merge, documents: Documents, layout: Layout, path: Path) -> Output:
     """start, end, id, src, loc of each piece, in the order of the file."""
-    labels = [s.label for s in merge.shards]
     sequence = np.argsort(layout.places)
     index = _native.LineWriter(str(path))
     try:
@@ -160,9 +159,11 @@ def _write_index(merge: Merge, documents: Documents, layout: Layout, path: Path)
             starts = layout.places[block]
             whose = layout.pieces.documents[block]
             shards, rows = documents.shards[whose], documents.rows[whose]
-            ids, lines = _ids_and_lines(merge, shards, rows)
+            ids, sources, lines = _ids_and_lines(merge, shards, rows)
+            used, files = np.unique(sources, return_inverse=True)
+            labels = [merge.labels[i] for i in used.tolist()]
             ends = starts + layout.pieces.lengths[block]
-            index.write_token_rows(pa.array(starts), pa.array(ends), ids, pa.array(shards), labels, pa.array(lines))
+            index.write_token_rows(pa.array(starts), pa.array(ends), ids, pa.array(files), labels, pa.array(lines))
         size, digest = index.finish()
     except BaseException:
         index.abort()
@@ -170,15 +171,17 @@ def _write_index(merge: Merge, documents: Documents, layout: Layout, path: Path)
     return Output(path=str(path), bytes=size, blake3=digest)
 
 
-def _ids_and_lines(merge: Merge, shards: Integers, rows: Integers) -> tuple[pa.LargeStringArray, Integers]:
-    """Of documents anywhere: one look into each shard."""
+def _ids_and_lines(merge: Merge, shards: Integers, rows: Integers) -> tuple[pa.LargeStringArray, Integers, Integers]:
+    """Ids, files (indexes into the labels) and lines of documents anywhere: one look into each shard."""
     by_shard = np.argsort(shards, kind="stable")
     groups = np.split(by_shard, 1 + np.flatnonzero(np.diff(shards[by_shard])))
-    looks = [(merge.shards[int(shards[group[0]])], rows[group]) for group in groups]
-    ids = pa.concat_arrays([shard.ids.take(pa.array(wanted)) for shard, wanted in looks])
+    looks = [(int(shards[group[0]]), rows[group]) for group in groups]
+    ids = pa.concat_arrays([merge.shards[shard].ids.take(pa.array(wanted)) for shard, wanted in looks])
+    sources = np.concatenate([merge.sources(shard, wanted) for shard, wanted in looks])
+    lines = np.concatenate([merge.shards[shard].lines[wanted] for shard, wanted in looks])
     back = np.empty_like(by_shard)
     back[by_shard] = np.arange(len(by_shard))
-    return ids.take(pa.array(back)), np.concatenate([shard.lines[wanted] for shard, wanted in looks])[back]
+    return ids.take(pa.array(back)), sources[back], lines[back]
 
 
 def _write_mask(layout: Layout, path: Path, mask_first: bool) -> Output:

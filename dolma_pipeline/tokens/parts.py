@@ -53,13 +53,17 @@ class Packing(Struct, frozen=True, kw_only=True):
 
 
 class PlanParts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Divide `shards` (in the order of the corpus) into files of at most so much; the plan goes to `path`."""
+    """Divide `shards` (in the order of the corpus) into files of at most so much; the plan goes to `path`.
+
+    `max_files`: as many files at most, of about the same size, instead.
+    """
 
     shards: list[ShardFiles]
     order: Order
     max_tokens: int
     path: str
     max_bytes: int | None = None
+    max_files: int | None = None
     packing: Packing | None = None
 
 
@@ -72,6 +76,8 @@ def choose_parts(config: PlanParts, context: Context) -> Report:
     most = config.max_tokens
     if config.max_bytes is not None and shards:
         most = min(most, max(1, config.max_bytes // shards[0].dtype.itemsize))
+    if config.max_files is not None:
+        most = share(shards, config.max_files)
     merge = Merge(shards, config.order)
     if config.packing is None:
         parts = Parts(order=config.order, shards=config.shards, parts=plan_parts(merge, most))
@@ -158,6 +164,16 @@ def _mark(chunks: list[Chunk], document: int) -> Mark | None:
             return chunk.mark(document)
         document -= len(chunk)
     return None
+
+
+def share(shards: list[ShardIndex], files: int) -> int:
+    """The most tokens of a file for which no more than `files` are needed.
+
+    A file is closed when the next document does not fit: it then lacks less than the longest document.
+    """
+    total = sum(s.token_position(len(s)) for s in shards)
+    longest = max((int(s.lengths.max()) for s in shards if len(s)), default=0)
+    return max(1, -(-total // files) + longest)
 
 
 def plan_parts(merge: Merge, max_tokens: int) -> list[Part]:

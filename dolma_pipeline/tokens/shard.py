@@ -5,6 +5,7 @@ Both are sorted by key, so that any range of keys is one range of either file. T
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ FIELDS = [
     pa.field("line", pa.int64(), nullable=False),
     pa.field("id", pa.large_string(), nullable=False),
 ]
+SOURCE = pa.field("src", pa.dictionary(pa.int32(), pa.large_string()), nullable=False)
+"""Of a shard whose documents come from many files; without it they all come from the one that its label names."""
 
 
 class ShardFiles(Struct, frozen=True):
@@ -81,38 +84,60 @@ class ShardWriter:
         sequence = np.argsort(keys, kind="stable")
         if self._order == "shuffle" and len(keys):
             with atomic_path(self._tokens) as temporary:
-                self._sort(lengths, sequence, temporary)
+                unsorted = np.memmap(self._unsorted, dtype=self._dtype, mode="r")
+                copy_documents(unsorted, _starts(lengths)[sequence], lengths[sequence], temporary)
             self._unsorted.unlink()
         else:
             self._unsorted.replace(self._tokens)
-        sorted_lengths = lengths[sequence]
-        columns = [
-            pa.array(keys[sequence]),
-            pa.array(_starts(sorted_lengths)),
-            pa.array(sorted_lengths),
-            pa.array(lines[sequence]),
-            ids.take(pa.array(sequence)),
-        ]
-        metadata = {"label": self._label, "dtype": self._dtype.name}
-        batch = pa.RecordBatch.from_arrays(columns, schema=pa.schema(FIELDS, metadata))
-        with (
-            atomic_path(self._index) as temporary,
-            pa.OSFile(str(temporary), "wb") as sink,
-            pa.ipc.new_file(sink, batch.schema) as writer,
-        ):
-            writer.write_batch(batch)
+        write_index(
+            self._index,
+            label=self._label,
+            dtype=self._dtype,
+            keys=keys[sequence],
+            lengths=lengths[sequence],
+            lines=lines[sequence],
+            ids=ids.take(pa.array(sequence)),
+        )
         return ShardFiles(index=output(self._index), tokens=output(self._tokens))
-
-    def _sort(self, lengths: NDArray[np.int64], sequence: NDArray[np.int64], path: Path) -> None:
-        starts = _starts(lengths)
-        unsorted = np.memmap(self._unsorted, dtype=self._dtype, mode="r")
-        with path.open("wb") as file:
-            for rows in _runs(sequence, lengths):
-                gather(unsorted, starts[rows], lengths[rows]).tofile(file)
 
     def abort(self) -> None:
         self._file.close()
         self._unsorted.unlink(missing_ok=True)
+
+
+def write_index(
+    path: Path,
+    *,
+    label: str,
+    dtype: np.dtype[np.unsignedinteger],
+    keys: NDArray[np.uint64],
+    lengths: NDArray[np.int64],
+    lines: NDArray[np.int64],
+    ids: pa.LargeStringArray,
+    sources: pa.DictionaryArray | None = None,
+) -> None:
+    """The Arrow file of a shard, columns in the order of its tokens; `sources` (int32 to large_string): SOURCE."""
+    columns = [pa.array(keys), pa.array(_starts(lengths)), pa.array(lengths), pa.array(lines), ids]
+    fields = list(FIELDS)
+    if sources is not None:
+        columns.append(sources)
+        fields.append(SOURCE)
+    batch = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, {"label": label, "dtype": dtype.name}))
+    with (
+        atomic_path(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, batch.schema) as writer,
+    ):
+        writer.write_batch(batch)
+
+
+def copy_documents(
+    tokens: NDArray[np.unsignedinteger], starts: NDArray[np.int64], lengths: NDArray[np.int64], path: Path
+) -> None:
+    """Writes the documents that start there and are so long, in this order, COPY_TOKENS at a time."""
+    with path.open("wb") as file:
+        for rows in _runs(lengths):
+            gather(tokens, starts[rows], lengths[rows]).tofile(file)
 
 
 def gather(
@@ -129,10 +154,12 @@ def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.cumsum(lengths) - lengths
 
 
-def _runs(sequence: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """`sequence` in runs of about COPY_TOKENS tokens."""
-    number = _starts(lengths[sequence]) // COPY_TOKENS
-    yield from np.split(sequence, 1 + np.flatnonzero(np.diff(number)))
+def _runs(lengths: NDArray[np.int64]) -> Iterator[slice]:
+    """Consecutive documents of about COPY_TOKENS tokens."""
+    number = _starts(lengths) // COPY_TOKENS
+    edges = [0, *(1 + np.flatnonzero(np.diff(number))).tolist(), len(lengths)]
+    for low, high in itertools.pairwise(edges):
+        yield slice(low, high)
 
 
 class ShardIndex:
@@ -148,7 +175,12 @@ class ShardIndex:
         except pa.ArrowInvalid as error:
             raise DataError(f"{self._index}: expected the index of an encoded shard: {error}") from None
         metadata = batch.schema.metadata or {}
-        if batch.schema.names != [f.name for f in FIELDS] or b"label" not in metadata or b"dtype" not in metadata:
+        names = [f.name for f in FIELDS]
+        if (
+            batch.schema.names not in (names, [*names, SOURCE.name])
+            or b"label" not in metadata
+            or b"dtype" not in metadata
+        ):
             raise DataError(f"{self._index}: expected the index of an encoded shard, found another Arrow file")
         self.label: str = metadata[b"label"].decode()
         self.dtype = np.dtype(metadata[b"dtype"].decode()).newbyteorder("<")
@@ -157,6 +189,14 @@ class ShardIndex:
         self.lines: NDArray[np.int64] = batch.column("line").to_numpy()
         self.ids: pa.LargeStringArray = batch.column("id")
         self._starts: NDArray[np.int64] = batch.column("start").to_numpy()
+        self.labels = [self.label]
+        """Of the files that documents come from."""
+        self.sources: NDArray[np.int32] | None = None
+        """Of each document the index into `labels`; None where there is one label."""
+        if SOURCE.name in batch.schema.names:
+            column = batch.column(SOURCE.name)
+            self.labels = column.dictionary.to_pylist()
+            self.sources = column.indices.to_numpy()
 
     def __len__(self) -> int:
         return len(self.keys)

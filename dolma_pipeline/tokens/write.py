@@ -45,7 +45,6 @@ def write_part(config: WritePart, context: Context) -> Report:
         return write_packed(parts, merge, part, part_name(config.number), Path(config.directory))
     base = Path(config.directory) / part_name(config.number)
     tokens_path, index_path = base.with_suffix(".npy"), base.with_suffix(".csv.gz")
-    labels = [s.label for s in merge.shards]
     documents = tokens = 0
     index = LineWriter(str(index_path))
     try:
@@ -53,7 +52,7 @@ def write_part(config: WritePart, context: Context) -> Report:
             with raw.open("wb") as file:
                 for chunk in merge.chunks(part.first, part.end, tokens=merge.chunk_tokens):
                     _copy_tokens(merge, chunk, file)
-                    _write_rows(merge, labels, chunk, tokens, index)
+                    _write_rows(merge, chunk, tokens, index)
                     documents += len(chunk)
                     tokens += int(chunk.lengths.sum())
             if (documents, tokens) != (part.documents, part.tokens):
@@ -92,17 +91,20 @@ def _copy_tokens(merge: Merge, chunk: Chunk, file: IO[bytes]) -> None:
     gather(tokens, starts, chunk.lengths).tofile(file)
 
 
-def _write_rows(merge: Merge, labels: list[str], chunk: Chunk, first: int, index: LineWriter) -> None:
+def _write_rows(merge: Merge, chunk: Chunk, first: int, index: LineWriter) -> None:
     """start, end, id, src, loc of each document; `first`: tokens of the part before the chunk."""
     slices = [(merge.shards[r.shard], r) for r in chunk.ranges]
     ids = pa.concat_arrays([shard.ids.slice(r.low, r.high - r.low) for shard, r in slices])
     lines = np.concatenate([shard.lines[r.low : r.high] for shard, r in slices])
+    # Of the files that documents come from those of the chunk: of a resharded corpus there may be a million.
+    each = [merge.sources(r.shard, np.arange(r.low, r.high)) for r in chunk.ranges]
+    sources, files = np.unique(np.concatenate(each), return_inverse=True)
     ends = first + np.cumsum(chunk.lengths)
     index.write_token_rows(
         pa.array(ends - chunk.lengths),
         pa.array(ends),
         ids.take(pa.array(chunk.sequence)),
-        pa.array(chunk.shards),
-        labels,
+        pa.array(files[chunk.sequence]),
+        [merge.labels[i] for i in sources.tolist()],
         pa.array(lines[chunk.sequence]),
     )

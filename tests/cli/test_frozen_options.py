@@ -42,6 +42,20 @@ FROZEN = {
         --work_dir.output --dryrun --pack.length --pack.by --pack.long_documents --pack.min_length --pack.rest
         --pack.label_mask --no-pack.label_mask --pack.mask_first --no-pack.mask_first
     """,
+    "tokens inspect": """
+        --range --id --document --verify --scan --json --sample --allow-missing --text-field --id-field
+        --encode-special-tokens --segment --tokenizer --bos --eos --pad --dtype
+    """,
+    "tokens reshard": """
+        --source_prefixes --destination_prefix --order --max_tokens --max_size_bytes --max_num_files --max_workers
+        --random_seed --tokenizer_name_or_path --bos_token_id --eos_token_id --pad_token_id --dtype --local_tempdir
+        --pack.length --pack.by --pack.long_documents --pack.min_length --pack.rest --pack.label_mask --pack.mask_first
+        --work_dir.input --work_dir.output --dryrun
+    """,
+    "tokens convert": """
+        --source --destination --to --from --max_tokens --tokenizer_name_or_path --bos_token_id --eos_token_id
+        --pad_token_id --dtype --source_dtype --processes --work_dir.input --work_dir.output --dryrun
+    """,
     "stat": """
         --attributes --report --bins --processes --seed --total --regex --debug --work_dir.input --work_dir.output
         --documents --expression --sweep --drop --recipe --mix --examples
@@ -86,6 +100,8 @@ NEGATED = {
         "--no-debug",
         "--no-dryrun",
     },
+    "tokens reshard": {"--no-dryrun", "--no-pack.label_mask", "--no-pack.mask_first"},
+    "tokens convert": {"--no-dryrun"},
     "stat": {"--no-total", "--no-debug"},
     "train-classifier": {
         "--no-lower",

@@ -59,7 +59,9 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
     assert cli.main(["--help"]) == 0
     listed = capsys.readouterr().out.partition("COMMAND\n")[2].partition("\n\n")[0]
     names = [
-        line.split()[0] for line in listed.splitlines() if line.startswith("    ") and not line.startswith("     ")
+        line.strip().partition("  ")[0]
+        for line in listed.splitlines()
+        if line.startswith("    ") and not line.startswith("     ")
     ]
     assert names == list(cli.COMMANDS)
 
@@ -71,7 +73,13 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
         (
             ["tags"],
             "unknown command `tags`; did you mean `tag`? (known: `dedupe`, `fertility`, `list`, `mix`, `plan`, `run`, "
-            "`stat`, `tag`, `tokens`, `train-classifier`, `train-tokenizer`, `verify`)",
+            "`stat`, `tag`, `tokens`, `tokens convert`, `tokens inspect`, `tokens reshard`, `train-classifier`, "
+            "`train-tokenizer`, `verify`)",
+        ),
+        (
+            ["tokens", "inspekt", "x"],
+            "unknown command `tokens inspekt`; did you mean `tokens inspect`? (known: `tokens convert`, "
+            "`tokens inspect`, `tokens reshard`)",
         ),
         (["warc"], "`dolma warc` is not in this version; dolma 1.2.1 has it and reads the same files"),
         (

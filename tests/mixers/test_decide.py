@@ -12,6 +12,7 @@ import pytest
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.attributes import DOCUMENT, SPANS, AttributeWriter
+from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.mixers.decide import Decider, Decision, MixInput
 from dolma_pipeline.mixers.names import resolve_names
 from dolma_pipeline.recipe import Edit, Mix, Select
@@ -47,7 +48,7 @@ def names_of(mix: Mix, source: MixInput) -> dict[str, tuple[str, str]]:
 
 def decide(mix: Mix, source: MixInput) -> tuple[Decider, Decision]:
     decider = Decider(mix, names_of(mix, source))
-    (decision,) = decider.decisions(source)
+    (decision,) = decider.decisions(source, read_documents(source.path, keep_raw=True))
     return decider, decision
 
 
@@ -66,7 +67,7 @@ def test_rules_edits_and_lengths(source: MixInput) -> None:
     assert decision.texts.to_pylist() == ["hello ||| world", None, None, None, None]
     assert decision.sizes().tolist() == [15, 5, 17, 7, 15]
     assert decision.edited == {"replace pii.MAIL": 1}
-    assert (decider.bad, decider.warnings) == ([], [])
+    assert decider.warnings == []
 
 
 def test_dolmas_forms_see_either_kind_of_file(source: MixInput) -> None:
@@ -119,10 +120,11 @@ def test_bad_lines_and_many_batches(tmp_path: Path) -> None:
     mix = Mix(drop={"low": "t.n < 4321"})
     decider = Decider(mix, names_of(mix, source))
     for _ in range(2):
-        decisions = list(decider.decisions(source))
+        stream = read_documents(source.path, keep_raw=True)
+        decisions = list(decider.decisions(source, stream))
         assert len(decisions) > 1
         assert np.concatenate([d.rule for d in decisions]).tolist() == [0] * 4321 + [-1] * 4679
-        assert [b.line for b in decider.bad] == [5001]
+        assert [b.line for b in stream.take_bad()] == [5001]
 
 
 def test_attributes_of_other_documents_are_an_error(source: MixInput, tmp_path: Path) -> None:
@@ -130,7 +132,8 @@ def test_attributes_of_other_documents_are_an_error(source: MixInput, tmp_path: 
     mix = Mix(drop={"low": "ft.en < 1"})
     names = names_of(mix, source)
     with pytest.raises(DataError, match="expected the attributes of document `x0`, found those of `d0`"):
-        list(Decider(mix, names).decisions(MixInput(path=moved, label="b", attributes=source.attributes)))
+        mixed = MixInput(path=moved, label="b", attributes=source.attributes)
+        list(Decider(mix, names).decisions(mixed, read_documents(moved, keep_raw=True)))
 
 
 def test_names_are_looked_for_in_later_files_too(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from dolma_pipeline.tokens.keys import chosen, derived_seed, held_out, order_keys, sample_keys
+from dolma_pipeline.tokens.keys import chosen, derived_seed, held_out, order_keys, sample_keys, sampled_copies
 
 
 def strings(values: list[str]) -> pa.LargeStringArray:
@@ -60,3 +60,30 @@ def test_choices_for_different_purposes_are_independent() -> None:
     aside = held_out(IDS, 0.5, 17)
     drawn = chosen(sample_keys(IDS, 17), 0.5)
     assert 0.45 < (aside == drawn).mean() < 0.55
+
+
+def test_copies_hang_on_id_file_line_and_seed() -> None:
+    """Two documents that differ in any of these are drawn apart: both come in a quarter of the cases, not in half."""
+    files, lines = strings(["f"] * 10_000), integers([1] * 10_000)
+    base = sampled_copies(IDS, files, lines, 0.5, 17)
+    assert set(base.tolist()) == {0, 1}
+    others = [
+        sampled_copies(strings([f"e{i}" for i in range(10_000)]), files, lines, 0.5, 17),
+        sampled_copies(IDS, strings(["g"] * 10_000), lines, 0.5, 17),
+        sampled_copies(IDS, files, integers([2] * 10_000), 0.5, 17),
+        sampled_copies(IDS, files, lines, 0.5, 18),
+    ]
+    for other in others:
+        assert 2_300 < int((base & other).sum()) < 2_700
+    assert np.array_equal(
+        sampled_copies(IDS.slice(50, 7), files.slice(50, 7), lines.slice(50, 7), 0.5, 17), base[50:57]
+    )
+
+
+def test_copies_are_the_rate_in_all() -> None:
+    files, lines = strings(["f"] * 10_000), integers([1] * 10_000)
+    assert sampled_copies(IDS, files, lines, 3, 17).tolist() == [3] * 10_000
+    assert sampled_copies(IDS, files, lines, 0, 17).tolist() == [0] * 10_000
+    found = sampled_copies(IDS, files, lines, 2.25, 17)
+    assert set(found.tolist()) == {2, 3}
+    assert 22_200 < int(found.sum()) < 22_800

@@ -15,7 +15,15 @@ from dolma_pipeline.recipe import Pack
 from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.merge import Mark, Merge
 from dolma_pipeline.tokens.packing import packed_tokens
-from dolma_pipeline.tokens.parts import Part, PlanParts, choose_parts, plan_packed_parts, plan_parts, read_parts
+from dolma_pipeline.tokens.parts import (
+    Part,
+    PlanParts,
+    choose_parts,
+    plan_packed_parts,
+    plan_parts,
+    read_parts,
+    share,
+)
 from dolma_pipeline.tokens.shard import ShardFiles, ShardIndex, ShardWriter
 
 
@@ -104,6 +112,16 @@ def test_the_plan_is_written_with_the_digests_of_its_shards(tmp_path: Path) -> N
     plan = read_parts(path)
     assert (plan.order, plan.shards, sizes(plan.parts)) == ("input", files, [(2, 8), (1, 4)])
     assert len(plan.shards[0].tokens.blake3) == 64
+
+
+@given(lengths=st.lists(st.integers(0, 30), max_size=40), files=st.integers(1, 8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+def test_no_more_files_than_asked_for(tmp_path_factory: pytest.TempPathFactory, lengths: list[int], files: int) -> None:
+    work = tmp_path_factory.mktemp("share")
+    indexes = [ShardIndex(shard(work / "a", lengths))]
+    found = plan_parts(Merge(indexes, "input"), share(indexes, files))
+    assert len(found) <= files
+    assert sum(p.tokens for p in found) == sum(lengths)
 
 
 def test_shards_of_two_types_do_not_go_together(tmp_path: Path) -> None:

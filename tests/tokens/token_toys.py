@@ -10,7 +10,7 @@ import msgspec
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from dolma_pipeline.plan import Builder, State
+from dolma_pipeline.plan import Builder, State, make_plan
 from dolma_pipeline.recipe import Recipe, Source, Stage, Tokenizer, Tokens, TrainTokenizer
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.tokens import plan
@@ -90,6 +90,20 @@ def run_stage(
         for task, report in zip(tasks, found, strict=True):
             state.enter(task, report)
         reports[phase.id.removeprefix("01-tokens").removeprefix("-") or "manifest"] = found
+    return reports
+
+
+def run_recipe(recipe: Recipe, *, reorder: Callable[[Sequence[int]], list[int]] = in_order) -> dict[str, list[Report]]:
+    """A recipe as it is planned, the tasks of each phase in the order of `reorder`; their reports by phase."""
+    context, state = Context(), State()
+    reports: dict[str, list[Report]] = {}
+    for phase in make_plan(recipe).phases:
+        tasks = [msgspec.json.decode(msgspec.json.encode(task), type=Task) for task in phase.build(state)]
+        done = {i: msgspec.json.encode(call(tasks[i], context)) for i in reorder(range(len(tasks)))}
+        found = [msgspec.json.decode(done[i], type=Report) for i in range(len(tasks))]
+        for task, report in zip(tasks, found, strict=True):
+            state.enter(task, report)
+        reports[phase.id] = found
     return reports
 
 

@@ -67,9 +67,9 @@ def run_command(
         try:
             run_recipe(recipe, settings)
         except ConfigError as error:
-            # Of the recipe that the user never wrote; the keys of `tag` and `pack` are his.
-            text = str(error).replace("$.stages[0].tag.", "$.").replace("$.stages[0].tokens.pack", "$.pack")
-            raise ConfigError(text) from None
+            # Of the recipe that the user never wrote; the keys of `tag`, `pack`, `reshard` and `convert` are his.
+            text = str(error).replace("$.stages[0].tokens.pack", "$.pack")
+            raise ConfigError(re.sub(r"\$\.stages\[0\]\.(tag|reshard|convert)\.", "$.", text)) from None
         except BadInputError as error:
             # The recipe is done; those after it have nothing to do with it.
             late = late or error
@@ -145,7 +145,7 @@ def sources(
         groups.setdefault((root if root is not None else static_parent(pattern), destination), []).append(pattern)
     found: dict[str, Source] = {}
     for (root, destination), members in groups.items():
-        found[_unused(_name_of(root), found)] = Source(
+        found[unused(name_of(root), found)] = Source(
             documents=members if len(members) > 1 else members[0],
             attributes=list(attributes),
             destination=destination,
@@ -154,13 +154,13 @@ def sources(
     return found
 
 
-def _name_of(root: str) -> str:
+def name_of(root: str) -> str:
     """The last component of a path in the letters that names may have."""
     last = root.rstrip("/").rsplit("/", 1)[-1]
     return re.sub(r"[^\w.+-]+", "_", last).lstrip(".+-") or "documents"
 
 
-def _unused(name: str, taken: Mapping[str, Any]) -> str:
+def unused(name: str, taken: Mapping[str, Any]) -> str:
     number, unused = 2, name
     while unused in taken:
         unused, number = f"{name}-{number}", number + 1
@@ -175,7 +175,7 @@ def ledger(work_dir: WorkDir, beside: str, command: str, name: str, patterns: Se
     """
     digest = hashlib.blake2b(json.dumps(list(patterns)).encode(), digest_size=4).hexdigest()
     base = work_dir.output if work_dir.output is not None else f"{beside.rstrip('/')}/{LEDGER}"
-    return f"{base.rstrip('/')}/{command}-{_name_of(name)}-{digest}"
+    return f"{base.rstrip('/')}/{command}-{name_of(name)}-{digest}"
 
 
 def root_of(patterns: Sequence[str], document_dir: str = "documents") -> str:

@@ -81,6 +81,7 @@ NO_EFFECT = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     cli.add_options(parser, TokensConfig, NO_EFFECT)
+    parser.epilog = "On token files: `dolma tokens inspect`, `dolma tokens reshard`, `dolma tokens convert`."
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -70,9 +70,9 @@ pub fn push_string(text: &str, out: &mut Vec<u8>) {
 
 /// Appends a number the way Python's `repr` spells a float: shortest, with a point or an exponent.
 pub fn push_float(value: f64, out: &mut Vec<u8>) {
-    let nearest = (value * DECIMALS).round();
-    if nearest.abs() < 1e15 && nearest / DECIMALS == value {
-        push_decimal(value.is_sign_negative(), nearest.abs() as u64, out);
+    let shifted = (value.abs() * DECIMALS + 0.5) as u64;
+    if shifted < 1_000_000_000_000_000 && shifted as f64 / DECIMALS == value.abs() {
+        push_decimal(value.is_sign_negative(), shifted, out);
     } else if value.is_finite() {
         let _ = serde_json::to_writer(out, &value);
     } else {
@@ -89,8 +89,12 @@ fn push_decimal(negative: bool, shifted: u64, out: &mut Vec<u8>) {
         out.push(b'-');
     }
     let (whole, mut rest) = (shifted / 100_000, shifted % 100_000);
-    out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
-    out.push(b'.');
+    if whole < 10 {
+        out.extend_from_slice(&[b'0' + whole as u8, b'.']);
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+        out.push(b'.');
+    }
     for place in [10_000, 1000, 100, 10, 1] {
         out.push(b'0' + (rest / place) as u8);
         rest %= place;

@@ -19,6 +19,7 @@ pub mod licenses;
 pub mod lines;
 pub mod packing;
 pub mod pieces;
+mod prefetch;
 pub mod rewrite;
 pub mod select;
 pub mod spans;

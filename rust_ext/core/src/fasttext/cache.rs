@@ -4,6 +4,7 @@
 //! looking it up. Entries hold row numbers, not sums, so a score does not depend on what was read before.
 
 use super::dictionary::Token;
+use crate::prefetch::prefetch;
 
 /// Slots at first and at most (8 MB); all is forgotten when more than three of four of these are taken.
 const FEWEST: usize = 1 << 12;
@@ -86,11 +87,23 @@ impl Cache {
         Cache { slots: vec![Entry::default(); FEWEST], taken: 0, rows: Vec::new() }
     }
 
-    /// What stands in the first slot of `key`, to be handed to `get`. Called for some tokens ahead, it lets the waits
-    /// for memory, which are most of the cost, overlap.
+    /// Fetches the first slot of `key`, then `peek` what it refers to: for some tokens ahead, so that the waits for
+    /// memory, which are most of the cost, overlap.
+    #[inline]
+    pub fn expect(&self, key: Key) {
+        if let Some(slot) = self.slots.get(key.hash() & (self.slots.len() - 1)) {
+            prefetch(slot);
+        }
+    }
+
+    /// What stands in the first slot of `key`, to be handed to `get`.
     #[inline]
     pub fn peek(&self, key: Key) -> Entry {
-        self.slots.get(key.hash() & (self.slots.len() - 1)).copied().unwrap_or_default()
+        let entry = self.slots.get(key.hash() & (self.slots.len() - 1)).copied().unwrap_or_default();
+        if let Some(row) = self.rows.get(entry.start as usize) {
+            prefetch(row);
+        }
+        entry
     }
 
     /// The token of `key` with its rows, if remembered. A `peeked` entry may be out of date, but slots are

@@ -151,8 +151,12 @@ impl Predictor {
             let mut filled = 0;
             for (slot, (token, rest)) in ahead.iter_mut().zip(&mut tokens) {
                 let key = Key::new(rest, token.len());
-                *slot = (token, key.map(|k| (k, self.cache.peek(k))));
+                key.into_iter().for_each(|k| self.cache.expect(k));
+                *slot = (token, key.map(|k| (k, Entry::default())));
                 filled += 1;
+            }
+            for (key, entry) in ahead.iter_mut().take(filled).filter_map(|(_, key)| key.as_mut()) {
+                *entry = self.cache.peek(*key);
             }
             if filled == 0 {
                 count += self.add_token(END, None).1;

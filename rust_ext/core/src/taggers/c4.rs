@@ -1,6 +1,7 @@
 //! The cleaning rules of C4 (arXiv 1910.10683, section 2.2) with the definitions of Dolma 1.2.1.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use memchr::{memchr, memchr2_iter, memmem};
@@ -135,14 +136,33 @@ fn has_javascript(text: &[u8]) -> bool {
 /// The list of naughty words and phrases. Whatever is sought, a table of a few letters rules out nearly every word.
 struct Naughty {
     /// For a word's length and the low five bits of three of its bytes (so of either case): whether such a word is one.
-    shapes: Vec<bool>,
+    shapes: Bits,
     /// Sorted.
     words: Vec<&'static str>,
-    /// For three bytes taken so, the last two of a word and the one after the space: the group of phrases that have
-    /// them there, or 0.
-    groups: Vec<u8>,
-    /// `lorem ipsum` among them, each with the length of its first word.
-    phrases: Vec<Vec<(usize, &'static str)>>,
+    /// For three bytes taken so, the last two of a word and the one after the space: whether a phrase has them there.
+    joints: Bits,
+    /// The phrases that have, `lorem ipsum` among them, each with the length of its first word.
+    phrases: HashMap<usize, Vec<(usize, &'static str)>>,
+}
+
+/// A set of 15-bit numbers that stays in the fastest cache.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new() -> Self {
+        Bits(vec![0; 1 << 9])
+    }
+
+    fn insert(&mut self, number: usize) {
+        if let Some(word) = self.0.get_mut(number >> 6) {
+            *word |= 1 << (number & 63);
+        }
+    }
+
+    #[inline]
+    fn has(&self, number: usize) -> bool {
+        self.0.get(number >> 6).is_some_and(|word| word >> (number & 63) & 1 == 1)
+    }
 }
 
 impl Naughty {
@@ -155,34 +175,23 @@ impl Naughty {
         let list = || NAUGHTY.lines().filter(|l| !l.starts_with('#'));
         let mut words: Vec<&str> = list().filter(|w| !w.contains(' ')).collect();
         words.sort_unstable();
-        let mut shapes = vec![false; 1 << 15];
-        for word in &words {
-            if let Some(here) = shapes.get_mut(shape(word.as_bytes())) {
-                *here = true;
-            }
-        }
-        let mut groups = vec![0u8; 1 << 15];
-        let mut phrases = vec![Vec::new()];
+        let mut shapes = Bits::new();
+        words.iter().for_each(|word| shapes.insert(shape(word.as_bytes())));
+        let (mut joints, mut phrases) = (Bits::new(), HashMap::<_, Vec<_>>::new());
         for phrase in [LOREM_IPSUM].into_iter().chain(list().filter(|w| w.contains(' '))) {
             let Some(first) = phrase.find(' ') else { continue };
-            let key = around(phrase.as_bytes(), first);
+            let key = joint(phrase.as_bytes(), first);
             // Before a single letter any byte may stand.
-            for before in if first == 1 { 0..32 } else { 0..1 } {
-                let Some(group) = groups.get_mut(key | before << 10) else { continue };
-                if *group == 0 {
-                    *group = phrases.len() as u8;
-                    phrases.push(Vec::new());
-                }
-                if let Some(members) = phrases.get_mut(usize::from(*group)) {
-                    members.push((first, phrase));
-                }
+            for key in (0..if first == 1 { 32 } else { 1 }).map(|before| key | before << 10) {
+                joints.insert(key);
+                phrases.entry(key).or_default().push((first, phrase));
             }
         }
-        Naughty { shapes, words, groups, phrases }
+        Naughty { shapes, words, joints, phrases }
     }
 
     fn is_word(&self, word: &[u8]) -> bool {
-        if !self.shapes.get(shape(word)).copied().unwrap_or_default() {
+        if !self.shapes.has(shape(word)) {
             return false;
         }
         let lowered = word.to_ascii_lowercase();
@@ -193,8 +202,8 @@ impl Naughty {
     /// another.
     fn phrase_from(&self, text: &[u8], word: &Word) -> Option<&'static str> {
         let end = word.end as usize;
-        let group = self.groups.get(around(text, end)).copied().unwrap_or_default();
-        if group == 0 {
+        let key = joint(text, end);
+        if !self.joints.has(key) {
             return None;
         }
         let is_here = |(first, phrase): &&(usize, &str)| {
@@ -202,12 +211,12 @@ impl Naughty {
             let there = start.and_then(|start| text.get(start..start + phrase.len()));
             there.is_some_and(|t| t.eq_ignore_ascii_case(phrase.as_bytes()))
         };
-        self.phrases.get(usize::from(group))?.iter().find(is_here).map(|(_, phrase)| *phrase)
+        self.phrases.get(&key)?.iter().find(is_here).map(|(_, phrase)| *phrase)
     }
 }
 
 /// The low five bits of the two bytes before `end` and of the second after it; of one that is not there, none.
-fn around(text: &[u8], end: usize) -> usize {
+fn joint(text: &[u8], end: usize) -> usize {
     let low = |at: usize| text.get(at).map_or(0, |byte| usize::from(byte & 31));
     low(end.wrapping_sub(2)) << 10 | low(end.wrapping_sub(1)) << 5 | low(end + 1)
 }

@@ -109,7 +109,7 @@ impl Tagger for RedPajama {
         longest.set(lines.longest as f64);
         mean.set(ratio(lines.chars, lines.count));
         alnum.set(ratio(letters_and_numbers, text.chars()));
-        alpha.set(ratio(letters, tokens(text.str) + 1));
+        alpha.set(ratio(letters, tokens(text) + 1));
     }
 }
 

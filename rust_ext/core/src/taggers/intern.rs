@@ -21,21 +21,14 @@ struct Entry {
 pub struct Interner {
     slots: Vec<u32>,
     entries: Vec<Entry>,
-    /// Slices that were added more than once, each time counted.
-    repeated: usize,
 }
 
 impl Interner {
     /// Empties the table and makes room for `most` slices.
     pub fn reset(&mut self, most: usize) {
         self.entries.clear();
-        self.repeated = 0;
-        clear_slots(&mut self.slots, most);
-    }
-
-    /// How many of the slices added were added more than once.
-    pub fn repeated(&self) -> usize {
-        self.repeated
+        self.slots.clear();
+        self.slots.resize(slots_for(most), NONE);
     }
 
     /// The number of `text[start..end]`; counts it once more. `reset` made room for it.
@@ -51,7 +44,6 @@ impl Interner {
             }
             if let Some(entry) = self.entries.get_mut(*slot as usize) {
                 if entry.key == key && (key.is_whole() || same(text, (entry.start, entry.end), (start, end))) {
-                    self.repeated += if entry.count == 1 { 2 } else { 1 };
                     entry.count += 1;
                     return *slot;
                 }
@@ -85,10 +77,9 @@ impl Interner {
     }
 }
 
-/// A pair of numbers, how often it was seen, and where first.
+/// How often a pair of numbers was seen, and where first.
 #[derive(Clone, Copy)]
 pub struct Pair {
-    key: u64,
     pub count: u32,
     pub first: u32,
 }
@@ -96,7 +87,8 @@ pub struct Pair {
 /// Distinct pairs of numbers.
 #[derive(Default)]
 pub struct Pairs {
-    slots: Vec<u32>,
+    /// Pair and number: one access to memory tells whether it is the one sought.
+    slots: Vec<(u64, u32)>,
     entries: Vec<Pair>,
 }
 
@@ -104,7 +96,8 @@ impl Pairs {
     /// Empties the table and makes room for `most` pairs.
     pub fn reset(&mut self, most: usize) {
         self.entries.clear();
-        clear_slots(&mut self.slots, most);
+        self.slots.clear();
+        self.slots.resize(slots_for(most), (0, NONE));
     }
 
     /// The number of the pair, seen (again) at `position`. `reset` made room for it.
@@ -112,17 +105,17 @@ impl Pairs {
         let key = u64::from(a) << 32 | u64::from(b);
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = mix(key) as usize & mask;
-        while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == NONE {
-                *slot = self.entries.len() as u32;
-                self.entries.push(Pair { key, count: 1, first: position });
-                return *slot;
+        while let Some((there, number)) = self.slots.get_mut(at) {
+            if *number == NONE {
+                (*there, *number) = (key, self.entries.len() as u32);
+                self.entries.push(Pair { count: 1, first: position });
+                return *number;
             }
-            if let Some(pair) = self.entries.get_mut(*slot as usize) {
-                if pair.key == key {
+            if *there == key {
+                if let Some(pair) = self.entries.get_mut(*number as usize) {
                     pair.count += 1;
-                    return *slot;
                 }
+                return *number;
             }
             at = (at + 1) & mask;
         }
@@ -150,16 +143,21 @@ struct Key {
 impl Key {
     const WHOLE: u32 = 16;
 
-    #[inline]
+    #[inline(always)]
     fn of(text: &[u8], start: usize, end: usize) -> Key {
         let length = (end - start) as u32;
+        if let Some(first) = eight(text, start).filter(|_| length <= 8) {
+            // In two steps, as a shift by all 64 bits is none.
+            let half = 4 * (8 - length);
+            return Key { low: first << half << half, high: 0, length };
+        }
+        Key::of_other(text, start, end, length)
+    }
+
+    /// Of a longer slice, or one that is close to the end of the text.
+    fn of_other(text: &[u8], start: usize, end: usize, length: u32) -> Key {
         let (low, high) = match (eight(text, start), end.checked_sub(8).and_then(|at| eight(text, at))) {
             (Some(first), Some(last)) if (9..=Self::WHOLE).contains(&length) => (first, last),
-            // In two steps, as a shift by all 64 bits is none.
-            (Some(first), _) if length <= 8 => {
-                let half = 4 * (8 - length);
-                (first << half << half, 0)
-            }
             _ if length <= 8 => {
                 let rest = text.get(start..end).unwrap_or_default();
                 (rest.iter().fold(0, |low, byte| low >> 8 | u64::from(*byte) << 56), 0)
@@ -192,9 +190,8 @@ fn same(text: &[u8], a: (u32, u32), b: (u32, u32)) -> bool {
 }
 
 /// At most half full, so that a probe sequence stays short.
-fn clear_slots(slots: &mut Vec<u32>, most: usize) {
-    slots.clear();
-    slots.resize((most.max(1) * 2).next_power_of_two(), NONE);
+fn slots_for(most: usize) -> usize {
+    (most.max(1) * 2).next_power_of_two()
 }
 
 /// Spreads the bits of a pair of small numbers over the whole word.
@@ -217,7 +214,7 @@ mod tests {
             let numbers: Vec<u32> = (0..6).map(|i| table.add(text, 2 * i, 2 * i + 1)).collect();
             assert_eq!(numbers, [0, 1, 0, 2, 1, 0]);
             assert_eq!(table.iter().collect::<Vec<_>>(), [(0, 1, 3), (2, 3, 2), (6, 7, 1)]);
-            assert_eq!((table.count(0), table.repeated()), (3, 5));
+            assert_eq!(table.count(0), 3);
         }
     }
 

@@ -1,6 +1,5 @@
 //! How long a text is, in several units.
 
-use super::blocks::blocks;
 use super::chars::python_strip;
 use super::column::{Column, Kind};
 use super::pretokens::pretokens;
@@ -53,7 +52,7 @@ impl Tagger for Length {
             Unit::Chars => text.chars(),
             Unit::StrippedChars => stripped_chars(text),
             Unit::Documents => 1,
-            Unit::Tokens => tokens(text.str) + 1,
+            Unit::Tokens => tokens(text) + 1,
             Unit::Pretokens => pretokens(text.str),
             Unit::Segments => stripped_segments(text),
         };
@@ -84,7 +83,7 @@ impl Tagger for ByParagraph {
         let [spans, document] = columns else { return };
         let mut sum = 0;
         // No token goes beyond a line.
-        let mut starts = matches!(self.unit, Unit::Tokens).then(|| Counter::new(token_starts(text.str)));
+        let mut starts = matches!(self.unit, Unit::Tokens).then(|| Counter::new(text.token_starts().iter().copied()));
         for paragraph in text.paragraphs() {
             let tokens = starts.as_mut().map_or(0, |starts| starts.count_to(paragraph.end as usize));
             if paragraph.blank {
@@ -113,8 +112,8 @@ fn stripped_chars(text: &Text<'_>) -> usize {
 }
 
 /// Maximal runs of word characters, and of what is neither word character nor white space.
-pub fn tokens(text: &str) -> usize {
-    token_starts(text).map(|starts| starts.count_ones() as usize).sum()
+pub fn tokens(text: &Text<'_>) -> usize {
+    text.token_starts().iter().map(|starts| starts.count_ones() as usize).sum()
 }
 
 /// Counts the bits of a stream piece by piece.
@@ -145,17 +144,6 @@ impl<I: Iterator<Item = u64>> Counter<I> {
     }
 }
 
-/// For each 64 bytes of the text, a bit where a token begins.
-fn token_starts(text: &str) -> impl Iterator<Item = u64> + '_ {
-    let (mut words, mut others) = (0, 0);
-    blocks(text).map(move |block| {
-        let other = !(block.word | block.blank);
-        let starts = block.word & !(block.word << 1 | words) | other & !(other << 1 | others);
-        (words, others) = (block.word >> 63, other >> 63);
-        starts
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -167,7 +155,7 @@ mod tests {
     fn tokens_are_runs() {
         for (text, count) in [("", 0), ("one two three", 3), ("don't", 3), ("a,.b 1", 4), ("\u{1c}", 1), ("字é…", 2)]
         {
-            assert_eq!(tokens(text), count, "{text:?}");
+            assert_eq!(tokens(&Text::new(text)), count, "{text:?}");
         }
     }
 
@@ -182,9 +170,13 @@ mod tests {
     fn tokens_of_paragraphs_are_those_of_each_alone() {
         let text = ["a b", "", &"x, ".repeat(41), &"é字".repeat(50), " ", &" ".repeat(63), "…!", "c"].join("\n");
         let text = Text::new(&text);
-        let mut starts = Counter::new(token_starts(text.str));
+        let mut starts = Counter::new(text.token_starts().iter().copied());
         for paragraph in text.paragraphs() {
-            assert_eq!(starts.count_to(paragraph.end as usize), tokens(text.paragraph(paragraph)), "{paragraph:?}");
+            assert_eq!(
+                starts.count_to(paragraph.end as usize),
+                tokens(&Text::new(text.paragraph(paragraph))),
+                "{paragraph:?}"
+            );
         }
     }
 
@@ -198,7 +190,7 @@ mod tests {
                 count += usize::from(class != last && class != BLANK);
                 last = class;
             }
-            prop_assert_eq!(tokens(&text), count);
+            prop_assert_eq!(tokens(&Text::new(&text)), count);
         }
     }
 }

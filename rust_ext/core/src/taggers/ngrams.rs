@@ -77,16 +77,22 @@ impl Ngrams {
 
     /// Finds the bigrams of words that repeat.
     fn pair_words(&mut self, words: &[Word]) {
-        self.pairs.reset(self.words.repeated());
         self.found.clear();
-        let mut before = None;
-        for (at, (number, word)) in self.numbers.iter().zip(words).enumerate() {
-            let here = (self.words.count(*number) > 1).then_some((*number, word.chars));
-            if let (Some((a, chars)), Some((b, more))) = (before, here) {
-                let gram = Gram { at: at as u32 - 1, chars: chars + more };
-                self.found.push((gram, self.pairs.add(a, b, gram.at)));
+        let mut before = false;
+        for (at, number) in self.numbers.iter().enumerate() {
+            let here = self.words.count(*number) > 1;
+            if before & here {
+                self.found.push((Gram { at: at as u32 - 1, chars: 0 }, NONE));
             }
             before = here;
+        }
+        self.pairs.reset(self.found.len());
+        for (gram, number) in &mut self.found {
+            let at = gram.at as usize;
+            if let (Some(&[a, b]), Some([one, other])) = (self.numbers.get(at..at + 2), words.get(at..at + 2)) {
+                gram.chars = one.chars + other.chars;
+                *number = self.pairs.add(a, b, gram.at);
+            }
         }
     }
 

@@ -68,10 +68,7 @@ impl Tagger for Pii {
     fn tag(&mut self, text: &Text<'_>, columns: &mut [Column]) {
         let [emails, phones, ips, doc, doc_count @ ..] = columns else { return };
         let mut count = find(&self.email, text, email_places(text.str), emails, is_email);
-        if may_hold_phone(text) {
-            let whole = std::iter::once(0..text.str.len());
-            count += find(&self.phone, text, whole, phones, is_personal);
-        }
+        count += find(&self.phone, text, phone_places(text), phones, is_personal);
         count += find(&self.ip, text, ip_places(text), ips, is_personal);
         let words = text.words().len();
         doc.set(if words == 0 { -1.0 } else { count as f64 / words as f64 });
@@ -158,22 +155,39 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
-/// Whether seven digits stand as [`PHONE`] has its last seven. Texts with other digits than ASCII's always may.
-fn may_hold_phone(text: &Text<'_>) -> bool {
+/// Where a phone number may be: the digits, white space and punctuation around seven digits that stand as [`PHONE`] has
+/// its last seven. Where a word has letters or digits beyond ASCII beside digits, the whole text.
+fn phone_places<'a>(text: &'a Text<'_>) -> impl Iterator<Item = Range<usize>> + 'a {
     let bytes = text.str.as_bytes();
-    for word in text.words().iter().filter(|w| w.classes & NUMBER != 0) {
-        if !is_short(word) {
-            return true;
+    let numbers = || text.words().iter().filter(|w| w.classes & NUMBER != 0);
+    let whole = numbers().any(|w| !is_short(w)).then_some(0..text.str.len());
+    let mut before = 0;
+    let places = numbers().filter_map(move |word| {
+        let at = seven_digits(bytes, word)?;
+        if at < before {
+            return None;
         }
-        let mut digits = 0;
-        for (at, byte) in bytes.iter().enumerate().take(word.end as usize).skip(word.start as usize) {
-            digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
-            if digits >= 7 || (digits == 4 && three_digits_before(bytes, at - 3)) {
-                return true;
-            }
+        let of_number = |c: char| c.is_ascii_digit() || "()-. ".contains(c) || is_blank(c);
+        let left = text.str.get(before..at)?.trim_end_matches(of_number).len();
+        let right = text.str.get(at..)?.find(|c| !of_number(c)).map_or(text.str.len(), |length| at + length);
+        let place = before + left..right;
+        before = right;
+        Some(place)
+    });
+    let some = if whole.is_none() { usize::MAX } else { 0 };
+    whole.into_iter().chain(places.take(some))
+}
+
+/// A place in `word` where four digits begin that three others precede, as close as a number has them.
+fn seven_digits(bytes: &[u8], word: &Word) -> Option<usize> {
+    let mut digits = 0;
+    for (at, byte) in bytes.iter().enumerate().take(word.end as usize).skip(word.start as usize) {
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        if digits >= 7 || (digits == 4 && three_digits_before(bytes, at - 3)) {
+            return Some(at - 3);
         }
     }
-    false
+    None
 }
 
 fn three_digits_before(bytes: &[u8], at: usize) -> bool {
@@ -278,7 +292,7 @@ mod tests {
             prop_assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start), "{:?}", places);
             prop_assert_eq!(within(&email, places), whole(&email));
             prop_assert_eq!(within(&ip, ip_places(&view).collect()), whole(&ip));
-            prop_assert!(may_hold_phone(&view) || whole(&phone).is_empty());
+            prop_assert_eq!(within(&phone, phone_places(&view).collect()), whole(&phone));
         }
     }
 }

@@ -27,20 +27,24 @@ pub struct Paragraph {
     pub blank: bool,
 }
 
-/// Buffers of the views of a text that is done with, for the next one.
+/// What one look at all bytes of a text gives.
 #[derive(Default)]
-pub struct Spare {
+struct Cut {
     words: Vec<Word>,
     newlines: Vec<u32>,
+    token_starts: Vec<u64>,
 }
+
+/// Buffers of a text that is done with, for the next one.
+#[derive(Default)]
+pub struct Spare(Cut);
 
 /// A text and its lazily computed, shared views. Offsets in the public format count Unicode code points.
 pub struct Text<'a> {
     pub str: &'a str,
     ascii: OnceCell<bool>,
     chars: OnceCell<usize>,
-    words: OnceCell<Vec<Word>>,
-    newlines: OnceCell<Vec<u32>>,
+    cut: OnceCell<Cut>,
     paragraphs: OnceCell<Vec<Paragraph>>,
     segments: OnceCell<Vec<Segments>>,
     spare: Cell<Spare>,
@@ -58,8 +62,7 @@ impl<'a> Text<'a> {
             str,
             ascii: OnceCell::new(),
             chars: OnceCell::new(),
-            words: OnceCell::new(),
-            newlines: OnceCell::new(),
+            cut: OnceCell::new(),
             paragraphs: OnceCell::new(),
             segments: OnceCell::new(),
             spare,
@@ -68,10 +71,7 @@ impl<'a> Text<'a> {
 
     pub fn into_spare(self) -> Spare {
         let spare = self.spare.into_inner();
-        Spare {
-            words: self.words.into_inner().unwrap_or(spare.words),
-            newlines: self.newlines.into_inner().unwrap_or(spare.newlines),
-        }
+        self.cut.into_inner().map_or(spare, Spare)
     }
 
     /// Length in code points.
@@ -84,31 +84,28 @@ impl<'a> Text<'a> {
         *self.ascii.get_or_init(|| self.str.is_ascii())
     }
 
+    fn cut(&self) -> &Cut {
+        self.cut.get_or_init(|| {
+            let Spare(mut cut) = self.spare.take();
+            cut.renew(self.str);
+            cut
+        })
+    }
+
     /// `str.split()`.
     pub fn words(&self) -> &[Word] {
-        self.words.get_or_init(|| {
-            let mut words = self.spared(|spare| &mut spare.words);
-            split(self.str, &mut words);
-            words
-        })
+        &self.cut().words
     }
 
     /// Byte offsets of the line breaks (U+000A alone).
     pub fn newlines(&self) -> &[u32] {
-        self.newlines.get_or_init(|| {
-            let mut newlines = self.spared(|spare| &mut spare.newlines);
-            newlines.extend(memchr::memchr_iter(b'\n', self.str.as_bytes()).map(|at| at as u32));
-            newlines
-        })
+        &self.cut().newlines
     }
 
-    /// An empty vector that has been used before.
-    fn spared<T>(&self, which: impl Fn(&mut Spare) -> &mut Vec<T>) -> Vec<T> {
-        let mut spare = self.spare.take();
-        let mut vector = std::mem::take(which(&mut spare));
-        self.spare.set(spare);
-        vector.clear();
-        vector
+    /// For each 64 bytes of the text, a bit where a token begins: a run of word characters (`\w+`), or of what is
+    /// neither word character nor white space.
+    pub fn token_starts(&self) -> &[u64] {
+        &self.cut().token_starts
     }
 
     /// The bytes of a word of this text.
@@ -164,36 +161,53 @@ pub fn count_chars(text: &str) -> usize {
     text.chars().count()
 }
 
-fn split(text: &str, words: &mut Vec<Word>) {
-    const NONE: Word = Word { start: 0, end: 0, chars: 0, classes: 0 };
-    let (mut word, mut open) = (NONE, false);
-    for (base, block) in (0u32..).step_by(64).zip(blocks(text)) {
-        let mut solid = !block.space;
-        if open && solid & 1 == 0 {
-            words.push(Word { end: base, ..word });
-            open = false;
-        }
-        while solid != 0 {
-            let first = solid.trailing_zeros();
-            let length = (!(solid >> first)).trailing_zeros();
-            let bits = (!0u64 >> (64 - length)) << first;
-            if !open {
-                word = Word { start: base + first, ..NONE };
+impl Cut {
+    fn renew(&mut self, text: &str) {
+        const NONE: Word = Word { start: 0, end: 0, chars: 0, classes: 0 };
+        let Cut { words, newlines, token_starts } = self;
+        words.clear();
+        newlines.clear();
+        token_starts.clear();
+        let (mut word, mut open) = (NONE, false);
+        // The last bytes of the block before, as lowest bits.
+        let (mut wordy, mut other) = (0, 0);
+        for (base, block) in (0u32..).step_by(64).zip(blocks(text)) {
+            let neither = !(block.word | block.blank);
+            token_starts.push(block.word & !(block.word << 1 | wordy) | neither & !(neither << 1 | other));
+            (wordy, other) = (block.word >> 63, neither >> 63);
+            let mut breaks = block.newline;
+            while breaks != 0 {
+                newlines.push(base + breaks.trailing_zeros());
+                breaks &= breaks - 1;
             }
-            word.chars += length - (block.rest & bits).count_ones();
-            word.classes |= [(block.letter, LETTER), (block.number, NUMBER), (block.symbol, SYMBOL)]
-                .map(|(of, class)| if of & bits != 0 { class } else { 0 })
-                .into_iter()
-                .fold(0, |all, class| all | class);
-            solid &= !bits;
-            open = first + length == 64;
-            if !open {
-                words.push(Word { end: base + first + length, ..word });
+            let mut solid = !block.space;
+            if open && solid & 1 == 0 {
+                words.push(Word { end: base, ..word });
+                open = false;
+            }
+            while solid != 0 {
+                let first = solid.trailing_zeros();
+                let length = (!(solid >> first)).trailing_zeros();
+                let bits = (!0u64 >> (64 - length)) << first;
+                if !open {
+                    word = Word { start: base + first, ..NONE };
+                }
+                word.chars += length;
+                if block.rest != 0 {
+                    word.chars -= (block.rest & bits).count_ones();
+                }
+                let has = |of: u64, class: u8| if of & bits != 0 { class } else { 0 };
+                word.classes |= has(block.letter, LETTER) | has(block.number, NUMBER) | has(block.symbol, SYMBOL);
+                solid &= !bits;
+                open = first + length == 64;
+                if !open {
+                    words.push(Word { end: base + first + length, ..word });
+                }
             }
         }
-    }
-    if open {
-        words.push(Word { end: text.len() as u32, ..word });
+        if open {
+            words.push(Word { end: text.len() as u32, ..word });
+        }
     }
 }
 

@@ -1,0 +1,83 @@
+"""`dolma tokens convert`: token files to and from Megatron's and datatrove's formats. A recipe with one such stage."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from dolma_pipeline.cli import arguments as cli
+from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, name_of, require, run_command
+from dolma_pipeline.cli.tokens.reshard import Dtype, TokenId, tokenizer_of
+from dolma_pipeline.recipe import Convert, PositiveInt, Recipe, Source, Stage
+
+
+class ConvertConfig(Config, frozen=True):
+    """Which token files, and what they become."""
+
+    source: Annotated[
+        str | None, Meta(description="a directory of token files, one file, or Megatron's prefix of .bin and .idx")
+    ] = None
+    destination: Annotated[str | None, Meta(description="directory of the new files")] = None
+    to: Annotated[Literal["dolma", "megatron", "datatrove"] | None, Meta(description="format that is written")] = None
+    from_: Annotated[
+        Literal["dolma", "megatron", "datatrove"] | None, Meta(description="format that is read; default: as found")
+    ] = field(default=None, name="from")
+    max_tokens: Annotated[PositiveInt | None, Meta(description="most tokens in a file; default: as they are")] = None
+    tokenizer_name_or_path: Annotated[
+        str | None,
+        Meta(
+            description="of files without a manifest: the tokenizer.json they were made with, for a manifest of theirs"
+        ),
+    ] = None
+    bos_token_id: Annotated[TokenId | None, Meta(description="of files without a manifest")] = None
+    eos_token_id: Annotated[TokenId | None, Meta(description="of files without a manifest")] = None
+    pad_token_id: Annotated[TokenId | None, Meta(description="of files without a manifest")] = None
+    dtype: Annotated[
+        Dtype | None,
+        Meta(description="to dolma: of a token in the files written; default: as before, or the smallest that will do"),
+    ] = None
+    source_dtype: Annotated[Dtype | None, Meta(description="of files that do not say theirs")] = None
+    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    work_dir: WorkDir = WorkDir()
+    dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
+
+
+NO_EFFECT = {"work_dir.input": "inputs are read where they are"}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    cli.add_options(parser, ConvertConfig, NO_EFFECT)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return run_command(arguments, ConvertConfig, to_recipes, NO_EFFECT, processes=lambda c: c.processes)
+
+
+def to_recipes(config: ConvertConfig) -> list[Recipe]:
+    """One recipe with one source and one `convert` stage."""
+    require(config.source, "source", "token files")
+    require(config.destination, "destination", "a directory for the new files")
+    require(config.to, "to", "the format `dolma`, `megatron` or `datatrove`")
+    source, destination = config.source or "", config.destination or ""
+    stage = Convert(
+        to=config.to or "dolma",
+        from_=config.from_,
+        tokenizer=tokenizer_of(
+            config.tokenizer_name_or_path, config.bos_token_id, config.eos_token_id, config.pad_token_id
+        ),
+        dtype=config.dtype,
+        source_dtype=config.source_dtype,
+        max_tokens=config.max_tokens,
+        destination=destination,
+    )
+    return [
+        Recipe(
+            name="tokens convert",
+            work_dir=ledger(config.work_dir, destination, "convert", Path(destination).name, [destination]),
+            sources={name_of(source): Source(tokens=source)},
+            stages=[Stage(convert=stage)],
+        )
+    ]

@@ -1,0 +1,127 @@
+"""`dolma tokens reshard`: token files to others, sampled by documents, without tokenizing.
+
+A recipe with one `reshard` stage. It takes the keys of `python -m dolma.tokenizer.reshard` as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from dolma_pipeline.cli import arguments as cli
+from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, name_of, require, run_command, unused
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Reshard, Source, Stage, Tokenizer
+
+TokenId = Annotated[int, Meta(ge=0)]
+Dtype = Literal["uint8", "uint16", "uint32", "uint64"]
+
+
+class Prefix(Config, frozen=True):
+    """Token files of one source."""
+
+    prefix: str
+    sample_rate: Annotated[float, Meta(ge=0.0)] | None = None
+    tokens: PositiveInt | None = None
+    """Instead: about how many."""
+    name: str | None = None
+    """In the manifest; by default that of its directory."""
+
+
+class ReshardConfig(Config, frozen=True):
+    """What is sampled, how often, and where it goes."""
+
+    source_prefixes: Annotated[
+        list[str | Prefix],
+        Meta(description="directories of token files, or {prefix, sample_rate | tokens, name}: a rate of 0.3 or 2.5"),
+    ] = field(default_factory=list)
+    destination_prefix: Annotated[str | None, Meta(description="directory of the new token files")] = None
+    order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
+    max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
+    max_size_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file")] = None
+    max_num_files: Annotated[PositiveInt | None, Meta(description="most files, of about the same size")] = None
+    pack: Annotated[Pack | None, Meta(description="into instances of fixed length")] = None
+    max_workers: Annotated[PositiveInt, Meta(description="processes")] = 1
+    random_seed: Annotated[int, Meta(description="of the sample and of the order")] = 42
+    tokenizer_name_or_path: Annotated[
+        str | None, Meta(description="of directories without a manifest: the tokenizer.json they were made with")
+    ] = None
+    bos_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
+    eos_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
+    pad_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
+    dtype: Annotated[
+        Dtype | None, Meta(description="of directories without a manifest; default: as small as the vocabulary allows")
+    ] = None
+    local_tempdir: Annotated[
+        str | None, Meta(description="directory of the ledger, by which a rerun resumes, and of sorted copies")
+    ] = None
+    work_dir: WorkDir = WorkDir()
+    dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
+
+
+NO_EFFECT = {"work_dir.input": "inputs are read where they are"}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    cli.add_options(parser, ReshardConfig, NO_EFFECT)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return run_command(arguments, ReshardConfig, to_recipes, NO_EFFECT, processes=lambda c: c.max_workers)
+
+
+def to_recipes(config: ReshardConfig) -> list[Recipe]:
+    """One recipe with a source for each directory and one `reshard` stage."""
+    require(config.source_prefixes, "source_prefixes", "directories of token files")
+    require(config.destination_prefix, "destination_prefix", "a directory for the new token files")
+    if config.max_size_bytes is not None and config.max_num_files is not None:
+        raise ConfigError("$: expected at most one of `max_size_bytes` and `max_num_files`, found both")
+    sources: dict[str, Source] = {}
+    rates: dict[str, float] = {}
+    amounts: dict[str, int] = {}
+    for item in config.source_prefixes:
+        prefix = Prefix(prefix=item) if isinstance(item, str) else item
+        name = unused(prefix.name or name_of(prefix.prefix), sources)
+        sources[name] = Source(tokens=prefix.prefix)
+        if prefix.sample_rate is not None:
+            rates[name] = prefix.sample_rate
+        if prefix.tokens is not None:
+            amounts[name] = prefix.tokens
+    destination = config.destination_prefix or ""
+    beside = config.work_dir if config.local_tempdir is None else WorkDir(output=config.local_tempdir)
+    stage = Reshard(
+        rates=rates,
+        tokens=amounts,
+        order=config.order,
+        max_tokens=config.max_tokens,
+        max_bytes=config.max_size_bytes,
+        max_files=config.max_num_files,
+        pack=config.pack,
+        tokenizer=tokenizer_of(
+            config.tokenizer_name_or_path, config.bos_token_id, config.eos_token_id, config.pad_token_id
+        ),
+        dtype=config.dtype,
+        destination=destination,
+    )
+    return [
+        Recipe(
+            name="tokens reshard",
+            work_dir=ledger(beside, destination, "reshard", Path(destination).name, [destination]),
+            sources=sources,
+            stages=[Stage(reshard=stage)],
+            seed=config.random_seed,
+        )
+    ]
+
+
+def tokenizer_of(path: str | None, bos: int | None, eos: int | None, pad: int | None) -> Tokenizer | None:
+    """Of files without a manifest; ids without the tokenizer are a ConfigError."""
+    if path is not None:
+        return Tokenizer(path=path, bos=bos, eos=eos, pad=pad)
+    for name, value in (("bos", bos), ("eos", eos), ("pad", pad)):
+        if value is not None:
+            raise ConfigError(f"$.{name}_token_id: expected `tokenizer_name_or_path` beside it, found none")
+    return None

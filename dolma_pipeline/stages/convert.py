@@ -1,0 +1,151 @@
+"""convert: token files to another format, a file at a time, and what that format cannot say beside them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.recipe import Convert
+from dolma_pipeline.task import Counts, Task
+from dolma_pipeline.tokens.amount import Amount
+from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
+from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
+from dolma_pipeline.tokens.source import TokenSource, open_source, refuse_packed
+from dolma_pipeline.tokens.vocabulary import token_dtype
+
+VERSION = 1
+PACKAGE = "dolma_pipeline.tokens"
+DATATROVE = {"uint8": "uint16", "uint16": "uint16", "uint32": "uint32", "uint64": "uint32"}
+
+
+class ConvertPhases:
+    """The phases of one `convert` stage."""
+
+    def __init__(self, builder: Builder, number: int, config: Convert) -> None:
+        self.config = config
+        self.prefix = f"{number:02d}-convert"
+        self.phase = f"{self.prefix}-files"
+        self.name, source = next(iter(builder.recipe.sources.items()))
+        self.source = open_source(
+            source.tokens or "",
+            tokenizer=config.tokenizer,
+            dtype=config.source_dtype,
+            form=config.from_,
+            where=f"$.sources.{self.name}.tokens",
+        )
+        refuse_packed(self.source, f"$.sources.{self.name}.tokens")
+        self.directory = Path(config.destination) if config.destination else builder.places.work_dir / "tokens"
+        if self.directory.resolve() == Path(self.source.path).resolve():
+            raise ConfigError(
+                f"$.stages[{number - 1}].convert.destination: expected another directory than the source's, found "
+                f"{self.directory}"
+            )
+        self.dtype = target_dtype(self.source, config, f"$.stages[{number - 1}].convert.dtype")
+
+    def files(self, state: State) -> list[Task]:
+        tasks = []
+        for file in self.source.files:
+            others = [f.name for f in self.source.files if re.fullmatch(rf"{re.escape(file.name)}-\d{{5,}}", f.name)]
+            if others and self.config.max_tokens is not None and file.size > self.config.max_tokens:
+                raise ConfigError(
+                    f"$.sources.{self.name}.tokens: expected no file called like a part of `{file.name}`, which "
+                    f"`max_tokens` divides, found `{others[0]}`; leave `max_tokens` out, or use `reshard`"
+                )
+            config = ConvertFile(
+                source=self.name,
+                file=file,
+                to=self.config.to,
+                directory=str(self.directory),
+                dtype=self.dtype,
+                max_tokens=self.config.max_tokens,
+                vocab_size=self.source.vocab_size,
+                others=others,
+            )
+            task = self._task(self.phase, file.name, "convert:convert_file", config, file.inputs)
+            tasks.append(msgspec.structs.replace(task, weight=Path(file.tokens).stat().st_size))
+        return tasks
+
+    def describe(self, state: State) -> list[Task]:
+        """A manifest, or the manifest's way back."""
+        tokenizer = self.source.tokenizer
+        path = tokenizer.path if tokenizer is not None else None
+        inputs = [path] if path is not None else []
+        if self.config.to != "dolma":
+            back = WriteConversion(
+                directory=str(self.directory),
+                to=self.config.to,
+                tokenizer_path=path,
+                manifest=self.source.manifest,
+            )
+            return [self._task(self.prefix, "conversion", "convert:write_conversion", back, inputs)]
+        if tokenizer is None or path is None:
+            return []
+        written = state.reports.get(self.phase, {})
+        files = [
+            msgspec.convert(described, TokenFile)
+            for file in self.source.files
+            if file.name in written
+            for described in written[file.name].details["files"]
+        ]
+        config = WriteManifest(
+            directory=str(self.directory),
+            tokenizer_path=path,
+            tokenizer=tokenizer,
+            files=files,
+            sources=self._amounts(state),
+            dtype=self.dtype,
+        )
+        inputs += [str(self.directory / f.path) for f in files]
+        return [self._task(self.prefix, "tokens", "manifest:write_manifest", config, inputs)]
+
+    def _amounts(self, state: State) -> dict[str, Amount]:
+        """By source, as in the manifest, where all that it counts is there."""
+        counts = Counts()
+        for report in state.reports.get(self.phase, {}).values():
+            counts.add(report.counts[self.name])
+        manifest = self.source.manifest
+        if manifest is not None and (manifest.documents, manifest.tokens) == (counts.documents_out, counts.tokens):
+            return manifest.sources
+        return {self.name: Amount(documents=counts.documents_out, tokens=counts.tokens)}
+
+    def _task(self, phase: str, name: str, run: str, config: msgspec.Struct, inputs: list[str]) -> Task:
+        return Task(
+            phase=phase,
+            name=name,
+            run=f"{PACKAGE}.{run}",
+            config=msgspec.to_builtins(config),
+            inputs=tuple(inputs),
+            version=VERSION,
+        )
+
+
+def target_dtype(source: TokenSource, config: Convert, where: str) -> str:
+    """Of the files that are written: as they were before a conversion, else as small as the vocabulary allows."""
+    if config.to == "megatron":
+        return source.dtype
+    if config.to == "datatrove":
+        return DATATROVE[source.dtype]
+    if config.dtype is not None:
+        return config.dtype if source.vocab_size is None else token_dtype(source.vocab_size, config.dtype, where).name
+    if source.manifest is not None:
+        return source.manifest.dtype
+    return source.dtype if source.vocab_size is None else token_dtype(source.vocab_size).name
+
+
+def plan(builder: Builder, number: int, config: Convert) -> None:
+    phases = ConvertPhases(builder, number, config)
+    source = phases.source
+    what = f"convert {len(source.files)} token files from {source.form} to {config.to}"
+    builder.add_phase(Phase(id=phases.phase, what=what, build=phases.files))
+    builder.add_phase(
+        Phase(id=phases.prefix, what="describe them in a manifest", build=phases.describe, after=[phases.phase])
+    )
+    if config.to == "dolma" and phases.source.tokenizer is not None:
+        builder.training = str(phases.directory)
+    builder.stages.append(
+        StageInfo(id=phases.prefix, kind="convert", counted=(phases.phase,), phases=(phases.phase, phases.prefix))
+    )
