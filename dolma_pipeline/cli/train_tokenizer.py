@@ -11,7 +11,8 @@ from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.drop_in.shared import Config, require, sources, spread
-from dolma_pipeline.recipe import Digits, Fraction, Normalizer, PreTokenizer, TrainTokenizer
+from dolma_pipeline.recipe import Fraction, TrainTokenizer
+from dolma_pipeline.recipe_tokenizer import Digits, Normalizer, PreTokenizer
 
 if TYPE_CHECKING:
     from dolma_pipeline.tokens.training import TrainOnShards
