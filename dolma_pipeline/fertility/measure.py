@@ -15,7 +15,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError, StageError
 from dolma_pipeline.fertility.pieces import Integers, Measured, Pieces, words_of
 from dolma_pipeline.fertility.result import NO_GROUP, Counts, ShardCounts, TokenCounts
-from dolma_pipeline.formats.attributes import AttributeCursor
+from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.mixers.attributes import maximum
@@ -27,13 +27,15 @@ from dolma_pipeline.tokens.keys import chosen, derived_seed
 
 MOST_GROUPS = 1000
 """Of a shard: a field of more values is no language."""
+ALL_ROWS = 1 << 62
 
 
 class GroupByTagger(Struct, frozen=True, kw_only=True):
-    """An attribute file, and group -> its key in it: the one of the highest score is the document's group."""
+    """An attribute file, and how the keys of a tagger begin in it: what follows in the one of the highest score is
+    the document's group."""
 
     path: str
-    keys: dict[str, str]
+    prefix: str
 
 
 class MeasureFertility(Struct, frozen=True, kw_only=True):
@@ -59,14 +61,12 @@ def measure_fertility(config: MeasureFertility, context: Context) -> Report:
     stream = read_documents(
         config.path, keep_raw=needs_raw(config.text_field, config.id_field, *filter(None, [config.by_field]))
     )
-    cursor = None
-    if config.by_tagger is not None:
-        cursor = AttributeCursor(config.by_tagger.path, list(config.by_tagger.keys.values()))
+    best = _BestScore(config.by_tagger) if config.by_tagger is not None else None
     groups: dict[str, Counts] = {}
     account = Account()
     with SetAside(stream, config.quarantine, account) as aside:
         for documents in stream:
-            names = _groups(config, documents, cursor)
+            names = best.groups(documents) if best is not None else _values(config.by_field, documents)
             _add(config, loaded, documents, names, groups, account)
             aside.take()
     counts = ShardCounts(source=config.source, groups=dict(sorted(groups.items())))
@@ -89,20 +89,32 @@ def _loaded(context: Context, path: str) -> Measured:
     return context.load(("fertility", path, stat.st_size, stat.st_mtime_ns), lambda: Measured(Path(path)))
 
 
-def _groups(config: MeasureFertility, documents: Documents, cursor: AttributeCursor | None) -> list[str]:
-    if cursor is not None and config.by_tagger is not None:
-        columns = cursor.next(documents)
-        table = np.full((len(config.by_tagger.keys), len(documents)), -np.inf)
-        for i, key in enumerate(config.by_tagger.keys.values()):
+class _BestScore:
+    """Reads which attribute of a tagger has the highest score, in step with the documents."""
+
+    def __init__(self, by: GroupByTagger) -> None:
+        # A JSONL file has only those that a document has: no row may be left out.
+        keys = [key for key in attribute_keys(by.path, ALL_ROWS) if key.startswith(by.prefix)]
+        self._names = {key: key.removeprefix(by.prefix) for key in sorted(keys)}
+        self._cursor = AttributeCursor(by.path, list(self._names))
+
+    def groups(self, documents: Documents) -> list[str]:
+        columns = self._cursor.next(documents)
+        found = [NO_GROUP] * len(documents)
+        best = np.full(len(documents), -np.inf)
+        for key, name in self._names.items():
             if key in columns:
-                table[i] = np.nan_to_num(maximum(columns[key]), nan=-np.inf)
-        best = table.argmax(axis=0)
-        known = np.isfinite(table.max(axis=0))
-        names = list(config.by_tagger.keys)
-        return [names[b] if k else NO_GROUP for b, k in zip(best.tolist(), known.tolist(), strict=True)]
-    if config.by_field is None:
+                score = np.nan_to_num(maximum(columns[key]), nan=-np.inf)
+                for row in np.flatnonzero(score > best).tolist():
+                    found[row] = name
+                best = np.maximum(best, score)
+        return found
+
+
+def _values(field: str | None, documents: Documents) -> list[str]:
+    if field is None:
         return [""] * len(documents)
-    return [value or NO_GROUP for value in documents.field(config.by_field).to_pylist()]
+    return [value or NO_GROUP for value in documents.field(field).to_pylist()]
 
 
 def _add(

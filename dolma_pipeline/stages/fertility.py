@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -32,7 +32,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
     directory = Path(config.destination) if config.destination else places.work_dir / "fertility"
     tokenizers = _tokenizers(builder, config, where)
     found = _tagger(corpus, config.by, f"{where}.by") if config.by is not None else None
-    experiment, keys = found if found is not None else ("", {})
+    experiment, prefix = found if found is not None else ("", "")
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
 
     def counts_path(shard: Shard) -> str:
@@ -48,7 +48,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
                 source=s.source,
                 tokenizers=list(tokenizers.values()),
                 by_field=config.by if found is None else None,
-                by_tagger=GroupByTagger(path=beside, keys=keys) if beside is not None else None,
+                by_tagger=GroupByTagger(path=beside, prefix=prefix) if beside is not None else None,
                 sample=config.sample,
                 seed=seed,
                 text_field=config.text_field,
@@ -113,22 +113,27 @@ def _name(file: Path, taken: dict[str, str]) -> str:
     return unused
 
 
-def _tagger(corpus: Corpus, by: str, where: str) -> tuple[str, dict[str, str]] | None:
-    """(experiment, attribute -> key) of the tagger `by`; None where it is the path of a field."""
-    taggers: dict[str, tuple[str, dict[str, str]]] = {}
+def _tagger(corpus: Corpus, by: str, where: str) -> tuple[str, str] | None:
+    """(experiment, how its keys begin) of the tagger `by`; None where it is the path of a field."""
+    taggers: dict[str, tuple[str, str]] = {}
     for experiment, files in corpus.attributes.items():
-        keys = corpus.keys.get(experiment) or attribute_keys(next(iter(files.values())))
-        for key in keys:
-            tagger, separator, attribute = key.removeprefix(f"{sanitize(experiment)}__").partition("__")
+        for key in corpus.keys.get(experiment) or _keys(files.values()):
+            own = f"{sanitize(experiment)}__" if key.startswith(f"{sanitize(experiment)}__") else ""
+            tagger, separator, _ = key.removeprefix(own).partition("__")
             if separator and tagger:
-                taggers.setdefault(tagger, (experiment, {}))[1].setdefault(attribute, key)
-    if by in taggers:
-        experiment, found = taggers[by]
-        missing = next((s.id for s in corpus.shards if s.id not in corpus.attributes[experiment]), None)
+                taggers.setdefault(tagger, (experiment, f"{own}{tagger}__"))
+    if sanitize(by) in taggers:
+        found = taggers[sanitize(by)]
+        missing = next((s.id for s in corpus.shards if s.id not in corpus.attributes[found[0]]), None)
         if missing is not None:
             raise ConfigError(f"{where}: expected attributes of `{by}` for every shard, found none for {missing}")
-        return experiment, found
+        return found
     near = suggest(by, taggers)
     if "." not in by and near:
         raise ConfigError(f"{where}: unknown tagger `{by}`{near}; a field is a path such as `metadata.lang`")
     return None
+
+
+def _keys(files: Iterable[str]) -> list[str]:
+    """Of the first file that has any: taggers are alike in all of them, their attributes need not be."""
+    return next(filter(None, map(attribute_keys, files)), [])

@@ -127,7 +127,7 @@ def test_a_sample_is_chosen_by_id() -> None:
 def test_by_the_best_score_of_a_tagger() -> None:
     rows = {
         "a": [{"en": 0.9, "de": 0.2}, {"en": 0.1, "de": 0.8}, {}],
-        "b": [{"de": 0.5}, {"en": 0.0}],
+        "b": [{"de": 0.5}, {"en": 0.0, "el": 0.1}],
     }
     for name, scores in rows.items():
         path = Path(name, "attributes", "lid", "0.jsonl")
@@ -141,7 +141,7 @@ def test_by_the_best_score_of_a_tagger() -> None:
     assert main([*command, "--by", "toy_lang", "--report", "r"]) == 0
     found = read_json(Path("r/fertility.json"), Fertility)
     assert {name: (row.documents, row.bytes) for name, row in found.groups.items()} == {
-        "de": (2, 6), "en": (2, 7),
+        "en": (1, 5), "de": (2, 6), "el": (1, 2),
     }  # fmt: skip
     with pytest.raises(ConfigError) as error:
         made = decode(
