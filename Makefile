@@ -18,7 +18,7 @@ help:
 	@echo "make bench   every stage on real documents, beside dolma 1.2.1"
 
 toolchain:
-	@command -v cargo >/dev/null 2>&1 || { echo "dolma_pipeline needs a Rust toolchain: install it from https://rustup.rs (or your package manager: rustc and cargo >= 1.88)" >&2; exit 1; }
+	@command -v cargo >/dev/null 2>&1 || { echo "dolma_pipeline needs a Rust toolchain: install it from https://rustup.rs (or your package manager: rustc and cargo >= 1.89)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { echo "dolma_pipeline needs Python >= 3.10; set PYTHON=/path/to/python3" >&2; exit 1; }
 
 $(STAMP): $(SOURCES) | toolchain

@@ -19,7 +19,6 @@ pub mod licenses;
 pub mod lines;
 pub mod packing;
 pub mod pieces;
-mod prefetch;
 pub mod rewrite;
 pub mod select;
 pub mod spans;

@@ -4,7 +4,6 @@
 //! looking it up. Entries hold row numbers, not sums, so a score does not depend on what was read before.
 
 use super::dictionary::Token;
-use crate::prefetch::prefetch;
 
 /// Slots at first and at most (8 MB); all is forgotten when more than three of four of these are taken.
 const FEWEST: usize = 1 << 12;
@@ -87,23 +86,17 @@ impl Cache {
         Cache { slots: vec![Entry::default(); FEWEST], taken: 0, rows: Vec::new() }
     }
 
-    /// Fetches the first slot of `key`, then `peek` what it refers to: for some tokens ahead, so that the waits for
-    /// memory, which are most of the cost, overlap.
+    /// The number of the first slot of `key`.
     #[inline]
-    pub fn expect(&self, key: Key) {
-        if let Some(slot) = self.slots.get(key.hash() & (self.slots.len() - 1)) {
-            prefetch(slot);
-        }
+    pub fn home(&self, key: Key) -> usize {
+        key.hash() & (self.slots.len() - 1)
     }
 
-    /// What stands in the first slot of `key`, to be handed to `get`.
+    /// What stands in slot `home`, to be handed to `get`. Called for some tokens ahead with nothing between, it lets the
+    /// waits for memory, which are most of the cost, overlap.
     #[inline]
-    pub fn peek(&self, key: Key) -> Entry {
-        let entry = self.slots.get(key.hash() & (self.slots.len() - 1)).copied().unwrap_or_default();
-        if let Some(row) = self.rows.get(entry.start as usize) {
-            prefetch(row);
-        }
-        entry
+    pub fn peek(&self, home: usize) -> Entry {
+        self.slots.get(home).copied().unwrap_or_default()
     }
 
     /// The token of `key` with its rows, if remembered. A `peeked` entry may be out of date, but slots are
@@ -196,13 +189,13 @@ mod tests {
 
     fn get(cache: &Cache, text: &str) -> Option<(Token, Vec<u32>)> {
         let key = key(text);
-        cache.get(key, &cache.peek(key)).map(|(token, rows)| (token, rows.to_vec()))
+        cache.get(key, &cache.peek(cache.home(key))).map(|(token, rows)| (token, rows.to_vec()))
     }
 
     #[test]
     fn what_was_put_is_found() {
         let mut cache = Cache::new();
-        let early = cache.peek(key("a"));
+        let early = cache.peek(cache.home(key("a")));
         cache.put(key("a"), Token::Word(1), &[10, 11]);
         cache.put(key("b"), Token::Label, &[]);
         cache.put(key("</s>"), Token::End(7), &[3]);

@@ -148,15 +148,18 @@ impl Predictor {
         while !ended {
             self.cache.make_room();
             let mut ahead = [("", None); AHEAD];
-            let mut filled = 0;
-            for (slot, (token, rest)) in ahead.iter_mut().zip(&mut tokens) {
+            let (mut homes, mut filled) = ([0; AHEAD], 0);
+            for ((slot, home), (token, rest)) in ahead.iter_mut().zip(&mut homes).zip(&mut tokens) {
                 let key = Key::new(rest, token.len());
-                key.into_iter().for_each(|k| self.cache.expect(k));
                 *slot = (token, key.map(|k| (k, Entry::default())));
+                *home = key.map_or(0, |k| self.cache.home(k));
                 filled += 1;
             }
-            for (key, entry) in ahead.iter_mut().take(filled).filter_map(|(_, key)| key.as_mut()) {
-                *entry = self.cache.peek(*key);
+            // A loop of its own: the processor sees no further ahead than a few hundred instructions.
+            for ((_, key), home) in ahead.iter_mut().zip(homes) {
+                if let Some((_, entry)) = key {
+                    *entry = self.cache.peek(home);
+                }
             }
             if filled == 0 {
                 count += self.add_token(END, None).1;

@@ -1,5 +1,7 @@
 //! A text 64 bytes at a time, each class of characters as one bit a byte: what words and tokens are cut with.
 
+use wide::u8x16;
+
 use super::chars::{Classes, BLANK, LETTER, NUMBER, SPACE, SYMBOL, WORD};
 
 /// Bit i tells of byte i of the block; those beyond the end of the text are white space.
@@ -65,69 +67,26 @@ pub fn blocks(text: &str) -> impl Iterator<Item = Block> + '_ {
 }
 
 /// The bits of the ASCII characters, those of the bytes that continue others, and which bytes are not ASCII.
-#[cfg(target_arch = "x86_64")]
 #[inline]
 fn ascii(bytes: &[u8; SIZE]) -> (Block, u64) {
-    // SAFETY: every x86_64 has SSE2, and nothing is read by address.
-    unsafe { sse2(bytes) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "sse2")]
-#[inline]
-fn sse2(bytes: &[u8; SIZE]) -> (Block, u64) {
-    use std::arch::x86_64::{
-        __m128i, _mm_add_epi8, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-        _mm_set_epi64x,
-    };
-
-    let all = |byte: u8| _mm_set1_epi8(byte as i8);
-    // Shifted so that the range begins at the least number there is.
-    let within = |v: __m128i, from: u8, to: u8| {
-        let shifted = _mm_add_epi8(v, all(0x80u8.wrapping_sub(from)));
-        _mm_cmplt_epi8(shifted, all(0x80u8.wrapping_add(to - from + 1)))
-    };
     let (mut block, mut high) = (Block::default(), 0);
-    for (n, sixteen) in bytes.chunks_exact(16).enumerate() {
-        let half = |at: usize| sixteen.get(at..at + 8).and_then(|e| e.try_into().ok()).map_or(0, i64::from_le_bytes);
-        let v = _mm_set_epi64x(half(8), half(0));
-        let bits = |v: __m128i| u64::from(_mm_movemask_epi8(v) as u16) << (16 * n);
-        let letter = within(_mm_or_si128(v, all(0x20)), b'a', b'z');
+    for (n, sixteen) in bytes.as_chunks::<16>().0.iter().enumerate() {
+        let v = u8x16::new(*sixteen);
+        let bits = |v: u8x16| u64::from(v.to_bitmask()) << (16 * n);
+        let is = |byte: u8| v.simd_eq(u8x16::splat(byte));
+        let within = |v: u8x16, from: u8, to: u8| (v - u8x16::splat(from)).simd_le(u8x16::splat(to - from));
+        let letter = within(v | u8x16::splat(0x20), b'a', b'z');
         let number = within(v, b'0', b'9');
-        let blank = _mm_or_si128(within(v, b'\t', b'\r'), _mm_cmpeq_epi8(v, all(b' ')));
+        let blank = within(v, b'\t', b'\r') | is(b' ');
         block.letter |= bits(letter);
         block.number |= bits(number);
-        block.word |= bits(_mm_or_si128(_mm_or_si128(letter, number), _mm_cmpeq_epi8(v, all(b'_'))));
+        block.word |= bits(letter | number | is(b'_'));
         block.blank |= bits(blank);
-        block.space |= bits(_mm_or_si128(blank, within(v, 0x1c, 0x1f)));
-        block.symbol |= bits(_mm_cmpeq_epi8(v, all(b'#')));
-        block.newline |= bits(_mm_cmpeq_epi8(v, all(b'\n')));
+        block.space |= bits(blank | within(v, 0x1c, 0x1f));
+        block.symbol |= bits(is(b'#'));
+        block.newline |= bits(is(b'\n'));
         block.rest |= bits(within(v, 0x80, 0xbf));
-        high |= bits(v);
-    }
-    (block, high)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-use slow as ascii;
-
-/// The same by the table of classes.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-fn slow(bytes: &[u8; SIZE]) -> (Block, u64) {
-    let classes = Classes::get().ascii();
-    let (mut block, mut high) = (Block::default(), 0);
-    for (bit, byte) in bytes.iter().enumerate() {
-        let class = classes.get(usize::from(*byte)).copied().unwrap_or_default();
-        let has = |of: u8| u64::from(class & of != 0) << bit;
-        block.space |= has(SPACE);
-        block.blank |= has(BLANK);
-        block.word |= has(WORD);
-        block.letter |= has(LETTER);
-        block.number |= has(NUMBER);
-        block.symbol |= has(SYMBOL);
-        block.newline |= u64::from(*byte == b'\n') << bit;
-        block.rest |= u64::from(*byte & 0xc0 == 0x80) << bit;
-        high |= u64::from(*byte >= 0x80) << bit;
+        high |= bits(within(v, 0x80, 0xff));
     }
     (block, high)
 }
@@ -137,6 +96,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn slow(bytes: &[u8; SIZE]) -> (Block, u64) {
+        let classes = Classes::get().ascii();
+        let (mut block, mut high) = (Block::default(), 0);
+        for (bit, byte) in bytes.iter().enumerate() {
+            let class = classes.get(usize::from(*byte)).copied().unwrap_or_default();
+            let has = |of: u8| u64::from(class & of != 0) << bit;
+            block.space |= has(SPACE);
+            block.blank |= has(BLANK);
+            block.word |= has(WORD);
+            block.letter |= has(LETTER);
+            block.number |= has(NUMBER);
+            block.symbol |= has(SYMBOL);
+            block.newline |= u64::from(*byte == b'\n') << bit;
+            block.rest |= u64::from(*byte & 0xc0 == 0x80) << bit;
+            high |= u64::from(*byte >= 0x80) << bit;
+        }
+        (block, high)
+    }
 
     proptest! {
         #[test]
