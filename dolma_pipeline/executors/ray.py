@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 PATIENCE = 30
 """Seconds without a worker before that is said."""
 QUEUED = 2
-"""Jobs handed to an actor at a time: one at work, one waiting, so that it never idles."""
+"""Jobs handed to an actor at a time: one at work, one waiting, so that it never idles; of the last jobs, one for each
+worker, none waits behind another."""
 RETRIES = 3
 """How often a job is repeated with its worker lost (node gone, killed for memory). The worker starts anew each time."""
 
@@ -67,10 +68,12 @@ class RayExecutor:
         starting: dict[Any, Any] = {worker.ready.remote(): worker for worker in self._workers}
         running: dict[Any, tuple[Any, Job]] = {}
 
-        def submit(worker: Any) -> None:
-            if waiting:
+        def supply(worker: Any) -> None:
+            held = sum(w is worker for w, _ in running.values())
+            while waiting and (held == 0 or (held < QUEUED and len(waiting) > len(self._workers))):
                 job = waiting.pop()
                 running[worker.execute.remote(msgspec.msgpack.encode(job))] = (worker, job)
+                held += 1
 
         while waiting or running:
             pending = [*starting, *running] if waiting else list(running)
@@ -80,13 +83,12 @@ class RayExecutor:
                     log.warning("%s", self._no_room())
                 continue
             if ready[0] in starting:
-                worker = starting.pop(ready[0])
-                for _ in range(QUEUED):
-                    submit(worker)
+                supply(starting.pop(ready[0]))
             else:
                 worker, job = running.pop(ready[0])
-                yield self._result(ready[0], job)
-                submit(worker)
+                done = self._result(ready[0], job)
+                supply(worker)
+                yield done
 
     def _no_room(self) -> str:
         total, free = ray.cluster_resources().get("CPU", 0), ray.available_resources().get("CPU", 0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def write(config: Write, context: Context) -> Report:
     if config.text == "die once" and not Path(config.path + ".died").exists():
         Path(config.path + ".died").touch()
         os._exit(9)
+    if config.text.startswith("meet "):
+        Path(f"{config.path}.there").touch()
+        other = Path(config.path).with_name(f"{config.text.removeprefix('meet ')}.there")
+        deadline = time.monotonic() + 20
+        while not other.exists():
+            if time.monotonic() > deadline:
+                raise StageError(f"{config.path}: expected {other.name} at the same time, found it waiting")
+            time.sleep(0.01)
     loads = context.load(("model",), lambda: [0])
     loads[0] += 1
     Path(config.path).write_text(config.text)
@@ -82,6 +91,12 @@ def test_a_lost_worker_is_started_again(workers: Executor, tmp_path: Path) -> No
     assert sorted(d.job.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
     with pytest.raises(StageError, match=r"01: the worker of y was lost 4 times"):
         list(workers.run([job(tmp_path, "y", "die")]))
+
+
+@pytest.mark.slow
+def test_of_few_jobs_none_waits_behind_another(workers: Executor, tmp_path: Path) -> None:
+    jobs = [job(tmp_path, "a", "meet b"), job(tmp_path, "b", "meet a"), job(tmp_path, "c", "fine")]
+    assert sorted(d.job.name for d in workers.run(jobs)) == ["a", "b", "c"]
 
 
 @pytest.mark.slow
