@@ -49,7 +49,7 @@ pub fn blocks(text: &str) -> impl Iterator<Item = Block> + '_ {
             first &= first - 1;
             let Some(c) = text.get(n * SIZE + bit as usize..).and_then(|rest| rest.chars().next()) else { break };
             let class = classes.of(c);
-            let bytes = (1u128 << c.len_utf8()) - 1 << bit;
+            let bytes = ((1u128 << c.len_utf8()) - 1) << bit;
             let (here, there) = (bytes as u64, (bytes >> SIZE) as u64);
             let set = |of: u8, bits: u64| if class & of != 0 { bits } else { 0 };
             block.space |= set(SPACE, here);
