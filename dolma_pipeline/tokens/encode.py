@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
-from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.recipe import Tokenizer
 from dolma_pipeline.task import Context, Counts, Report
 from dolma_pipeline.tokens.amount import Amount
@@ -76,35 +76,25 @@ def encode_shard(config: EncodeShard, context: Context) -> Report:
     keep_raw = needs_raw(config.text_field, config.id_field)
     stream = read_documents(config.path, keep_raw=keep_raw)
     counts = Counts()
-    quarantine = Quarantine(config.quarantine, config.path) if config.quarantine is not None else None
     encoder = ShardEncoder(config, engine)
-
-    def set_aside() -> None:
-        bad = stream.take_bad()
-        counts.quarantined += len(bad)
-        if quarantine is not None:
-            quarantine.add(bad)
-
     try:
-        for documents in stream:
-            counts.bytes_in += documents.text_bytes
-            encoder.add(documents)
-            set_aside()
-        set_aside()
-        splits = encoder.finish()
-        outputs = quarantine.finish() if quarantine is not None else []
+        with SetAside(stream, config.quarantine, counts) as aside:
+            for documents in stream:
+                counts.documents_in += len(documents)
+                counts.bytes_in += documents.text_bytes
+                encoder.add(documents)
+                aside.take()
+            splits = encoder.finish()
     except BaseException:
         encoder.abort()
-        if quarantine is not None:
-            quarantine.abort()
         raise
+    outputs = list(aside.outputs)
     for split in splits.values():
         outputs += [split.files.index, split.files.tokens]
         for amount in split.sources.values():
             counts.documents_out += amount.documents
             counts.tokens += amount.tokens
             counts.bytes_out += amount.text_bytes
-    counts.documents_in = counts.documents_out + encoder.empty + encoder.short + counts.quarantined
     if encoder.empty:
         counts.dropped["empty"] = encoder.empty
     if encoder.short:
