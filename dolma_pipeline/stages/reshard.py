@@ -16,7 +16,7 @@ from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
 from dolma_pipeline.tokens.parts import Packing, PlanParts
 from dolma_pipeline.tokens.select import SelectDocuments
 from dolma_pipeline.tokens.shard import ShardFiles
-from dolma_pipeline.tokens.source import SourceFile, TokenSource, open_source, refuse_packed
+from dolma_pipeline.tokens.source import SourceFile, TokenSource, open_source, refuse_destination, refuse_packed
 from dolma_pipeline.tokens.write import WritePart
 
 VERSION = 1
@@ -38,11 +38,9 @@ class ReshardPhases:
         pad = next((t.pad for t in tokenizers if t.pad is not None), None)
         self.tokenizer = msgspec.structs.replace(tokenizers[0], pad=pad)
         for name, source in self.sources.items():
-            if self.directory.resolve() == Path(source.path).resolve():
-                raise ConfigError(
-                    f"$.stages[{number - 1}].reshard.destination: expected another directory than that of source "
-                    f"`{name}`, found {self.directory}"
-                )
+            refuse_destination(
+                source, self.directory, f"$.stages[{number - 1}].reshard.destination", f"that of source `{name}`"
+            )
         self.plan_file = str(self.places.work_dir / "scratch" / self.phase("parts") / "tokens.json")
 
     def phase(self, part: str) -> str:

@@ -41,6 +41,11 @@ from dolma_pipeline.tokens.source import (
 
 CHUNK_TOKENS = 1 << 22
 """In memory at once, or one document."""
+WRITTEN: dict[Form, tuple[str, ...]] = {
+    "dolma": (".npy",),
+    "megatron": (".bin", ".idx"),
+    "datatrove": (".ds", ".ds.index", ".ds.metadata"),
+}
 Chunk = tuple[NDArray[np.unsignedinteger], Rows]
 
 
@@ -106,9 +111,8 @@ def convert_file(config: ConvertFile, context: Context) -> Report:
 def _remove_stale(config: ConvertFile, written: set[str]) -> list[str]:
     """What an earlier run left that divided the file elsewhere: whoever reads all there is would read it twice."""
     base = Path(config.directory) / config.file.name
-    pattern = re.compile(
-        rf"({re.escape(base.name)}(-\d{{5,}})?)(\.npy|\.bin|\.idx|\.ds|\.ds\.index|\.ds\.metadata|\.csv\.gz)"
-    )
+    endings = "|".join(map(re.escape, (*WRITTEN[config.to], ".csv.gz")))
+    pattern = re.compile(rf"({re.escape(base.name)}(-\d{{5,}})?)({endings})")
     kept = {Path(name).name for name in config.others}
     stale = []
     for path in sorted(base.parent.iterdir()):

@@ -296,6 +296,17 @@ def refuse_packed(source: TokenSource, where: str) -> None:
         )
 
 
+def refuse_destination(source: TokenSource, directory: Path, where: str, than: str) -> None:
+    """What is written must not take the place of the source's files, nor be taken for some of them the next time."""
+    target, base = directory.resolve(), Path(source.path).resolve()
+    if target == base or any(Path(f.tokens).resolve().parent == target for f in source.files):
+        raise ConfigError(f"{where}: expected another directory than {than}, found {directory}")
+    if (source.form != "dolma" or source.manifest is None) and target.is_relative_to(base):
+        raise ConfigError(
+            f"{where}: expected a directory outside of {source.path}, all of whose files are read, found {directory}"
+        )
+
+
 def open_tokens(file: SourceFile) -> NDArray[np.unsignedinteger]:
     """Its tokens, mapped into memory; a file of another size than was planned is a DataError."""
     dtype = np.dtype(file.dtype).newbyteorder("<")

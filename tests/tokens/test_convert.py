@@ -217,3 +217,16 @@ def test_into_itself(tmp_path: Path) -> None:
     directory = bare(tmp_path / "d")
     with pytest.raises(ConfigError, match="expected another directory than the source's"):
         convert(directory, directory, "megatron", source_dtype="uint16")
+
+
+def test_what_is_written_never_takes_the_place_of_what_is_there(tmp_path: Path) -> None:
+    ours = make(tmp_path)
+    convert(ours, tmp_path / "m", "megatron")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "m").iterdir() if p.is_file()}
+    with pytest.raises(ConfigError, match="expected another directory than the source's"):
+        convert(tmp_path / "m" / "part-00000.bin", tmp_path / "m", "datatrove")
+    with pytest.raises(ConfigError, match=r"expected a directory outside of .*/m, all of whose files are read"):
+        convert(tmp_path / "m", tmp_path / "m" / "inner", "datatrove")
+    with pytest.raises(ConfigError, match=r"without token files of another format, found .*/m/part-00000.bin"):
+        convert(ours, tmp_path / "m", "datatrove")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "m").iterdir() if p.is_file()} == before

@@ -366,3 +366,14 @@ def test_packed_files_are_no_source(tmp_path: Path) -> None:
     stage = Stage(convert=Convert(to="megatron", destination=str(tmp_path / "m")))
     with pytest.raises(ConfigError, match=r"is packed into instances; take the files it was made of, and pack as the"):
         run_recipe(Recipe(name="t", work_dir=str(tmp_path), sources={"a": Source(tokens=str(packed))}, stages=[stage]))
+
+
+def test_the_directory_of_a_single_file_is_the_sources(tmp_path: Path) -> None:
+    a = make(tmp_path, letters(9), "a")
+    (a / "manifest.json").unlink()
+    before = file_bytes(a)
+    source = Source(tokens=str(a / "part-00000.npy"))
+    stage = Reshard(destination=str(a), tokenizer=Tokenizer(path=str(tmp_path / "tokenizer.json"), eos=1))
+    with pytest.raises(ConfigError, match="expected another directory than that of source `a`"):
+        run_recipe(Recipe(name="toy", work_dir=str(tmp_path), sources={"a": source}, stages=[Stage(reshard=stage)]))
+    assert file_bytes(a) == before
