@@ -37,6 +37,12 @@ class ReshardPhases:
         tokenizers = [s.tokenizer for s in self.sources.values() if s.tokenizer is not None]
         pad = next((t.pad for t in tokenizers if t.pad is not None), None)
         self.tokenizer = msgspec.structs.replace(tokenizers[0], pad=pad)
+        if pad is None and config.pack is not None and config.pack.pads:
+            raise ConfigError(
+                f"$.stages[{number - 1}].reshard.pack: expected a token to fill instances with, found none in the "
+                "manifests; name it beside the tokenizer's `path` as `pad` (tokenizer_name_or_path, pad_token_id); that of "
+                "`eos` would do"
+            )
         for name, source in self.sources.items():
             refuse_destination(
                 source, self.directory, f"$.stages[{number - 1}].reshard.destination", f"that of source `{name}`"

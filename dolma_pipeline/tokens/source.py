@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -46,6 +47,8 @@ class SourceFile(Struct, frozen=True, kw_only=True):
     """Tokens."""
     signed: bool = False
     """The type is a signed one of that size."""
+    documents: int | None = None
+    """Rows of the csv.gz, where the manifest says how many."""
     eos: int | None = None
     """Parts documents where nothing else does."""
 
@@ -185,6 +188,9 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
             f"{where}: the tokenizer in the manifest of `{path}` is another than `{tokenizer.path}` (BLAKE3 "
             f"{digest[:16]}…); leave it out, the manifest has all that is needed"
         )
+    described = _tokenizer(base, manifest)
+    if tokenizer is not None:
+        described = _agreeing(path, described, tokenizer, where)
     files = []
     for file in manifest.files:
         tokens = base / file.path
@@ -200,6 +206,8 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
                 rows=str(base / file.index),
                 dtype=manifest.dtype,
                 size=file.tokens,
+                # Of packed files there is a row for each piece of a document.
+                documents=file.documents if manifest.packed is None else None,
             )
         )
     return TokenSource(
@@ -208,7 +216,7 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
         files=files,
         dtype=manifest.dtype,
         vocab_size=manifest.vocab_size,
-        tokenizer=_tokenizer(base, manifest),
+        tokenizer=described,
         digest=digest,
         manifest=manifest,
     )
@@ -221,6 +229,20 @@ def _tokenizer(base: Path, manifest: Manifest) -> Tokenizer:
         eos=manifest.eos_token_id,
         pad=manifest.pad_token_id,
     )
+
+
+def _agreeing(path: str, described: Tokenizer, given: Tokenizer, where: str) -> Tokenizer:
+    """The ids of the manifest; those given must be the same, but may say the padding of tokens made without any."""
+    if given.bos is None and given.eos is None:
+        given = msgspec.structs.replace(given, bos=described.bos, eos=described.eos)
+    special = special_ids(load_engine(given.path or "", choice="reference"), given, f"{where}.tokenizer")
+    for kind in ("bos", "eos", "pad"):
+        mine, theirs = getattr(special, kind), getattr(described, kind)
+        if mine in (None, theirs) or (kind == "pad" and theirs is None):
+            continue
+        says = f"{kind} {theirs}" if theirs is not None else f"that there is no {kind}"
+        raise ConfigError(f"{where}: the manifest of `{path}` says {says}, found {mine} given")
+    return msgspec.structs.replace(described, pad=special.pad if described.pad is None else described.pad)
 
 
 def _conversion(base: Path) -> Conversion | None:
@@ -333,7 +355,7 @@ def read_rows(file: SourceFile) -> Iterator[Rows]:
     elif file.form == "datatrove":
         found = by_ends(name, read_ends(file.index or ""), file.size, file.index or "")
     elif file.rows is not None:
-        return read_csv(file.rows, file.size)
+        return read_csv(file.rows, file.size, file.documents)
     else:
         return by_eos(name, open_tokens(file), file.eos or 0)
     return _with_ids(found, file) if file.rows is not None else iter(found)

@@ -377,3 +377,12 @@ def test_the_directory_of_a_single_file_is_the_sources(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected another directory than that of source `a`"):
         run_recipe(Recipe(name="toy", work_dir=str(tmp_path), sources={"a": source}, stages=[Stage(reshard=stage)]))
     assert file_bytes(a) == before
+
+
+def test_tokens_made_without_padding_are_packed_with_one_that_is_named(tmp_path: Path) -> None:
+    a = make(tmp_path, letters(9), "a")
+    with pytest.raises(ConfigError, match=r"reshard.pack: expected a token to fill instances with, found none in the"):
+        reshard(tmp_path, {"a": a}, pack=Pack(length=8))
+    tokenizer = Tokenizer(path=str(tmp_path / "tokenizer.json"), pad=1)
+    out = reshard(tmp_path, {"a": a}, pack=Pack(length=8), tokenizer=tokenizer)
+    assert (read_manifest(out).pad_token_id, read_manifest(out).tokens) == (1, read_manifest(a).tokens)

@@ -51,7 +51,9 @@ class ReshardConfig(Config, frozen=True):
     ] = None
     bos_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
     eos_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
-    pad_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
+    pad_token_id: Annotated[
+        TokenId | None, Meta(description="of directories without a manifest, and to `pack` where manifests have none")
+    ] = None
     dtype: Annotated[
         Dtype | None, Meta(description="of directories without a manifest; default: as small as the vocabulary allows")
     ] = None
