@@ -189,6 +189,11 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
             f"{digest[:16]}…); leave it out, the manifest has all that is needed"
         )
     described = _tokenizer(base, manifest)
+    if Path(described.path or "").is_file() and blake3(described.path or "") != digest:
+        raise DataError(
+            f"{described.path}: expected the tokenizer of the manifest (BLAKE3 {digest[:16]}…), found another; its ids "
+            "would stand for other text"
+        )
     if tokenizer is not None:
         described = _agreeing(path, described, tokenizer, where)
     files = []
@@ -320,7 +325,7 @@ def refuse_packed(source: TokenSource, where: str) -> None:
 
 def refuse_destination(source: TokenSource, directory: Path, where: str, than: str) -> None:
     """What is written must not take the place of the source's files, nor be taken for some of them the next time."""
-    target, base = directory.resolve(), Path(source.path).resolve()
+    target, base = directory.resolve(), local(source.path).resolve()
     if target == base or any(Path(f.tokens).resolve().parent == target for f in source.files):
         raise ConfigError(f"{where}: expected another directory than {than}, found {directory}")
     if (source.form != "dolma" or source.manifest is None) and target.is_relative_to(base):

@@ -293,8 +293,7 @@ def test_blocks(lengths: list[list[int]], tokens: int, documents: int) -> None:
         number += len(batch)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(select, "BLOCK_TOKENS", tokens)
-        patch.setattr(select, "BLOCK_DOCUMENTS", documents)
-        blocks = list(select._blocks(batches))
+        blocks = list(select._blocks(batches, documents))
     assert [i for b in blocks for i in b.ids.to_pylist()] == [f"x-{n}" for n in range(number)]
     assert [n for b in blocks for n in b.lengths.tolist()] == [n for batch in lengths for n in batch]
     for block in blocks:
@@ -386,3 +385,29 @@ def test_tokens_made_without_padding_are_packed_with_one_that_is_named(tmp_path:
     tokenizer = Tokenizer(path=str(tmp_path / "tokenizer.json"), pad=1)
     out = reshard(tmp_path, {"a": a}, pack=Pack(length=8), tokenizer=tokenizer)
     assert (read_manifest(out).pad_token_id, read_manifest(out).tokens) == (1, read_manifest(a).tokens)
+
+
+def test_more_copies_than_anybody_wants(tmp_path: Path) -> None:
+    a = make(tmp_path, letters(9), "a")
+    there = read_manifest(a).tokens
+    with pytest.raises(ConfigError, match=rf"reshard.tokens.a: expected at most {10_000 * there}, 10000 times the"):
+        reshard(tmp_path, {"a": a}, tokens={"a": 10_000 * there + 1})
+
+
+def test_blocks_are_bounded_by_their_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = make(tmp_path, letters(9), "a", order="input")
+    whole = file_bytes(reshard(tmp_path, {"a": a}, rates={"a": 30.5}))
+    monkeypatch.setattr(select, "BLOCK_DOCUMENTS", 61)
+    sizes = []
+    write = select._write
+    monkeypatch.setattr(select, "_write", lambda *a: (sizes.append(len(a[3])), write(*a))[1])
+    run_recipe(recipe(tmp_path / "again", {"a": a}, rates={"a": 30.5}))
+    assert file_bytes(tmp_path / "again" / "out") == whole
+    assert max(sizes) <= 62
+
+
+def test_a_tokenizer_that_is_not_there_is_missed_before_anything_is_written(tmp_path: Path) -> None:
+    a = make(tmp_path, letters(9), "a")
+    (a / "tokenizer.json").unlink()
+    with pytest.raises(DataError, match=r"a/out/tokenizer.json: expected the tokenizer of `.*/a/out`, found no file"):
+        reshard(tmp_path, {"a": a})

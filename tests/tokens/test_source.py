@@ -207,3 +207,11 @@ def test_rows_that_a_whole_gzip_lacks(ours: Path) -> None:
     index.write_bytes(gzip.compress(gzip.decompress(index.read_bytes()).splitlines(keepends=True)[0]))
     with pytest.raises(DataError, match=r"part-00000.csv.gz: expected 2 documents, as the manifest says, found 1"):
         list(read_rows(open_source(str(ours)).files[0]))
+
+
+def test_another_tokenizer_beside_the_manifest(ours: Path) -> None:
+    write_tokenizer(ours / "tokenizer.json", extra=1)
+    with pytest.raises(
+        DataError, match=r"tokenizer.json: expected the tokenizer of the manifest \(BLAKE3 .*found anoth"
+    ):
+        open_source(str(ours))
