@@ -78,6 +78,12 @@ class ConvertPhases:
                 to=self.config.to,
                 tokenizer_path=path,
                 manifest=self.source.manifest,
+                files=[
+                    str(Path(o.path).relative_to(self.directory))
+                    for report in state.reports.get(self.phase, {}).values()
+                    for o in report.outputs
+                    if o.path.endswith(SUFFIXES[self.config.to])
+                ],
             )
             return [self._task(self.prefix, "conversion", "convert:write_conversion", back, inputs)]
         if tokenizer is None or path is None:

@@ -37,6 +37,7 @@ from dolma_pipeline.tokens.source import (
     open_tokens,
     read_range,
     read_rows,
+    token_files,
 )
 
 CHUNK_TOKENS = 1 << 22
@@ -70,6 +71,8 @@ class WriteConversion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     to: Form
     tokenizer_path: str | None
     manifest: Manifest | None
+    files: list[str] = []
+    """Token files that were written, by their paths in the directory."""
 
 
 def convert_file(config: ConvertFile, context: Context) -> Report:
@@ -227,4 +230,13 @@ def write_conversion(config: WriteConversion, context: Context) -> Report:
     if config.manifest is not None:
         write_json(directory / CONVERSION, Conversion(format=FORMAT, to=config.to, manifest=config.manifest))
         outputs.append(output(directory / CONVERSION))
-    return Report(outputs=outputs)
+    return Report(outputs=outputs, warnings=_strangers(directory, config))
+
+
+def _strangers(directory: Path, config: WriteConversion) -> list[str]:
+    """Files of the format that are not of this conversion: whoever reads all there is would read them too."""
+    found = (p.relative_to(directory).as_posix() for p in token_files(directory, config.to))
+    others = sorted(set(found) - set(config.files))
+    if not others:
+        return []
+    return [f"{directory}: {', '.join(others[:3])} ({len(others)} files) are not of this conversion; remove them"]

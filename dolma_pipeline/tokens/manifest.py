@@ -177,7 +177,15 @@ def read_manifest(directory: str | Path) -> Manifest:
     path = Path(directory) / MANIFEST
     if not path.is_file():
         raise DataError(f"{directory}: expected token files with a {MANIFEST}, found none")
-    manifest: Manifest = read_json(path, Manifest)
+    try:
+        manifest: Manifest = read_json(path, Manifest)
+    except DataError:
+        found = read_json(path)
+        if not isinstance(found, dict) or "recipe" not in found:
+            raise
+        there = sorted(str(p.parent) for p in Path(directory).glob(f"*/{MANIFEST}"))
+        also = f"; there are others in {', '.join(there)}" if there else ""
+        raise DataError(f"{path}: expected the manifest of token files, found that of a run{also}") from None
     if manifest.format != FORMAT:
         raise DataError(f"{path}: expected format {FORMAT}, found {manifest.format}: it was written by a later version")
     _check(manifest, path)

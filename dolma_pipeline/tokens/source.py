@@ -127,7 +127,7 @@ def open_source(
             token_dtype(vocab_size, dtype, f"{where}.dtype")
     if dtype is None and form == "dolma" and vocab_size is not None:
         dtype = token_dtype(vocab_size).name
-    files = [_file(form, p, base, dtype, eos, where) for p in _token_files(base, form)]
+    files = [_file(form, p, base, dtype, eos, where) for p in token_files(base, form)]
     if not files:
         raise ConfigError(f"{where}: expected files `*{SUFFIXES[form]}` at `{path}`, found none")
     found = _one({f.dtype: f for f in files}, f"{where}: expected files of one type at `{path}`")
@@ -149,7 +149,7 @@ def _form(base: Path, where: str) -> Form:
     conversion = _conversion(base)
     if conversion is not None:
         return conversion.to
-    found: list[Form] = [form for form in SUFFIXES if _token_files(base, form)]
+    found: list[Form] = [form for form in SUFFIXES if token_files(base, form)]
     if len(found) != 1:
         several = " and ".join(f"`*{SUFFIXES[f]}`" for f in found)
         raise ConfigError(
@@ -167,7 +167,8 @@ def _refuse_splits(base: Path, where: str) -> None:
         raise ConfigError(f"{where}: expected a {MANIFEST} in `{base}`, found none, but in {listed}; name one of them")
 
 
-def _token_files(base: Path, form: Form) -> list[Path]:
+def token_files(base: Path, form: Form) -> list[Path]:
+    """Those of a format that are at or below `base`, sorted; hidden ones are left out."""
     suffix = SUFFIXES[form]
     if base.is_dir():
         found = (p for p in base.rglob(f"*{suffix}") if p.is_file())

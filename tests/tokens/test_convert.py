@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,12 @@ def test_what_is_written_never_takes_the_place_of_what_is_there(tmp_path: Path) 
     with pytest.raises(ConfigError, match=r"without token files of another format, found .*/m/part-00000.bin"):
         convert(ours, tmp_path / "m", "datatrove")
     assert {p.name: p.read_bytes() for p in (tmp_path / "m").iterdir() if p.is_file()} == before
+
+
+def test_files_of_another_conversion_are_named(tmp_path: Path) -> None:
+    convert(make(tmp_path, max_tokens=40), tmp_path / "m", "megatron")
+    few = tmp_path / "few"
+    few.mkdir()
+    reports = convert(make(few), tmp_path / "m", "megatron")
+    text = r"part-00001.bin, part-00002.bin, part-00003.bin \(\d+ files\) are not of this conversion; remove them"
+    assert any(re.search(text, w) for found in reports.values() for r in found for w in r.warnings)

@@ -168,3 +168,11 @@ def test_what_was_changed_by_hand(key: str, value: object, text: str, tmp_path: 
     manifest.write_text(json.dumps(json.loads(manifest.read_bytes()) | {key: value}))
     with pytest.raises(DataError, match=text):
         read_manifest(tmp_path / "out")
+
+
+def test_the_manifest_of_a_run(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path / "tok" / "tokenizer.json")
+    run_stage(tmp_path, {"s/a": write_shard(tmp_path / "a.jsonl", [("x", "a b")])}, word_tokens(path))
+    (tmp_path / "manifest.json").write_text('{"format": 1, "recipe": {}, "stages": [], "files": [{"path": "a"}]}')
+    with pytest.raises(DataError, match=r"found that of a run; there are others in .*/out$"):
+        read_manifest(tmp_path)
