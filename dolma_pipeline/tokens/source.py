@@ -28,6 +28,8 @@ Form: TypeAlias = Literal["dolma", "megatron", "datatrove"]
 CONVERSION = "conversion.json"
 """Beside converted files: what their own format cannot say."""
 SUFFIXES: dict[Form, str] = {"dolma": ".npy", "megatron": ".bin", "datatrove": ".ds"}
+NUMPY = b"\x93NUMPY"
+"""Begins what `numpy.save` writes; token files have the same extension and no header."""
 INDEX = {"megatron": ".idx", "datatrove": ".ds.index"}
 
 
@@ -284,6 +286,12 @@ def _file(form: Form, path: Path, base: Path, dtype: str | None, eos: int | None
             f"{where}: expected {rows.name} beside {path}, found none; name the tokenizer and its `eos`, and documents "
             "are parted by it"
         )
+    with path.open("rb") as opened:
+        if form == "dolma" and opened.read(len(NUMPY)) == NUMPY:
+            raise DataError(
+                f"{path}: expected token ids from the first byte on, found a header of NumPy: "
+                "`numpy.load(file).tofile(other)` writes them without"
+            )
     if dtype is None:
         raise ConfigError(f"{where}: expected `dtype`, or the tokenizer, for {path}: the file does not say its type")
     size = path.stat().st_size

@@ -215,3 +215,10 @@ def test_another_tokenizer_beside_the_manifest(ours: Path) -> None:
         DataError, match=r"tokenizer.json: expected the tokenizer of the manifest \(BLAKE3 .*found anoth"
     ):
         open_source(str(ours))
+
+
+def test_a_header_is_not_taken_for_tokens(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(path=str(write_tokenizer(tmp_path / "tokenizer.json")), eos=1)
+    np.save(tmp_path / "x.npy", np.array([4, 1], dtype="<u2"))
+    with pytest.raises(DataError, match=r"x.npy: expected token ids from the first byte on, found a header of NumPy"):
+        open_source(str(tmp_path / "x.npy"), tokenizer=tokenizer)
