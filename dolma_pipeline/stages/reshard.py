@@ -78,7 +78,7 @@ class ReshardPhases:
                     seed=self.seed,
                     order=self.config.order,
                     vocab_size=source.vocab_size or 0,
-                    min_tokens=self.config.pack.min_tokens if self.config.pack is not None else 0,
+                    min_tokens=max(1, self.config.pack.min_tokens) if self.config.pack is not None else 0,
                 )
                 task = self._task("select", self._name(name, file), "select:select_documents", config, file.inputs)
                 tasks.append(msgspec.structs.replace(task, weight=Path(file.tokens).stat().st_size))

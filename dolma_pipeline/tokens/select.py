@@ -38,7 +38,8 @@ class SelectDocuments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     order: Order
     vocab_size: int
     min_tokens: int = 0
-    """A document of fewer is dropped as `shorter_than_bucket`: packing would have no instance for any of it."""
+    """A document of fewer is dropped, packing would have no instance for any of it: one without a token as `empty`, any
+    other as `shorter_than_bucket`."""
 
 
 def select_documents(config: SelectDocuments, context: Context) -> Report:
@@ -56,7 +57,8 @@ def select_documents(config: SelectDocuments, context: Context) -> Report:
         covered += int(rows.lengths.sum())
         copies = sampled_copies(rows.ids, rows.sources, rows.lines, config.rate, config.seed)
         short = (rows.lengths < config.min_tokens) & (copies > 0)
-        for rule, which in (("not_sampled", copies == 0), ("shorter_than_bucket", short)):
+        empty = short & (rows.lengths == 0)
+        for rule, which in (("not_sampled", copies == 0), ("empty", empty), ("shorter_than_bucket", short & ~empty)):
             if which.any():
                 counts.dropped[rule] = counts.dropped.get(rule, 0) + int(which.sum())
         copies[short] = 0

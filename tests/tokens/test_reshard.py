@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -411,3 +412,15 @@ def test_a_tokenizer_that_is_not_there_is_missed_before_anything_is_written(tmp_
     (a / "tokenizer.json").unlink()
     with pytest.raises(DataError, match=r"a/out/tokenizer.json: expected the tokenizer of `.*/a/out`, found no file"):
         reshard(tmp_path, {"a": a})
+
+
+@pytest.mark.parametrize("pack", [Pack(length=4, by=by) for by in ("best_fit", "concatenate")], ids=lambda p: p.by)  # type: ignore[arg-type]
+def test_documents_without_a_token_are_not_packed(pack: Pack, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    np.array([4, 5, 1, 6, 1], dtype="u1").tofile(tmp_path / "raw" / "x.npy")
+    rows = "0,3,a,s,1\r\n3,3,b,s,2\r\n3,5,c,s,3\r\n"
+    (tmp_path / "raw" / "x.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    tokenizer = Tokenizer(path=str(write_tokenizer(tmp_path / "tokenizer.json")), eos=1, pad=1)
+    reports = run_recipe(recipe(tmp_path, {"raw": tmp_path / "raw"}, pack=pack, tokenizer=tokenizer))
+    assert read_manifest(tmp_path / "out").documents == 2
+    assert reports["01-reshard-select"][0].counts["raw"].dropped == {"empty": 1}
