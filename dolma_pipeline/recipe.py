@@ -268,11 +268,15 @@ class Tokens(Base, frozen=True):
     id_field: str | None = "id"
 
 
+MOST_COPIES = 10_000
+"""Of a document in a sample of tokens: more is a slip of the pen, and would take as much memory as it likes."""
+
+
 class Reshard(Base, frozen=True):
     """Turn token files into others, sampled by documents, without tokenizing; every source has `tokens`."""
 
     rates: Annotated[
-        dict[str, Annotated[float, Meta(ge=0.0)]],
+        dict[str, Annotated[float, Meta(ge=0.0, le=MOST_COPIES)]],
         Meta(description="how often the documents of a source are taken: 0.3 of them, 2.5 times each; default: 1"),
     ] = {}
     tokens: Annotated[

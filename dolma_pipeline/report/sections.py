@@ -177,7 +177,7 @@ def tokens(run: Run) -> Markup:
     rows.append(["all", count(everything), "", ""])
     details = run.token_stages[-1].details
     facts = [f"{key.replace('_', ' ')} {details[key]}" for key in ("dtype", "vocab_size") if key in details]
-    facts += [line for line in map(packing, run.stages("tokens")) if line]
+    facts += [line for line in map(packing, run.token_stages) if line]
     note = element("p", ", ".join(facts) + ".", class_="soft") if facts else NOTHING
     return section("Tokens by source", data_table(["source", "tokens", "", ""], rows, wide=3, last_is_sum=True), note)
 

@@ -129,7 +129,7 @@ def _tokens(run: Run) -> str:
         if {"dtype", "vocab_size"} <= set(details)
         else ""
     )
-    lines = [f"  {line}" for line in map(packing, run.stages("tokens")) if line]
+    lines = [f"  {line}" for line in map(packing, run.token_stages) if line]
     return "\n".join([f"tokens{form}", table(rows), *lines])
 
 

@@ -14,7 +14,7 @@ from dolma_pipeline.task import Counts, Task
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
-from dolma_pipeline.tokens.source import TokenSource, open_source, refuse_packed
+from dolma_pipeline.tokens.source import SUFFIXES, Form, TokenSource, open_source, refuse_destination, refuse_packed
 from dolma_pipeline.tokens.vocabulary import token_dtype
 
 VERSION = 1
@@ -39,11 +39,9 @@ class ConvertPhases:
         )
         refuse_packed(self.source, f"$.sources.{self.name}.tokens")
         self.directory = Path(config.destination) if config.destination else builder.places.work_dir / "tokens"
-        if self.directory.resolve() == Path(self.source.path).resolve():
-            raise ConfigError(
-                f"$.stages[{number - 1}].convert.destination: expected another directory than the source's, found "
-                f"{self.directory}"
-            )
+        where = f"$.stages[{number - 1}].convert.destination"
+        refuse_destination(self.source, self.directory, where, "the source's")
+        _refuse_other_formats(self.directory, config.to, where)
         self.dtype = target_dtype(self.source, config, f"$.stages[{number - 1}].convert.dtype")
 
     def files(self, state: State) -> list[Task]:
@@ -80,6 +78,12 @@ class ConvertPhases:
                 to=self.config.to,
                 tokenizer_path=path,
                 manifest=self.source.manifest,
+                files=[
+                    str(Path(o.path).relative_to(self.directory))
+                    for report in state.reports.get(self.phase, {}).values()
+                    for o in report.outputs
+                    if o.path.endswith(SUFFIXES[self.config.to])
+                ],
             )
             return [self._task(self.prefix, "conversion", "convert:write_conversion", back, inputs)]
         if tokenizer is None or path is None:
@@ -121,6 +125,14 @@ class ConvertPhases:
             inputs=tuple(inputs),
             version=VERSION,
         )
+
+
+def _refuse_other_formats(directory: Path, to: Form, where: str) -> None:
+    """Files of two formats would share their csv.gz, and nobody could say which of them the directory holds."""
+    others = (suffix for form, suffix in SUFFIXES.items() if form != to)
+    found = next((p for suffix in others for p in sorted(directory.glob(f"*{suffix}"))), None)
+    if found is not None:
+        raise ConfigError(f"{where}: expected a directory without token files of another format, found {found}")
 
 
 def target_dtype(source: TokenSource, config: Convert, where: str) -> str:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import msgspec
 
-from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
-from dolma_pipeline.recipe import Reshard, Tokenizer
+from dolma_pipeline.recipe import MOST_COPIES, Reshard, Tokenizer
 from dolma_pipeline.task import Counts, Report, Task
 from dolma_pipeline.tokens.amount import Amount, PackedAmount
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
 from dolma_pipeline.tokens.parts import Packing, PlanParts
 from dolma_pipeline.tokens.select import SelectDocuments
 from dolma_pipeline.tokens.shard import ShardFiles
-from dolma_pipeline.tokens.source import SourceFile, TokenSource, open_source, refuse_packed
+from dolma_pipeline.tokens.source import SourceFile, TokenSource, open_source, refuse_destination, refuse_packed
 from dolma_pipeline.tokens.write import WritePart
 
 VERSION = 1
@@ -28,6 +28,7 @@ class ReshardPhases:
 
     def __init__(self, builder: Builder, number: int, config: Reshard) -> None:
         self.config = config
+        self.number = number
         self.seed = builder.recipe.seed
         self.places = builder.places
         self.prefix = f"{number:02d}-reshard"
@@ -37,21 +38,33 @@ class ReshardPhases:
         tokenizers = [s.tokenizer for s in self.sources.values() if s.tokenizer is not None]
         pad = next((t.pad for t in tokenizers if t.pad is not None), None)
         self.tokenizer = msgspec.structs.replace(tokenizers[0], pad=pad)
+        if pad is None and config.pack is not None and config.pack.pads:
+            raise ConfigError(
+                f"$.stages[{number - 1}].reshard.pack: expected a token to fill instances with, found none in the "
+                "manifests; name it beside the tokenizer's `path` as `pad` (tokenizer_name_or_path, pad_token_id); "
+                "that of `eos` would do"
+            )
         for name, source in self.sources.items():
-            if self.directory.resolve() == Path(source.path).resolve():
-                raise ConfigError(
-                    f"$.stages[{number - 1}].reshard.destination: expected another directory than that of source "
-                    f"`{name}`, found {self.directory}"
-                )
+            refuse_destination(
+                source, self.directory, f"$.stages[{number - 1}].reshard.destination", f"that of source `{name}`"
+            )
+        self.rates = {name: self._rate(name) for name in self.sources}
         self.plan_file = str(self.places.work_dir / "scratch" / self.phase("parts") / "tokens.json")
 
     def phase(self, part: str) -> str:
         return f"{self.prefix}-{part}"
 
-    def rate(self, name: str) -> float:
+    def _rate(self, name: str) -> float:
         """How often a document of the source is taken."""
         wanted, there = self.config.tokens.get(name), self.sources[name].tokens
-        return wanted / there if wanted is not None and there else self.config.rates.get(name, 1.0)
+        if wanted is None or not there:
+            return self.config.rates.get(name, 1.0)
+        if wanted > MOST_COPIES * there:
+            raise ConfigError(
+                f"$.stages[{self.number - 1}].reshard.tokens.{name}: expected at most {MOST_COPIES * there}, "
+                f"{MOST_COPIES} times the {there} tokens of `{self.sources[name].path}`, found {wanted}"
+            )
+        return wanted / there
 
     def select(self, state: State) -> list[Task]:
         tasks = []
@@ -61,11 +74,11 @@ class ReshardPhases:
                     source=name,
                     file=file,
                     output=str(self.places.work_dir / "scratch" / self.phase("select") / name / file.name),
-                    rate=self.rate(name),
+                    rate=self.rates[name],
                     seed=self.seed,
                     order=self.config.order,
                     vocab_size=source.vocab_size or 0,
-                    min_tokens=self.config.pack.min_tokens if self.config.pack is not None else 0,
+                    min_tokens=max(1, self.config.pack.min_tokens) if self.config.pack is not None else 0,
                 )
                 task = self._task("select", self._name(name, file), "select:select_documents", config, file.inputs)
                 tasks.append(msgspec.structs.replace(task, weight=Path(file.tokens).stat().st_size))
@@ -167,6 +180,8 @@ def same_tokens(sources: dict[str, TokenSource]) -> None:
             raise ConfigError(
                 f"{where}: expected a manifest, or the `tokenizer` that `{source.path}` was made with, found neither"
             )
+        if not Path(source.tokenizer.path or "").exists():
+            raise DataError(f"{source.tokenizer.path}: expected the tokenizer of `{source.path}`, found no file")
         if source.digest != first.digest:
             raise ConfigError(
                 f"{where}: expected the tokenizer of source `{first_name}` (BLAKE3 {(first.digest or '')[:16]}…), "

@@ -106,11 +106,13 @@ def compare(
                 if len(of_key) >= MANY and not source.packed:
                     places.look_up(of_key, tokens)
                     continue
+                # Once for all pieces of a document, of which a long one has thousands.
+                whole = _bytes(tokens) if source.packed else b""
                 for place in of_key:
                     if places.state[place] == EQUAL:
                         continue
                     there = places.tokens(place)
-                    difference = None if source.packed and _within(there, tokens) else _difference(tokens, there)
+                    difference = None if source.packed and _within(_bytes(there), whole) else _difference(tokens, there)
                     places.state[place] = EQUAL if difference is None else DIFFERENT
                     if difference is None:
                         first.pop(place, None)
@@ -145,19 +147,20 @@ def _difference(expected: NDArray[np.uint32], found: NDArray[np.unsignedinteger]
     return size, f"the text has {len(expected)} tokens, the file {len(found)}"
 
 
-def _within(piece: NDArray[np.unsignedinteger], tokens: NDArray[np.uint32]) -> bool:
-    """Whether `piece` is a run of `tokens`."""
-    if not len(piece):
-        return True
-    wanted, text = piece.astype("<u4").tobytes(), tokens.astype("<u4").tobytes()
-    found = text.find(wanted)
+def _within(piece: bytes, tokens: bytes) -> bool:
+    """Whether the tokens of `piece` are a run of `tokens`, four bytes each."""
+    found = tokens.find(piece)
     while found >= 0 and found % 4:
-        found = text.find(wanted, found + 1)
+        found = tokens.find(piece, found + 1)
     return found >= 0
 
 
+def _bytes(tokens: NDArray[np.unsignedinteger]) -> bytes:
+    return tokens.astype("<u4").tobytes()
+
+
 def _digest(tokens: NDArray[np.unsignedinteger]) -> bytes:
-    return hashlib.blake2b(tokens.astype("<u4").tobytes(), digest_size=16).digest()
+    return hashlib.blake2b(_bytes(tokens), digest_size=16).digest()
 
 
 class _Places:

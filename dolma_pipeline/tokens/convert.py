@@ -37,10 +37,16 @@ from dolma_pipeline.tokens.source import (
     open_tokens,
     read_range,
     read_rows,
+    token_files,
 )
 
 CHUNK_TOKENS = 1 << 22
 """In memory at once, or one document."""
+WRITTEN: dict[Form, tuple[str, ...]] = {
+    "dolma": (".npy",),
+    "megatron": (".bin", ".idx"),
+    "datatrove": (".ds", ".ds.index", ".ds.metadata"),
+}
 Chunk = tuple[NDArray[np.unsignedinteger], Rows]
 
 
@@ -65,6 +71,8 @@ class WriteConversion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     to: Form
     tokenizer_path: str | None
     manifest: Manifest | None
+    files: list[str] = []
+    """Token files that were written, by their paths in the directory."""
 
 
 def convert_file(config: ConvertFile, context: Context) -> Report:
@@ -106,9 +114,8 @@ def convert_file(config: ConvertFile, context: Context) -> Report:
 def _remove_stale(config: ConvertFile, written: set[str]) -> list[str]:
     """What an earlier run left that divided the file elsewhere: whoever reads all there is would read it twice."""
     base = Path(config.directory) / config.file.name
-    pattern = re.compile(
-        rf"({re.escape(base.name)}(-\d{{5,}})?)(\.npy|\.bin|\.idx|\.ds|\.ds\.index|\.ds\.metadata|\.csv\.gz)"
-    )
+    endings = "|".join(map(re.escape, (*WRITTEN[config.to], ".csv.gz")))
+    pattern = re.compile(rf"({re.escape(base.name)}(-\d{{5,}})?)({endings})")
     kept = {Path(name).name for name in config.others}
     stale = []
     for path in sorted(base.parent.iterdir()):
@@ -223,4 +230,13 @@ def write_conversion(config: WriteConversion, context: Context) -> Report:
     if config.manifest is not None:
         write_json(directory / CONVERSION, Conversion(format=FORMAT, to=config.to, manifest=config.manifest))
         outputs.append(output(directory / CONVERSION))
-    return Report(outputs=outputs)
+    return Report(outputs=outputs, warnings=_strangers(directory, config))
+
+
+def _strangers(directory: Path, config: WriteConversion) -> list[str]:
+    """Files of the format that are not of this conversion: whoever reads all there is would read them too."""
+    found = (p.relative_to(directory).as_posix() for p in token_files(directory, config.to))
+    others = sorted(set(found) - set(config.files))
+    if not others:
+        return []
+    return [f"{directory}: {', '.join(others[:3])} ({len(others)} files) are not of this conversion; remove them"]

@@ -25,7 +25,7 @@ def read_ends(path: str | Path) -> NDArray[np.unsignedinteger]:
 
 def read_metadata(path: str | Path) -> tuple[str, str, int]:
     """(name of the tokenizer, dtype, tokens) of a .ds.metadata."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     name, _, size = lines[0].rpartition("|") if lines else ("", "", "")
     if len(lines) < 2 or not size.isdecimal() or int(size) not in SIZES or not lines[1].strip().isdecimal():
         raise DataError(

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from dolma_pipeline.errors import DataError
@@ -15,7 +16,7 @@ from dolma_pipeline.storage import atomic_path, output, read_json, write_json
 from dolma_pipeline.task import Context, Report
 from dolma_pipeline.tokens.amount import Amount, PackedAmount, total
 from dolma_pipeline.tokens.engine import loaded_engine, tokenizer_file
-from dolma_pipeline.tokens.vocabulary import special_ids, token_dtype
+from dolma_pipeline.tokens.vocabulary import DTYPES, special_ids, token_dtype
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -172,11 +173,39 @@ def _packed(pack: Pack, amount: PackedAmount) -> Packed:
 
 
 def read_manifest(directory: str | Path) -> Manifest:
-    """The manifest of a directory of token files; a DataError where there is none, or one of another format."""
+    """The manifest of a directory of token files; a DataError where there is none, or it cannot be right."""
     path = Path(directory) / MANIFEST
     if not path.is_file():
         raise DataError(f"{directory}: expected token files with a {MANIFEST}, found none")
-    manifest: Manifest = read_json(path, Manifest)
+    try:
+        manifest: Manifest = read_json(path, Manifest)
+    except DataError:
+        found = read_json(path)
+        if not isinstance(found, dict) or "recipe" not in found:
+            raise
+        there = sorted(str(p.parent) for p in Path(directory).glob(f"*/{MANIFEST}"))
+        also = f"; there are others in {', '.join(there)}" if there else ""
+        raise DataError(f"{path}: expected the manifest of token files, found that of a run{also}") from None
     if manifest.format != FORMAT:
         raise DataError(f"{path}: expected format {FORMAT}, found {manifest.format}: it was written by a later version")
+    _check(manifest, path)
     return manifest
+
+
+def _check(manifest: Manifest, path: Path) -> None:
+    """What was changed by hand is found here and not by what reads the tokens."""
+    if manifest.dtype not in DTYPES:
+        raise DataError(f"{path}: $.dtype: expected one of {', '.join(DTYPES)}, found `{manifest.dtype}`")
+    if manifest.vocab_size < 1:
+        raise DataError(f"{path}: $.vocab_size: expected 1 or more, found {manifest.vocab_size}")
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        found = getattr(manifest, key)
+        if found is not None and not 0 <= found < manifest.vocab_size:
+            raise DataError(f"{path}: $.{key}: expected an id from 0 to {manifest.vocab_size - 1}, found {found}")
+    width = np.dtype(manifest.dtype).itemsize
+    for i, file in enumerate(manifest.files):
+        if file.bytes != file.tokens * width:
+            raise DataError(
+                f"{path}: $.files[{i}]: expected {file.tokens * width} bytes for {file.tokens} tokens of "
+                f"{manifest.dtype}, found {file.bytes}"
+            )

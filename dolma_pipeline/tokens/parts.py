@@ -116,10 +116,11 @@ def plan_packed_parts(merge: Merge, pack: Pack, max_tokens: int, *, documents: i
     """
     parts: list[Part] = []
     first: Mark | None = None
+    step = documents
     while True:
         chunks: list[Chunk] = []
         size = count = 0
-        for chunk in merge.chunks(first, documents=documents):
+        for chunk in merge.chunks(first, documents=step):
             chunks.append(chunk)
             size += int(kept_tokens(chunk.lengths, pack).sum())
             count += len(chunk)
@@ -142,7 +143,8 @@ def plan_packed_parts(merge: Merge, pack: Pack, max_tokens: int, *, documents: i
         )
         if end is None:
             return parts
-        first = end
+        # Of small parts a full chunk would be looked at again and again.
+        first, step = end, min(documents, 2 * fitting)
 
 
 def _fitting(lengths: NDArray[np.int64], pack: Pack, max_tokens: int) -> tuple[int, int]:

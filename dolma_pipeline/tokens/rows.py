@@ -57,10 +57,11 @@ class Rows:
         )
 
 
-def read_csv(path: str | Path, tokens: int) -> Iterator[Rows]:
-    """The rows of `start,end,id,src,loc` in a csv.gz; `tokens`: of the file that they index.
+def read_csv(path: str | Path, tokens: int, documents: int | None = None) -> Iterator[Rows]:
+    """The rows of `start,end,id,src,loc` in a csv.gz; `tokens` and `documents`: of the file that they index.
 
-    A row that is none, begins before the last one ends, or ends beyond the tokens is a DataError with its number.
+    A row that is none, begins before the last one ends, or ends beyond the tokens is a DataError with its number, and
+    so are fewer or more rows than `documents`: a gzip cut between two members reads like a shorter one.
     """
     number, last = 0, 0
     for batch in _batches(Path(path)):
@@ -82,6 +83,10 @@ def read_csv(path: str | Path, tokens: int) -> Iterator[Rows]:
             lines=batch.column("loc"),
         )
         number, last = number + len(starts), int(ends[-1])
+    if documents not in (None, number):
+        raise DataError(
+            f"{path}: expected {documents} documents, as the manifest says, found {number}: the file was cut or changed"
+        )
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -38,25 +38,27 @@ class SelectDocuments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     order: Order
     vocab_size: int
     min_tokens: int = 0
-    """A document of fewer is dropped as `shorter_than_bucket`: packing would have no instance for any of it."""
+    """A document of fewer is dropped, packing would have no instance for any of it: one without a token as `empty`, any
+    other as `shorter_than_bucket`."""
 
 
 def select_documents(config: SelectDocuments, context: Context) -> Report:
     """Writes the shards. `details`: {"shards": [ShardFiles]}.
 
-    Memory: a block, its columns and tokens. A file of whatever size is read once, from start to end.
+    Memory: a block, its columns, those of its copies, and tokens. A file is read once, from start to end.
     """
     file = config.file
     counts = Counts()
     shards: list[ShardFiles] = []
     covered = 0
-    for rows in _blocks(read_rows(file)):
+    for rows in _blocks(read_rows(file), max(1, int(BLOCK_DOCUMENTS / max(1.0, config.rate)))):
         first = counts.documents_in
         counts.documents_in += len(rows)
         covered += int(rows.lengths.sum())
         copies = sampled_copies(rows.ids, rows.sources, rows.lines, config.rate, config.seed)
         short = (rows.lengths < config.min_tokens) & (copies > 0)
-        for rule, which in (("not_sampled", copies == 0), ("shorter_than_bucket", short)):
+        empty = short & (rows.lengths == 0)
+        for rule, which in (("not_sampled", copies == 0), ("empty", empty), ("shorter_than_bucket", short & ~empty)):
             if which.any():
                 counts.dropped[rule] = counts.dropped.get(rule, 0) + int(which.sum())
         copies[short] = 0
@@ -138,8 +140,8 @@ def _keys(config: SelectDocuments, rows: Rows, copies: NDArray[np.int64], first:
     return keys
 
 
-def _blocks(batches: Iterable[Rows]) -> Iterator[Rows]:
-    """The same documents in blocks of at most BLOCK_TOKENS and BLOCK_DOCUMENTS, or one document."""
+def _blocks(batches: Iterable[Rows], most: int) -> Iterator[Rows]:
+    """The same documents in blocks of at most BLOCK_TOKENS and `most` documents, or one document."""
     waiting: list[Rows] = []
     documents = tokens = 0
     for rows in batches:
@@ -148,7 +150,7 @@ def _blocks(batches: Iterable[Rows]) -> Iterator[Rows]:
         while low < len(rows):
             before = int(total[low - 1]) if low else 0
             high = int(np.searchsorted(total, before + BLOCK_TOKENS - tokens, side="right"))
-            high = min(high, low + BLOCK_DOCUMENTS - documents)
+            high = min(high, low + most - documents)
             if high <= low and waiting:
                 yield _joined(waiting)
                 waiting, documents, tokens = [], 0, 0

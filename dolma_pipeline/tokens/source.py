@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ Form: TypeAlias = Literal["dolma", "megatron", "datatrove"]
 CONVERSION = "conversion.json"
 """Beside converted files: what their own format cannot say."""
 SUFFIXES: dict[Form, str] = {"dolma": ".npy", "megatron": ".bin", "datatrove": ".ds"}
+NUMPY = b"\x93NUMPY"
+"""Begins what `numpy.save` writes; token files have the same extension and no header."""
 INDEX = {"megatron": ".idx", "datatrove": ".ds.index"}
 
 
@@ -46,6 +49,8 @@ class SourceFile(Struct, frozen=True, kw_only=True):
     """Tokens."""
     signed: bool = False
     """The type is a signed one of that size."""
+    documents: int | None = None
+    """Rows of the csv.gz, where the manifest says how many."""
     eos: int | None = None
     """Parts documents where nothing else does."""
 
@@ -124,7 +129,7 @@ def open_source(
             token_dtype(vocab_size, dtype, f"{where}.dtype")
     if dtype is None and form == "dolma" and vocab_size is not None:
         dtype = token_dtype(vocab_size).name
-    files = [_file(form, p, base, dtype, eos, where) for p in _token_files(base, form)]
+    files = [_file(form, p, base, dtype, eos, where) for p in token_files(base, form)]
     if not files:
         raise ConfigError(f"{where}: expected files `*{SUFFIXES[form]}` at `{path}`, found none")
     found = _one({f.dtype: f for f in files}, f"{where}: expected files of one type at `{path}`")
@@ -146,7 +151,7 @@ def _form(base: Path, where: str) -> Form:
     conversion = _conversion(base)
     if conversion is not None:
         return conversion.to
-    found: list[Form] = [form for form in SUFFIXES if _token_files(base, form)]
+    found: list[Form] = [form for form in SUFFIXES if token_files(base, form)]
     if len(found) != 1:
         several = " and ".join(f"`*{SUFFIXES[f]}`" for f in found)
         raise ConfigError(
@@ -164,7 +169,8 @@ def _refuse_splits(base: Path, where: str) -> None:
         raise ConfigError(f"{where}: expected a {MANIFEST} in `{base}`, found none, but in {listed}; name one of them")
 
 
-def _token_files(base: Path, form: Form) -> list[Path]:
+def token_files(base: Path, form: Form) -> list[Path]:
+    """Those of a format that are at or below `base`, sorted; hidden ones are left out."""
     suffix = SUFFIXES[form]
     if base.is_dir():
         found = (p for p in base.rglob(f"*{suffix}") if p.is_file())
@@ -185,6 +191,14 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
             f"{where}: the tokenizer in the manifest of `{path}` is another than `{tokenizer.path}` (BLAKE3 "
             f"{digest[:16]}…); leave it out, the manifest has all that is needed"
         )
+    described = _tokenizer(base, manifest)
+    if Path(described.path or "").is_file() and blake3(described.path or "") != digest:
+        raise DataError(
+            f"{described.path}: expected the tokenizer of the manifest (BLAKE3 {digest[:16]}…), found another; its ids "
+            "would stand for other text"
+        )
+    if tokenizer is not None:
+        described = _agreeing(path, described, tokenizer, where)
     files = []
     for file in manifest.files:
         tokens = base / file.path
@@ -200,6 +214,8 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
                 rows=str(base / file.index),
                 dtype=manifest.dtype,
                 size=file.tokens,
+                # Of packed files there is a row for each piece of a document.
+                documents=file.documents if manifest.packed is None else None,
             )
         )
     return TokenSource(
@@ -208,7 +224,7 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
         files=files,
         dtype=manifest.dtype,
         vocab_size=manifest.vocab_size,
-        tokenizer=_tokenizer(base, manifest),
+        tokenizer=described,
         digest=digest,
         manifest=manifest,
     )
@@ -221,6 +237,20 @@ def _tokenizer(base: Path, manifest: Manifest) -> Tokenizer:
         eos=manifest.eos_token_id,
         pad=manifest.pad_token_id,
     )
+
+
+def _agreeing(path: str, described: Tokenizer, given: Tokenizer, where: str) -> Tokenizer:
+    """The ids of the manifest; those given must be the same, but may say the padding of tokens made without any."""
+    if given.bos is None and given.eos is None:
+        given = msgspec.structs.replace(given, bos=described.bos, eos=described.eos)
+    special = special_ids(load_engine(given.path or "", choice="reference"), given, f"{where}.tokenizer")
+    for kind in ("bos", "eos", "pad"):
+        mine, theirs = getattr(special, kind), getattr(described, kind)
+        if mine in (None, theirs) or (kind == "pad" and theirs is None):
+            continue
+        says = f"{kind} {theirs}" if theirs is not None else f"that there is no {kind}"
+        raise ConfigError(f"{where}: the manifest of `{path}` says {says}, found {mine} given")
+    return msgspec.structs.replace(described, pad=special.pad if described.pad is None else described.pad)
 
 
 def _conversion(base: Path) -> Conversion | None:
@@ -256,6 +286,12 @@ def _file(form: Form, path: Path, base: Path, dtype: str | None, eos: int | None
             f"{where}: expected {rows.name} beside {path}, found none; name the tokenizer and its `eos`, and documents "
             "are parted by it"
         )
+    with path.open("rb") as opened:
+        if form == "dolma" and opened.read(len(NUMPY)) == NUMPY:
+            raise DataError(
+                f"{path}: expected token ids from the first byte on, found a header of NumPy: "
+                "`numpy.load(file).tofile(other)` writes them without"
+            )
     if dtype is None:
         raise ConfigError(f"{where}: expected `dtype`, or the tokenizer, for {path}: the file does not say its type")
     size = path.stat().st_size
@@ -296,6 +332,17 @@ def refuse_packed(source: TokenSource, where: str) -> None:
         )
 
 
+def refuse_destination(source: TokenSource, directory: Path, where: str, than: str) -> None:
+    """What is written must not take the place of the source's files, nor be taken for some of them the next time."""
+    target, base = directory.resolve(), local(source.path).resolve()
+    if target == base or any(Path(f.tokens).resolve().parent == target for f in source.files):
+        raise ConfigError(f"{where}: expected another directory than {than}, found {directory}")
+    if (source.form != "dolma" or source.manifest is None) and target.is_relative_to(base):
+        raise ConfigError(
+            f"{where}: expected a directory outside of {source.path}, all of whose files are read, found {directory}"
+        )
+
+
 def open_tokens(file: SourceFile) -> NDArray[np.unsignedinteger]:
     """Its tokens, mapped into memory; a file of another size than was planned is a DataError."""
     dtype = np.dtype(file.dtype).newbyteorder("<")
@@ -322,7 +369,7 @@ def read_rows(file: SourceFile) -> Iterator[Rows]:
     elif file.form == "datatrove":
         found = by_ends(name, read_ends(file.index or ""), file.size, file.index or "")
     elif file.rows is not None:
-        return read_csv(file.rows, file.size)
+        return read_csv(file.rows, file.size, file.documents)
     else:
         return by_eos(name, open_tokens(file), file.eos or 0)
     return _with_ids(found, file) if file.rows is not None else iter(found)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
+from dolma_pipeline.storage import local
 from dolma_pipeline.tokens.rows import Rows
 from dolma_pipeline.tokens.source import SourceFile, TokenSource, check_ids, open_tokens, read_range, read_rows
 
@@ -114,7 +115,7 @@ class Statistics(Struct, frozen=True, kw_only=True):
     sources: dict[str, SourceStatistics]
     ids: IdStatistics | None
     changed: list[str]
-    """Files whose BLAKE3 is not that of the manifest; only looked for where all tokens are read."""
+    """Files and label masks that are not those of the manifest by BLAKE3; only looked for where all tokens are read."""
 
 
 def statistics(source: TokenSource, *, scan: bool = False) -> Statistics:
@@ -172,8 +173,10 @@ def statistics(source: TokenSource, *, scan: bool = False) -> Statistics:
 def _changed(source: TokenSource) -> list[str]:
     if source.form != "dolma" or source.manifest is None:
         return []
-    files = zip(source.files, source.manifest.files, strict=True)
-    return [f.tokens for f, described in files if _native.blake3_file(f.tokens) != described.blake3]
+    base = local(source.path)
+    digests = [(base / f.path, f.blake3) for f in source.manifest.files]
+    digests += [(base / f.mask, f.mask_blake3 or "") for f in source.manifest.files if f.mask is not None]
+    return [str(path) for path, digest in digests if not path.is_file() or _native.blake3_file(str(path)) != digest]
 
 
 def _id(token: str | int | None) -> int | None:

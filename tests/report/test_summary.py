@@ -74,6 +74,14 @@ def test_without_timings_training_and_mix(tmp_path: Path, manifest: dict[str, An
     )
 
 
+def test_packing_of_a_reshard(toy_run: Path, manifest: dict[str, Any]) -> None:
+    packed = {"by": "best_fit", "instances": 7, "tokens": 448, "padding": 0, "fragmented": 0, "dropped_tokens": 0}
+    stage = next(s for s in manifest["stages"] if s["kind"] == "tokens")
+    stage.update(kind="reshard", details=stage["details"] | {"packed": packed})
+    (toy_run / "manifest.json").write_text(json.dumps(manifest))
+    assert "  packed by best_fit: 7 instances, 0.0% padding\n" in render_summary(toy_run)
+
+
 def test_loss_from_metrics_where_the_manifest_has_none(toy_run: Path, manifest: dict[str, Any]) -> None:
     manifest["stages"].pop()
     (toy_run / "manifest.json").write_text(json.dumps(manifest))

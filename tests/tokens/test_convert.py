@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -217,3 +218,25 @@ def test_into_itself(tmp_path: Path) -> None:
     directory = bare(tmp_path / "d")
     with pytest.raises(ConfigError, match="expected another directory than the source's"):
         convert(directory, directory, "megatron", source_dtype="uint16")
+
+
+def test_what_is_written_never_takes_the_place_of_what_is_there(tmp_path: Path) -> None:
+    ours = make(tmp_path)
+    convert(ours, tmp_path / "m", "megatron")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "m").iterdir() if p.is_file()}
+    with pytest.raises(ConfigError, match="expected another directory than the source's"):
+        convert(tmp_path / "m" / "part-00000.bin", tmp_path / "m", "datatrove")
+    with pytest.raises(ConfigError, match=r"expected a directory outside of .*/m, all of whose files are read"):
+        convert(tmp_path / "m", tmp_path / "m" / "inner", "datatrove")
+    with pytest.raises(ConfigError, match=r"without token files of another format, found .*/m/part-00000.bin"):
+        convert(ours, tmp_path / "m", "datatrove")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "m").iterdir() if p.is_file()} == before
+
+
+def test_files_of_another_conversion_are_named(tmp_path: Path) -> None:
+    convert(make(tmp_path, max_tokens=40), tmp_path / "m", "megatron")
+    few = tmp_path / "few"
+    few.mkdir()
+    reports = convert(make(few), tmp_path / "m", "megatron")
+    text = r"part-00001.bin, part-00002.bin, part-00003.bin \(\d+ files\) are not of this conversion; remove them"
+    assert any(re.search(text, w) for found in reports.values() for r in found for w in r.warnings)

@@ -37,3 +37,10 @@ def test_ends(tmp_path: Path) -> None:
         read_ends(path)
     path.write_bytes(b"")
     assert read_ends(path).tolist() == []
+
+
+def test_metadata_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.ds.metadata"
+    path.write_bytes(b"\xff|3\n1\n")
+    with pytest.raises(DataError, match="and a line with the tokens, found"):
+        read_metadata(path)

@@ -150,3 +150,29 @@ def test_reading_what_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "out" / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     with pytest.raises(DataError, match=r"json: expected format 1, found 2: it was written by a later version"):
         read_manifest(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("dtype", "uint17", r"\$.dtype: expected one of uint8, uint16, uint32, uint64, found `uint17`"),
+        ("vocab_size", -4, r"\$.vocab_size: expected 1 or more, found -4"),
+        ("eos_token_id", 314, r"\$.eos_token_id: expected an id from 0 to 313, found 314"),
+        ("dtype", "uint32", r"\$.files\[0\]: expected 12 bytes for 3 tokens of uint32, found 6"),
+    ],
+)
+def test_what_was_changed_by_hand(key: str, value: object, text: str, tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path / "tok" / "tokenizer.json", extra=300)
+    run_stage(tmp_path, {"s/a": write_shard(tmp_path / "a.jsonl", [("x", "a b")])}, word_tokens(path))
+    manifest = tmp_path / "out" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_bytes()) | {key: value}))
+    with pytest.raises(DataError, match=text):
+        read_manifest(tmp_path / "out")
+
+
+def test_the_manifest_of_a_run(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path / "tok" / "tokenizer.json")
+    run_stage(tmp_path, {"s/a": write_shard(tmp_path / "a.jsonl", [("x", "a b")])}, word_tokens(path))
+    (tmp_path / "manifest.json").write_text('{"format": 1, "recipe": {}, "stages": [], "files": [{"path": "a"}]}')
+    with pytest.raises(DataError, match=r"found that of a run; there are others in .*/out$"):
+        read_manifest(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -293,8 +294,7 @@ def test_blocks(lengths: list[list[int]], tokens: int, documents: int) -> None:
         number += len(batch)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(select, "BLOCK_TOKENS", tokens)
-        patch.setattr(select, "BLOCK_DOCUMENTS", documents)
-        blocks = list(select._blocks(batches))
+        blocks = list(select._blocks(batches, documents))
     assert [i for b in blocks for i in b.ids.to_pylist()] == [f"x-{n}" for n in range(number)]
     assert [n for b in blocks for n in b.lengths.tolist()] == [n for batch in lengths for n in batch]
     for block in blocks:
@@ -366,3 +366,61 @@ def test_packed_files_are_no_source(tmp_path: Path) -> None:
     stage = Stage(convert=Convert(to="megatron", destination=str(tmp_path / "m")))
     with pytest.raises(ConfigError, match=r"is packed into instances; take the files it was made of, and pack as the"):
         run_recipe(Recipe(name="t", work_dir=str(tmp_path), sources={"a": Source(tokens=str(packed))}, stages=[stage]))
+
+
+def test_the_directory_of_a_single_file_is_the_sources(tmp_path: Path) -> None:
+    a = make(tmp_path, letters(9), "a")
+    (a / "manifest.json").unlink()
+    before = file_bytes(a)
+    source = Source(tokens=str(a / "part-00000.npy"))
+    stage = Reshard(destination=str(a), tokenizer=Tokenizer(path=str(tmp_path / "tokenizer.json"), eos=1))
+    with pytest.raises(ConfigError, match="expected another directory than that of source `a`"):
+        run_recipe(Recipe(name="toy", work_dir=str(tmp_path), sources={"a": source}, stages=[Stage(reshard=stage)]))
+    assert file_bytes(a) == before
+
+
+def test_tokens_made_without_padding_are_packed_with_one_that_is_named(tmp_path: Path) -> None:
+    a = make(tmp_path, letters(9), "a")
+    with pytest.raises(ConfigError, match=r"reshard.pack: expected a token to fill instances with, found none in the"):
+        reshard(tmp_path, {"a": a}, pack=Pack(length=8))
+    tokenizer = Tokenizer(path=str(tmp_path / "tokenizer.json"), pad=1)
+    out = reshard(tmp_path, {"a": a}, pack=Pack(length=8), tokenizer=tokenizer)
+    assert (read_manifest(out).pad_token_id, read_manifest(out).tokens) == (1, read_manifest(a).tokens)
+
+
+def test_more_copies_than_anybody_wants(tmp_path: Path) -> None:
+    a = make(tmp_path, letters(9), "a")
+    there = read_manifest(a).tokens
+    with pytest.raises(ConfigError, match=rf"reshard.tokens.a: expected at most {10_000 * there}, 10000 times the"):
+        reshard(tmp_path, {"a": a}, tokens={"a": 10_000 * there + 1})
+
+
+def test_blocks_are_bounded_by_their_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = make(tmp_path, letters(9), "a", order="input")
+    whole = file_bytes(reshard(tmp_path, {"a": a}, rates={"a": 30.5}))
+    monkeypatch.setattr(select, "BLOCK_DOCUMENTS", 61)
+    sizes = []
+    write = select._write
+    monkeypatch.setattr(select, "_write", lambda *a: (sizes.append(len(a[3])), write(*a))[1])
+    run_recipe(recipe(tmp_path / "again", {"a": a}, rates={"a": 30.5}))
+    assert file_bytes(tmp_path / "again" / "out") == whole
+    assert max(sizes) <= 62
+
+
+def test_a_tokenizer_that_is_not_there_is_missed_before_anything_is_written(tmp_path: Path) -> None:
+    a = make(tmp_path, letters(9), "a")
+    (a / "tokenizer.json").unlink()
+    with pytest.raises(DataError, match=r"a/out/tokenizer.json: expected the tokenizer of `.*/a/out`, found no file"):
+        reshard(tmp_path, {"a": a})
+
+
+@pytest.mark.parametrize("pack", [Pack(length=4, by=by) for by in ("best_fit", "concatenate")], ids=lambda p: p.by)  # type: ignore[arg-type]
+def test_documents_without_a_token_are_not_packed(pack: Pack, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    np.array([4, 5, 1, 6, 1], dtype="u1").tofile(tmp_path / "raw" / "x.npy")
+    rows = "0,3,a,s,1\r\n3,3,b,s,2\r\n3,5,c,s,3\r\n"
+    (tmp_path / "raw" / "x.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    tokenizer = Tokenizer(path=str(write_tokenizer(tmp_path / "tokenizer.json")), eos=1, pad=1)
+    reports = run_recipe(recipe(tmp_path, {"raw": tmp_path / "raw"}, pack=pack, tokenizer=tokenizer))
+    assert read_manifest(tmp_path / "out").documents == 2
+    assert reports["01-reshard-select"][0].counts["raw"].dropped == {"empty": 1}

@@ -191,3 +191,34 @@ def test_a_later_manifest_is_not_guessed_at(ours: Path) -> None:
     (ours / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
     with pytest.raises(DataError, match="expected format 1, found 2"):
         open_source(str(ours))
+
+
+def test_ids_that_the_manifest_denies(ours: Path) -> None:
+    path = str(ours / "tokenizer.json")
+    with pytest.raises(ConfigError, match=r"the manifest of .* says eos 1, found 4 given"):
+        open_source(str(ours), tokenizer=Tokenizer(path=path, eos=4))
+    with pytest.raises(ConfigError, match=r"the manifest of .* says that there is no bos, found 4 given"):
+        open_source(str(ours), tokenizer=Tokenizer(path=path, bos=4))
+    assert open_source(str(ours), tokenizer=Tokenizer(path=path, pad=1)).tokenizer == Tokenizer(path=path, eos=1, pad=1)
+
+
+def test_rows_that_a_whole_gzip_lacks(ours: Path) -> None:
+    index = ours / "part-00000.csv.gz"
+    index.write_bytes(gzip.compress(gzip.decompress(index.read_bytes()).splitlines(keepends=True)[0]))
+    with pytest.raises(DataError, match=r"part-00000.csv.gz: expected 2 documents, as the manifest says, found 1"):
+        list(read_rows(open_source(str(ours)).files[0]))
+
+
+def test_another_tokenizer_beside_the_manifest(ours: Path) -> None:
+    write_tokenizer(ours / "tokenizer.json", extra=1)
+    with pytest.raises(
+        DataError, match=r"tokenizer.json: expected the tokenizer of the manifest \(BLAKE3 .*found anoth"
+    ):
+        open_source(str(ours))
+
+
+def test_a_header_is_not_taken_for_tokens(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(path=str(write_tokenizer(tmp_path / "tokenizer.json")), eos=1)
+    np.save(tmp_path / "x.npy", np.array([4, 1], dtype="<u2"))
+    with pytest.raises(DataError, match=r"x.npy: expected token ids from the first byte on, found a header of NumPy"):
+        open_source(str(tmp_path / "x.npy"), tokenizer=tokenizer)

@@ -138,3 +138,16 @@ def test_of_packed_files(tmp_path: Path) -> None:
     assert "3 pieces of documents, 12 tokens in 1 file" in shown
     assert "2 tokens are padding" in shown
     assert "2 of 3 pieces of documents end with eos" in shown
+
+
+def test_a_mask_that_is_not_the_manifests(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path / "tokenizer.json")
+    shard = write_shard(tmp_path / "a.jsonl", [("x", "a b"), ("y", "c")])
+    packed = Tokens(tokenizer=Tokenizer(path=str(path), eos=1, pad=1), pack=Pack(length=4))
+    run_stage(tmp_path, {"s/a": shard}, packed)
+    mask = tmp_path / "out" / "part-00000.mask"
+    assert statistics(open_source(str(tmp_path / "out")), scan=True).changed == []
+    mask.write_bytes(bytes(len(mask.read_bytes())))
+    assert statistics(open_source(str(tmp_path / "out")), scan=True).changed == [str(mask)]
+    mask.unlink()
+    assert statistics(open_source(str(tmp_path / "out")), scan=True).changed == [str(mask)]

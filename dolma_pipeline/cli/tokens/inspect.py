@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = statistics(source, scan=arguments.scan)
         _print(found if arguments.json else render(found), arguments)
         if found.changed:
-            raise VerifyError(f"{len(found.changed):,} of {len(found.files):,} files are not those of the manifest")
+            raise VerifyError(f"{len(found.changed):,} files are not those of the manifest")
     return 0
 
 

@@ -14,7 +14,7 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, name_of, require, run_command, unused
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Reshard, Source, Stage, Tokenizer
+from dolma_pipeline.recipe import MOST_COPIES, Pack, PositiveInt, Recipe, Reshard, Source, Stage, Tokenizer
 
 TokenId = Annotated[int, Meta(ge=0)]
 Dtype = Literal["uint8", "uint16", "uint32", "uint64"]
@@ -24,7 +24,7 @@ class Prefix(Config, frozen=True):
     """Token files of one source."""
 
     prefix: str
-    sample_rate: Annotated[float, Meta(ge=0.0)] | None = None
+    sample_rate: Annotated[float, Meta(ge=0.0, le=MOST_COPIES)] | None = None
     tokens: PositiveInt | None = None
     """Instead: about how many."""
     name: str | None = None
@@ -51,7 +51,9 @@ class ReshardConfig(Config, frozen=True):
     ] = None
     bos_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
     eos_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
-    pad_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
+    pad_token_id: Annotated[
+        TokenId | None, Meta(description="of directories without a manifest, and to `pack` where manifests have none")
+    ] = None
     dtype: Annotated[
         Dtype | None, Meta(description="of directories without a manifest; default: as small as the vocabulary allows")
     ] = None
