@@ -1,7 +1,7 @@
 //! Gzip of many members (RFC 1952, section 2.2): each holds so much text, compressed in one call of libdeflate.
 //!
-//! A stream that goes on beyond a member would be 2 to 3 % smaller and take twice the time. Readers of gzip take
-//! members one after the other for one file: zcat, Python, Java, Go, and Dolma 1.2.1.
+//! zlib's level 3 in one stream is 6 % smaller and takes twice the time. By the standard, members that follow one
+//! another are one file; zcat, Python, flate2's `MultiGzDecoder` and Dolma 1.2.1 read them so.
 
 use std::io::{self, Write};
 
