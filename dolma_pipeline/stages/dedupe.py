@@ -27,7 +27,7 @@ from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.task import Context, Counts, Output, Report, Task
 
-VERSION = 2
+VERSION = 3
 
 
 class KeyShard(StepConfig, frozen=True, kw_only=True):

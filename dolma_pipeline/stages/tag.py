@@ -17,7 +17,7 @@ from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.task import Context, Counts, Output, Task
 
-VERSION = 2
+VERSION = 3
 FAILED = ("quarantine", "failed")
 """Tagger and attribute by which an attribute file marks the documents that were set aside."""
 

@@ -154,3 +154,17 @@ def test_long_spans_do_not_pile_up(tmp_path: Path) -> None:
     writer.finish()
     metadata = pq.ParquetFile(tmp_path / "a.parquet").metadata
     assert [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)] == [7, 7, 6]
+
+
+def test_spans_are_stored_as_what_is_small(tmp_path: Path) -> None:
+    writer = AttributeWriter(tmp_path / "a.parquet")
+    spans = pa.array([[(i, i + 1, 1.0) for i in range(1000)]], SPANS)
+    writer.write_rows(pa.array(["1"], pa.large_string()), {"a.b": spans})
+    writer.finish()
+    group = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0)
+    columns = {c.path_in_schema: c for c in map(group.column, range(group.num_columns))}
+    assert "DELTA_BINARY_PACKED" in columns["a.b.list.element.start"].encodings
+    assert "DELTA_BINARY_PACKED" in columns["a.b.list.element.end"].encodings
+    assert "BYTE_STREAM_SPLIT" in columns["a.b.list.element.score"].encodings
+    assert sum(c.total_uncompressed_size for c in columns.values()) < 1000 * 24 / 2
+    assert pq.read_table(tmp_path / "a.parquet").column("a.b").combine_chunks().equals(spans)

@@ -4,11 +4,13 @@ In: {"taggers": {name: characters}, "texts": [...]}, out: {name: [attributes of 
 given texts until it has had as many characters; a text that makes it fail has null. Tokenizers: $DOLMA_MODELS.
 """
 
+import functools
 import json
 import os
 import sys
 
 import tokenizers
+import uniseg.wordbreak
 from dolma.core.data_types import InputSpec
 from dolma.core.registry import TaggerRegistry
 
@@ -47,5 +49,12 @@ def tag(name, limit, texts):
     return found
 
 
+def remember_words():
+    """Four taggers cut the same paragraphs, 0.1 MB/s each: what uniseg gives depends on nothing but the text."""
+    words, of_character = uniseg.wordbreak.words, functools.lru_cache(None)(uniseg.wordbreak.word_break)
+    uniseg.wordbreak.words = functools.lru_cache(None)(lambda text: tuple(words(text, property=of_character)))
+
+
+remember_words()
 asked = json.load(sys.stdin)
 json.dump({name: tag(name, limit, asked["texts"]) for name, limit in asked["taggers"].items()}, sys.stdout)

@@ -73,7 +73,9 @@ impl Strings {
         let mut offsets = Vec::with_capacity(self.offsets.len() + 1);
         offsets.push(0);
         offsets.append(&mut self.offsets);
-        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(std::mem::take(&mut self.bytes)))
+        // The next batch will be about as large; one huge document says nothing of it.
+        let next = Vec::with_capacity(self.bytes.len().min(8 << 20));
+        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(std::mem::replace(&mut self.bytes, next)))
     }
 
     fn strings(&mut self, nulls: Option<NullBuffer>) -> Result<LargeStringArray> {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use memchr::{memchr, memchr2_iter, memmem};
 
 use super::column::{Column, Kind};
-use super::text::{count_chars, Text, Word};
+use super::text::{Text, Word};
 use super::Tagger;
 
 const WORDS_OF_A_LINE: usize = 3;
@@ -53,11 +53,14 @@ impl C4 {
             found.javascript &= text.words().iter().any(|w| text.bytes(w).eq_ignore_ascii_case(JAVASCRIPT));
         }
         for word in text.words() {
-            found.naughty = found.naughty || naughty.is_word(text.bytes(word));
-            match naughty.phrase_from(text.str.as_bytes(), word) {
-                Some(LOREM_IPSUM) => found.lorem_ipsum = true,
-                Some(_) => found.naughty = true,
-                None => {}
+            let (shape, joint) = shape_and_joint(text.str.as_bytes(), word.start as usize, word.end as usize);
+            found.naughty = found.naughty || (naughty.shapes.has(shape) && naughty.is_word(text.bytes(word)));
+            if naughty.joints.has(joint) {
+                match naughty.phrase_from(text.str.as_bytes(), word) {
+                    Some(LOREM_IPSUM) => found.lorem_ipsum = true,
+                    Some(_) => found.naughty = true,
+                    None => {}
+                }
             }
         }
         found
@@ -82,26 +85,24 @@ impl Tagger for C4 {
                 column.set(1.0);
             }
         }
-        let mut words = text.words().iter().peekable();
-        let (mut start, mut count) = (0, 0u64);
-        for (at, line) in text.lines() {
-            let newline = usize::from(at + line.len() < text.str.len());
-            let end = start + newline + if text.is_ascii() { line.len() } else { count_chars(line) };
-            let (mut of_line, mut last) = (0, None);
-            while let Some(word) = words.next_if(|w| (w.start as usize) < at + line.len()) {
-                of_line += 1;
-                last = text.bytes(word).last();
+        let words = text.words();
+        let (mut start, mut word) = (0, 0);
+        let ends = text.newlines().iter().map(|newline| (newline.at, newline.chars as usize + 1));
+        for (at, end) in ends.chain([(text.str.len() as u32, text.chars())]) {
+            let first = word;
+            while words.get(word).is_some_and(|w| w.start < at) {
+                word += 1;
             }
+            let last = words.get(first..word).and_then(|of_line| text.bytes(of_line.last()?).last());
             if !matches!(last, Some(b'.' | b'?' | b'!' | b'"')) {
                 unended.span(start, end, 1.0);
             }
-            if of_line < WORDS_OF_A_LINE {
+            if word - first < WORDS_OF_A_LINE {
                 short.span(start, end, 1.0);
             }
             start = end;
-            count += 1;
         }
-        line_count.set(count as f64);
+        line_count.set(text.newlines().len() as f64 + 1.0);
     }
 }
 
@@ -146,22 +147,20 @@ struct Naughty {
 }
 
 /// A set of 15-bit numbers that stays in the fastest cache.
-struct Bits(Vec<u64>);
+struct Bits(Box<[u64; 1 << 9]>);
 
 impl Bits {
     fn new() -> Self {
-        Bits(vec![0; 1 << 9])
+        Bits(Box::new([0; 1 << 9]))
     }
 
     fn insert(&mut self, number: usize) {
-        if let Some(word) = self.0.get_mut(number >> 6) {
-            *word |= 1 << (number & 63);
-        }
+        self.0[number >> 6 & 0x1ff] |= 1 << (number & 63);
     }
 
     #[inline]
     fn has(&self, number: usize) -> bool {
-        self.0.get(number >> 6).is_some_and(|word| word >> (number & 63) & 1 == 1)
+        self.0[number >> 6 & 0x1ff] >> (number & 63) & 1 == 1
     }
 }
 
@@ -176,11 +175,11 @@ impl Naughty {
         let mut words: Vec<&str> = list().filter(|w| !w.contains(' ')).collect();
         words.sort_unstable();
         let mut shapes = Bits::new();
-        words.iter().for_each(|word| shapes.insert(shape(word.as_bytes())));
+        words.iter().for_each(|word| shapes.insert(shape_and_joint(word.as_bytes(), 0, word.len()).0));
         let (mut joints, mut phrases) = (Bits::new(), HashMap::<_, Vec<_>>::new());
         for phrase in [LOREM_IPSUM].into_iter().chain(list().filter(|w| w.contains(' '))) {
             let Some(first) = phrase.find(' ') else { continue };
-            let key = joint(phrase.as_bytes(), first);
+            let key = shape_and_joint(phrase.as_bytes(), 0, first).1;
             // Before a single letter any byte may stand.
             for key in (0..if first == 1 { 32 } else { 1 }).map(|before| key | before << 10) {
                 joints.insert(key);
@@ -191,9 +190,6 @@ impl Naughty {
     }
 
     fn is_word(&self, word: &[u8]) -> bool {
-        if !self.shapes.has(shape(word)) {
-            return false;
-        }
         let lowered = word.to_ascii_lowercase();
         self.words.binary_search_by(|w| w.as_bytes().cmp(&lowered)).is_ok()
     }
@@ -202,10 +198,7 @@ impl Naughty {
     /// another.
     fn phrase_from(&self, text: &[u8], word: &Word) -> Option<&'static str> {
         let end = word.end as usize;
-        let key = joint(text, end);
-        if !self.joints.has(key) {
-            return None;
-        }
+        let key = shape_and_joint(text, word.start as usize, end).1;
         let is_here = |(first, phrase): &&(usize, &str)| {
             let start = end.checked_sub(*first).filter(|start| *start >= word.start as usize);
             let there = start.and_then(|start| text.get(start..start + phrase.len()));
@@ -215,17 +208,21 @@ impl Naughty {
     }
 }
 
-/// The low five bits of the two bytes before `end` and of the second after it; of one that is not there, none.
-fn joint(text: &[u8], end: usize) -> usize {
-    let low = |at: usize| text.get(at).map_or(0, |byte| usize::from(byte & 31));
-    low(end.wrapping_sub(2)) << 10 | low(end.wrapping_sub(1)) << 5 | low(end + 1)
-}
-
-/// 15 bits that words of equal lower case have in common.
-fn shape(word: &[u8]) -> usize {
-    let low = |byte: Option<&u8>| byte.map_or(0, |b| usize::from(b & 31));
-    let bits = low(word.first()) << 10 | low(word.get(1)) << 5 | low(word.last());
-    bits ^ (word.len().wrapping_mul(0x2b5d) & 0x7fff)
+/// Fifteen bits each that any two words of equal lower case have in common, and any two places where a phrase may go
+/// on: of the first, second and last byte and the length of the word `start..end`, of the last two bytes and the second
+/// after it. Five bits of a byte are those of a letter in either case; of one that is not there, none.
+#[inline(always)]
+fn shape_and_joint(text: &[u8], start: usize, end: usize) -> (usize, usize) {
+    let around: Option<[u8; 4]> = end.checked_sub(2).and_then(|at| text.get(at..at + 4)?.try_into().ok());
+    let low = |byte: u8| usize::from(byte & 31);
+    let at = |at: usize| text.get(at).map_or(0, |byte| low(*byte));
+    let [before, last, after] = match around {
+        Some([before, last, _, after]) => [low(before), low(last), low(after)],
+        None => [at(end.wrapping_sub(2)), at(end.wrapping_sub(1)), at(end + 1)],
+    };
+    let second = if end - start > 1 { at(start + 1) } else { 0 };
+    let shape = at(start) << 10 | second << 5 | last;
+    (shape ^ ((end - start).wrapping_mul(0x2b5d) & 0x7fff), before << 10 | last << 5 | after)
 }
 
 #[cfg(test)]

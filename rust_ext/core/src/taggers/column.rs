@@ -84,6 +84,17 @@ impl Column {
         }
     }
 
+    /// Makes room for so many more rows of as many spans each as the rows so far: to grow by doubling is to move all.
+    pub fn expect(&mut self, rows: usize) {
+        if let Column::Spans(spans) = self {
+            let more = spans.starts.len() * rows / spans.offsets.len().max(1);
+            let more = more + more / 8;
+            spans.starts.reserve_exact(more);
+            spans.ends.reserve_exact(more);
+            spans.scores.reserve_exact(more);
+        }
+    }
+
     /// Spans of all rows so far.
     pub fn spans(&self) -> usize {
         match self {
@@ -162,6 +173,22 @@ mod tests {
         let spans = list.values().as_struct();
         assert_eq!(spans.column(0).as_primitive::<Int64Type>().values(), &[0, 4, 2]);
         assert_eq!(column.finish().len(), 0);
+    }
+
+    #[test]
+    fn room_is_made_once_for_rows_like_those_before() {
+        let mut column = Column::new(Kind::Spans, 90);
+        for row in 0..90 {
+            for _ in 0..5 {
+                column.span(0, 1, 1.0);
+            }
+            column.finish_row();
+            if row == 9 {
+                column.expect(80);
+            }
+        }
+        let Column::Spans(spans) = column else { unreachable!() };
+        assert_eq!((spans.starts.len(), spans.starts.capacity()), (450, 500));
     }
 
     #[test]

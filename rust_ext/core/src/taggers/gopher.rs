@@ -131,7 +131,7 @@ impl Tagger for Gopher {
 /// Byte ranges of the lines; with `join` those of `re.split("\n+")`, where an empty one is left only at either end.
 fn split_lines(text: &Text<'_>, join: bool, lines: &mut Vec<(u32, u32)>) {
     let mut start = 0;
-    for &at in text.newlines() {
+    for at in text.newlines().iter().map(|newline| newline.at) {
         if at > start || !join || lines.is_empty() {
             lines.push((start, at));
         }

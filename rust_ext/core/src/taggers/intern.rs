@@ -8,12 +8,16 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Marks an empty slot, and a position without a number.
 pub const NONE: u32 = u32::MAX;
 
-/// A slice of a text and how often it was seen.
+/// A slice of a text, as long as its key says.
 struct Entry {
     key: Key,
     start: u32,
-    end: u32,
-    count: u32,
+}
+
+impl Entry {
+    fn end(&self) -> u32 {
+        self.start + self.key.length
+    }
 }
 
 /// Distinct slices of one text.
@@ -21,12 +25,15 @@ struct Entry {
 pub struct Interner {
     slots: Vec<u32>,
     entries: Vec<Entry>,
+    /// How often each was seen; apart, as some passes read nothing else.
+    counts: Vec<u32>,
 }
 
 impl Interner {
     /// Empties the table and makes room for `most` slices.
     pub fn reset(&mut self, most: usize) {
         self.entries.clear();
+        self.counts.clear();
         self.slots.clear();
         self.slots.resize(slots_for(most), NONE);
     }
@@ -39,12 +46,14 @@ impl Interner {
         while let Some(slot) = self.slots.get_mut(at) {
             if *slot == NONE {
                 *slot = self.entries.len() as u32;
-                self.entries.push(Entry { key, start, end, count: 1 });
+                self.entries.push(Entry { key, start });
+                self.counts.push(1);
                 return *slot;
             }
-            if let Some(entry) = self.entries.get_mut(*slot as usize) {
-                if entry.key == key && (key.is_whole() || same(text, (entry.start, entry.end), (start, end))) {
-                    entry.count += 1;
+            let number = *slot as usize;
+            if let (Some(entry), Some(count)) = (self.entries.get(number), self.counts.get_mut(number)) {
+                if entry.key == key && (key.is_whole() || same(text, (entry.start, entry.end()), (start, end))) {
+                    *count += 1;
                     return *slot;
                 }
             }
@@ -58,9 +67,9 @@ impl Interner {
         let key = Key::of(slice, 0, slice.len());
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = key.hash() as usize & mask;
-        while let Some(entry) = self.slots.get(at).and_then(|slot| self.entries.get(*slot as usize)) {
-            if entry.key == key {
-                return entry.count;
+        while let Some(slot) = self.slots.get(at).filter(|slot| **slot != NONE) {
+            if self.entries.get(*slot as usize).is_some_and(|entry| entry.key == key) {
+                return self.count(*slot);
             }
             at = (at + 1) & mask;
         }
@@ -68,12 +77,12 @@ impl Interner {
     }
 
     pub fn count(&self, number: u32) -> u32 {
-        self.entries.get(number as usize).map_or(0, |e| e.count)
+        self.counts.get(number as usize).copied().unwrap_or_default()
     }
 
     /// (start, end, count) of the slices, in order of first appearance.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u32, u32)> + '_ {
-        self.entries.iter().map(|e| (e.start, e.end, e.count))
+        self.entries.iter().zip(&self.counts).map(|(entry, count)| (entry.start, entry.end(), *count))
     }
 }
 
@@ -87,43 +96,45 @@ pub struct Pair {
 /// Distinct pairs of numbers.
 #[derive(Default)]
 pub struct Pairs {
-    /// Pair and number: one access to memory tells whether it is the one sought.
-    slots: Vec<(u64, u32)>,
+    /// The pair in each slot, or `EMPTY`, and its number: a probe reads no more.
+    keys: Vec<u64>,
+    numbers: Vec<u32>,
     entries: Vec<Pair>,
 }
+
+/// No pair of numbers, as NONE is none.
+const EMPTY: u64 = u64::MAX;
 
 impl Pairs {
     /// Empties the table and makes room for `most` pairs.
     pub fn reset(&mut self, most: usize) {
         self.entries.clear();
-        self.slots.clear();
-        self.slots.resize(slots_for(most), (0, NONE));
+        self.keys.clear();
+        self.keys.resize(slots_for(most), EMPTY);
+        // What is left in it is read of no empty slot.
+        self.numbers.resize(self.keys.len(), NONE);
     }
 
     /// The number of the pair, seen (again) at `position`. `reset` made room for it.
     pub fn add(&mut self, a: u32, b: u32, position: u32) -> u32 {
         let key = u64::from(a) << 32 | u64::from(b);
-        let mask = self.slots.len().wrapping_sub(1);
+        let mask = self.keys.len().wrapping_sub(1);
         let mut at = mix(key) as usize & mask;
-        while let Some((there, number)) = self.slots.get_mut(at) {
-            if *number == NONE {
-                (*there, *number) = (key, self.entries.len() as u32);
-                self.entries.push(Pair { count: 1, first: position });
-                return *number;
-            }
+        while let (Some(there), Some(number)) = (self.keys.get_mut(at), self.numbers.get_mut(at)) {
             if *there == key {
                 if let Some(pair) = self.entries.get_mut(*number as usize) {
                     pair.count += 1;
                 }
                 return *number;
             }
+            if *there == EMPTY {
+                (*there, *number) = (key, self.entries.len() as u32);
+                self.entries.push(Pair { count: 1, first: position });
+                return *number;
+            }
             at = (at + 1) & mask;
         }
         NONE
-    }
-
-    pub fn get(&self, number: u32) -> Option<Pair> {
-        self.entries.get(number as usize).copied()
     }
 
     /// The pairs in order of first appearance.

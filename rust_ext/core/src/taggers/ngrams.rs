@@ -18,26 +18,39 @@ pub struct Repeats {
 
 /// Counts n-grams exactly, with memory that is kept between documents.
 ///
-/// An n-gram can only repeat where both (n-1)-grams it is made of repeat. So each size looks only at the places that
-/// are left from the size before, and numbers pairs of numbers; in prose few places are left after n = 3, and all
-/// sizes together cost little more than the bigrams.
+/// Bigrams are found in a table. An n-gram can only repeat where the (n-1)-gram it begins with repeats, so longer ones
+/// are found by splitting the places of each of those by the word that comes next: most are a pair of places where one
+/// comparison tells. In prose few places are left after n = 3.
 #[derive(Default)]
 pub struct Ngrams {
     words: Interner,
     /// Number of each word.
     numbers: Vec<u32>,
-    /// Number of the repeated (n-1)-gram at each word, or NONE.
-    grams: Vec<u32>,
-    /// Repeated (n-1)-grams in the order of the text.
-    live: Vec<Gram>,
-    found: Vec<(Gram, u32)>,
     pairs: Pairs,
+    /// Places of the bigrams of words that repeat, and the number of each bigram.
+    found: Vec<(u32, u32)>,
+    /// Of each bigram, where its next place goes; NONE where it does not repeat.
+    cursors: Vec<u32>,
+    repeated: Repeated,
+    /// Those of the size before.
+    shorter: Repeated,
+    /// Next word and place of each of many places.
+    split: Vec<u64>,
 }
 
-/// The word an n-gram starts at, and the characters of its words.
+/// The n-grams of one size that occur more than once.
+#[derive(Default)]
+struct Repeated {
+    grams: Vec<Gram>,
+    /// Words at which they start: those of one n-gram beside each other, in the order of the text.
+    places: Vec<u32>,
+}
+
 #[derive(Clone, Copy)]
 struct Gram {
-    at: u32,
+    /// Its number of places.
+    count: u32,
+    /// Characters of its words.
     chars: u32,
 }
 
@@ -57,9 +70,10 @@ impl Ngrams {
         for (n, repeats) in sizes.iter_mut().enumerate().take(possible + 1).skip(*SIZES.start()) {
             match n {
                 2 => self.pair_words(words),
-                _ => self.pair_grams(words, n),
+                _ => self.lengthen(words, n),
             }
-            *repeats = self.repeats(words, all, n);
+            *repeats = self.repeated.repeats(words, n);
+            repeats.total = total(words, all, n);
         }
         sizes.into_iter().enumerate().take(possible + 1).skip(*SIZES.start())
     }
@@ -67,78 +81,105 @@ impl Ngrams {
     fn number_words(&mut self, text: &[u8], words: &[Word]) {
         self.words.reset(words.len());
         self.numbers.clear();
-        self.live.clear();
-        for word in words {
-            self.numbers.push(self.words.add(text, word.start, word.end));
-        }
-        self.grams.clear();
-        self.grams.resize(words.len(), NONE);
+        self.numbers.extend(words.iter().map(|word| self.words.add(text, word.start, word.end)));
     }
 
-    /// Finds the bigrams of words that repeat.
+    /// Finds the bigrams that repeat among those of two words that do.
     fn pair_words(&mut self, words: &[Word]) {
-        self.found.clear();
-        let mut before = false;
-        for (at, number) in self.numbers.iter().enumerate() {
-            let here = self.words.count(*number) > 1;
-            if before & here {
-                self.found.push((Gram { at: at as u32 - 1, chars: 0 }, NONE));
+        let Ngrams { words: table, numbers, pairs, found, cursors, repeated, .. } = self;
+        // Each is put where the next one goes and counted or not: a branch would be guessed wrong as often as not.
+        found.clear();
+        found.resize(numbers.len(), (0, NONE));
+        let (mut many, mut before) = (0, false);
+        for (at, number) in numbers.iter().enumerate() {
+            let here = table.count(*number) > 1;
+            if let Some(next) = found.get_mut(many) {
+                next.0 = (at as u32).wrapping_sub(1);
             }
+            many += usize::from(before & here);
             before = here;
         }
-        self.pairs.reset(self.found.len());
-        for (gram, number) in &mut self.found {
-            let at = gram.at as usize;
-            if let (Some(&[a, b]), Some([one, other])) = (self.numbers.get(at..at + 2), words.get(at..at + 2)) {
-                gram.chars = one.chars + other.chars;
-                *number = self.pairs.add(a, b, gram.at);
+        found.truncate(many);
+        pairs.reset(found.len());
+        for (at, number) in found.iter_mut() {
+            if let Some(&[a, b]) = numbers.get(*at as usize..*at as usize + 2) {
+                *number = pairs.add(a, b, *at);
+            }
+        }
+        repeated.clear();
+        cursors.clear();
+        let mut all = 0;
+        for pair in pairs.iter() {
+            cursors.push(if pair.count > 1 { all } else { NONE });
+            if pair.count > 1 {
+                let first = pair.first as usize;
+                repeated.grams.push(Gram { count: pair.count, chars: chars(words.get(first..first + 2)) as u32 });
+                all += pair.count;
+            }
+        }
+        repeated.places.resize(all as usize, 0);
+        for (at, number) in found.iter() {
+            if let Some(cursor) = cursors.get_mut(*number as usize).filter(|cursor| **cursor != NONE) {
+                if let Some(place) = repeated.places.get_mut(*cursor as usize) {
+                    *place = *at;
+                }
+                *cursor += 1;
             }
         }
     }
 
-    /// Finds the n-grams whose two (n-1)-grams repeat.
-    fn pair_grams(&mut self, words: &[Word], n: usize) {
-        self.pairs.reset(self.live.len());
-        self.found.clear();
-        for gram in &self.live {
-            let pair = self.grams.get(gram.at as usize..gram.at as usize + 2);
-            if let Some(&[a, b]) = pair.filter(|pair| pair[1] != NONE) {
-                let more = words.get(gram.at as usize + n - 1).map_or(0, |w| w.chars);
-                let longer = Gram { at: gram.at, chars: gram.chars + more };
-                self.found.push((longer, self.pairs.add(a, b, gram.at)));
-            }
-        }
-        for gram in &self.live {
-            if let Some(number) = self.grams.get_mut(gram.at as usize) {
-                *number = NONE;
-            }
-        }
-    }
-
-    /// What repeats of those found; these are live for the next size. `all`: characters of the words.
-    fn repeats(&mut self, words: &[Word], all: u64, n: usize) -> Repeats {
-        let mut repeats = Repeats { total: total(words, all, n), ..Repeats::default() };
-        let (mut count, mut first) = (1, 0);
-        for pair in self.pairs.iter() {
-            if pair.count > count {
-                (count, first) = (pair.count, pair.first as usize);
-            }
-        }
-        repeats.top = u64::from(count) * chars(words.get(first..first + n));
-        self.live.clear();
-        if count == 1 {
-            return repeats;
-        }
-        for (gram, number) in &self.found {
-            if self.pairs.get(*number).is_some_and(|p| p.count > 1) {
-                self.live.push(*gram);
-                repeats.duplicate += u64::from(gram.chars);
-                if let Some(mine) = self.grams.get_mut(gram.at as usize) {
-                    *mine = *number;
+    /// Finds the n-grams that repeat from the repeated (n-1)-grams.
+    fn lengthen(&mut self, words: &[Word], n: usize) {
+        std::mem::swap(&mut self.repeated, &mut self.shorter);
+        let Ngrams { numbers, repeated, shorter, split, .. } = self;
+        repeated.clear();
+        let next = |place: u32| numbers.get(place as usize + n - 1).copied();
+        let mut rest = shorter.places.as_slice();
+        for gram in &shorter.grams {
+            let (places, others) = rest.split_at(rest.len().min(gram.count as usize));
+            rest = others;
+            let (Some(first), Some(last)) = (places.first(), places.last()) else { break };
+            let of = |place: u32| gram.chars + words.get(place as usize + n - 1).map_or(0, |w| w.chars);
+            let word = next(*first);
+            if word == next(*last) && places.iter().all(|place| next(*place) == word) {
+                repeated.add(of(*first), places.iter().copied());
+            } else if places.len() > 2 {
+                split.clear();
+                split.extend(places.iter().filter_map(|p| Some(u64::from(next(*p)?) << 32 | u64::from(*p))));
+                split.sort_unstable();
+                for same in split.chunk_by(|a, b| a >> 32 == b >> 32).filter(|same| same.len() > 1) {
+                    repeated.add(of(same.first().map_or(0, |p| *p as u32)), same.iter().map(|p| *p as u32));
                 }
             }
         }
-        repeats
+    }
+}
+
+impl Repeated {
+    fn clear(&mut self) {
+        self.grams.clear();
+        self.places.clear();
+    }
+
+    fn add(&mut self, chars: u32, places: impl ExactSizeIterator<Item = u32>) {
+        self.grams.push(Gram { count: places.len() as u32, chars });
+        self.places.extend(places);
+    }
+
+    /// Of n-grams of the size `n`, without their total.
+    fn repeats(&self, words: &[Word], n: usize) -> Repeats {
+        let mut duplicate = 0;
+        // Of no n-gram that repeats the first of the text is the most common.
+        let (mut most, mut first, mut start) = (1, 0, 0);
+        for gram in &self.grams {
+            duplicate += u64::from(gram.count) * u64::from(gram.chars);
+            let place = self.places.get(start).map_or(0, |place| *place as usize);
+            if gram.count > most || (gram.count == most && place < first) {
+                (most, first) = (gram.count, place);
+            }
+            start += gram.count as usize;
+        }
+        Repeats { top: u64::from(most) * chars(words.get(first..first + n)), duplicate, total: 0 }
     }
 }
 

@@ -27,12 +27,21 @@ pub struct Paragraph {
     pub blank: bool,
 }
 
+/// A line break (U+000A alone) at byte `at`, with `chars` code points before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newline {
+    pub at: u32,
+    pub chars: u32,
+}
+
 /// What one look at all bytes of a text gives.
 #[derive(Default)]
 struct Cut {
     words: Vec<Word>,
-    newlines: Vec<u32>,
+    newlines: Vec<Newline>,
     token_starts: Vec<u64>,
+    /// Bytes that begin no character.
+    rest: u32,
 }
 
 /// Buffers of a text that is done with, for the next one.
@@ -76,12 +85,15 @@ impl<'a> Text<'a> {
 
     /// Length in code points.
     pub fn chars(&self) -> usize {
-        *self.chars.get_or_init(|| if self.is_ascii() { self.str.len() } else { count_chars(self.str) })
+        *self.chars.get_or_init(|| match self.cut.get() {
+            Some(cut) => self.str.len() - cut.rest as usize,
+            None => count_chars(self.str),
+        })
     }
 
     /// One byte per character: byte offsets are code point offsets.
     pub fn is_ascii(&self) -> bool {
-        *self.ascii.get_or_init(|| self.str.is_ascii())
+        *self.ascii.get_or_init(|| self.cut.get().map_or_else(|| self.str.is_ascii(), |cut| cut.rest == 0))
     }
 
     fn cut(&self) -> &Cut {
@@ -97,8 +109,7 @@ impl<'a> Text<'a> {
         &self.cut().words
     }
 
-    /// Byte offsets of the line breaks (U+000A alone).
-    pub fn newlines(&self) -> &[u32] {
+    pub fn newlines(&self) -> &[Newline] {
         &self.cut().newlines
     }
 
@@ -116,18 +127,14 @@ impl<'a> Text<'a> {
     /// Lines with their line breaks, blank ones too; none of an empty text.
     pub fn paragraphs(&self) -> &[Paragraph] {
         self.paragraphs.get_or_init(|| {
+            let ends = self.newlines().iter().map(|n| (n.at + 1, n.chars + 1));
             let (mut start, mut first) = (0, 0);
-            let mut paragraphs = Vec::new();
-            for (at, line) in self.lines() {
-                let newline = usize::from(at + line.len() < self.str.len());
-                let line = self.str.get(at..at + line.len() + newline).unwrap_or_default();
-                if line.is_empty() {
-                    break;
+            let mut paragraphs = Vec::with_capacity(self.newlines().len() + 1);
+            for (end, last) in ends.chain([(self.str.len() as u32, self.chars() as u32)]) {
+                if end > start {
+                    let paragraph = Paragraph { start, end, first, last, blank: false };
+                    paragraphs.push(Paragraph { blank: is_blank(self.paragraph(&paragraph)), ..paragraph });
                 }
-                let chars = if self.is_ascii() { line.len() } else { count_chars(line) };
-                let (end, last) = (start + line.len() as u32, first + chars as u32);
-                let blank = line.chars().all(is_python_space);
-                paragraphs.push(Paragraph { start, end, first, last, blank });
                 (start, first) = (end, last);
             }
             paragraphs
@@ -143,17 +150,11 @@ impl<'a> Text<'a> {
     pub fn paragraph(&self, paragraph: &Paragraph) -> &'a str {
         self.str.get(paragraph.start as usize..paragraph.end as usize).unwrap_or_default()
     }
+}
 
-    /// Lines as `str.split("\n")` gives them, with the byte offset of each; an empty text has one empty line.
-    pub fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + '_ {
-        let ends = self.newlines().iter().map(|at| *at as usize).chain([self.str.len()]);
-        let mut start = 0;
-        ends.map(move |end| {
-            let line = (start, self.str.get(start..end).unwrap_or_default());
-            start = end + 1;
-            line
-        })
-    }
+/// Nothing but white space. Most lines begin with something else, which the first byte tells.
+fn is_blank(line: &str) -> bool {
+    !matches!(line.as_bytes().first(), Some(b'!'..=b'~')) && line.chars().all(is_python_space)
 }
 
 /// Code points: the bytes that do not continue a character.
@@ -164,22 +165,26 @@ pub fn count_chars(text: &str) -> usize {
 impl Cut {
     fn renew(&mut self, text: &str) {
         const NONE: Word = Word { start: 0, end: 0, chars: 0, classes: 0 };
-        let Cut { words, newlines, token_starts } = self;
+        let Cut { words, newlines, token_starts, rest } = self;
         words.clear();
         newlines.clear();
         token_starts.clear();
         let (mut word, mut open) = (NONE, false);
         // The last bytes of the block before, as lowest bits.
         let (mut wordy, mut other) = (0, 0);
+        *rest = 0;
         for (base, block) in (0u32..).step_by(64).zip(blocks(text)) {
             let neither = !(block.word | block.blank);
             token_starts.push(block.word & !(block.word << 1 | wordy) | neither & !(neither << 1 | other));
             (wordy, other) = (block.word >> 63, neither >> 63);
             let mut breaks = block.newline;
             while breaks != 0 {
-                newlines.push(base + breaks.trailing_zeros());
+                let bit = breaks.trailing_zeros();
+                let within = if block.rest != 0 { (block.rest & !(!0 << bit)).count_ones() } else { 0 };
+                newlines.push(Newline { at: base + bit, chars: base + bit - *rest - within });
                 breaks &= breaks - 1;
             }
+            *rest += if block.rest != 0 { block.rest.count_ones() } else { 0 };
             let mut solid = !block.space;
             if open && solid & 1 == 0 {
                 words.push(Word { end: base, ..word });
@@ -234,10 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_empty_ones() {
-        let lines = |t| Text::new(t).lines().collect::<Vec<_>>();
-        assert_eq!(lines("a\n\nb\n"), [(0, "a"), (2, ""), (3, "b"), (5, "")]);
-        assert_eq!(lines(""), [(0, "")]);
+    fn paragraphs_keep_blank_ones() {
+        let paragraphs = |t| {
+            let text = Text::new(t);
+            text.paragraphs().iter().map(|p| (p.start, p.end, p.first, p.last, p.blank)).collect::<Vec<_>>()
+        };
+        assert_eq!(paragraphs("é\n \u{3000}\nb\n"), [(0, 3, 0, 2, false), (3, 8, 2, 5, true), (8, 10, 5, 7, false)]);
+        assert_eq!(paragraphs("\na"), [(0, 1, 0, 1, true), (1, 2, 1, 2, false)]);
+        assert_eq!(paragraphs(""), []);
     }
 
     proptest! {
@@ -250,11 +259,15 @@ mod tests {
                 let classes = [LETTER, NUMBER, SYMBOL].into_iter().filter(|class| has(*class)).sum::<u8>();
                 prop_assert_eq!((word.chars as usize, word.classes), (of_word.chars().count(), classes));
             }
+            let breaks = text.match_indices('\n').map(|(at, _)| (at as u32, text[..at].chars().count() as u32));
+            let found = Text::new(&text).newlines().iter().map(|n| (n.at, n.chars)).collect::<Vec<_>>();
+            prop_assert_eq!(found, breaks.collect::<Vec<_>>());
             let used = Text::new("left over");
             used.words();
             let (fresh, reused) = (Text::new(&text), Text::reusing(&text, used.into_spare()));
             prop_assert_eq!(reused.words(), fresh.words());
-            prop_assert_eq!(reused.chars(), text.chars().count());
+            prop_assert_eq!((reused.chars(), reused.is_ascii()), (text.chars().count(), text.is_ascii()));
+            prop_assert_eq!((Text::new(&text).chars(), Text::new(&text).is_ascii()), (reused.chars(), reused.is_ascii()));
         }
     }
 }
