@@ -137,15 +137,20 @@ impl Column {
 /// The fast path divides an integer by 1e5, which is the nearest double to that decimal. Scaling errs by at most 2.4e-7
 /// below 2^31, so only a score that close to a tie, or a larger one, needs the exact decimal expansion.
 pub fn round5(score: f64) -> f64 {
-    if !score.is_finite() || score.fract() == 0.0 {
+    // Casts, as `fract` and `round` are calls of a function where the processor is not known to have them.
+    if score as i64 as f64 == score {
         return score;
     }
-    let scaled = score * 1e5;
-    let nearest = scaled.round();
-    if scaled.abs() < 2_147_483_648.0 && ((scaled - nearest).abs() - 0.5).abs() > 1e-6 {
-        return nearest / 1e5;
+    let scaled = (score * 1e5).abs();
+    let nearest = (scaled + 0.5) as i64 as f64;
+    if scaled < 2_147_483_648.0 && ((scaled - nearest).abs() - 0.5).abs() > 1e-6 {
+        return (nearest / 1e5).copysign(score);
     }
-    format!("{score:.5}").parse().unwrap_or(score)
+    if score.is_finite() {
+        format!("{score:.5}").parse().unwrap_or(score)
+    } else {
+        score
+    }
 }
 
 #[cfg(test)]

@@ -61,10 +61,11 @@ impl Gopher {
     /// After the n-grams, which count words.
     fn words(&mut self, text: &Text<'_>) -> [f64; 5] {
         let words = text.words();
-        let having = |class| words.iter().map(|w| u32::from(w.classes & class != 0)).sum::<u32>();
-        let (symbols, alphabetic) = (having(SYMBOL), having(LETTER));
         self.lengths.clear();
+        let (mut symbols, mut alphabetic) = (0, 0);
         for word in words {
+            symbols += u32::from(word.classes & SYMBOL != 0);
+            alphabetic += u32::from(word.classes & LETTER != 0);
             self.lengths.add(word.chars);
         }
         let required: u32 = REQUIRED.iter().map(|word| self.ngrams.times(word)).sum();
@@ -111,7 +112,7 @@ impl Tagger for Gopher {
         let mut scores = [0.0; 10];
         if !text.str.is_empty() {
             let characters: u64 = text.words().iter().map(|w| u64::from(w.chars)).sum();
-            for ((n, repeats), column) in self.ngrams.count(text).zip(columns.iter_mut()) {
+            for ((n, repeats), column) in self.ngrams.count(text, characters).zip(columns.iter_mut()) {
                 column.set(match n {
                     2..=4 => repeats.top as f64 / characters.max(1) as f64,
                     _ => repeats.duplicate as f64 / repeats.total.max(1) as f64,
