@@ -6,7 +6,6 @@ recipe.yaml:12: $.stages[1].tag.tagers: unknown key; did you mean `taggers`? (al
 from __future__ import annotations
 
 import json
-import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -19,10 +18,9 @@ from dolma_pipeline.errors import ConfigError, suggest
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.resolvers import Text, resolve
 from dolma_pipeline.validation import validate
-from dolma_pipeline.yaml_file import File, Step, json_path, parse_value, read
+from dolma_pipeline.yaml_file import File, Step, json_path, parse_path, parse_value, read
 
 S = TypeVar("S", bound=Struct)
-_OVERRIDE_STEP = re.compile(r"(?:^|\.)([^.\[\]]+)|\[(\d+)\]")
 
 
 def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -79,7 +77,7 @@ def override(data: Any, overrides: Sequence[str]) -> tuple[Any, list[Label]]:
     labels: list[Label] = []
     for text in overrides:
         name, equals, value = text.partition("=")
-        path = _override_path(name.strip())
+        path = parse_path(name.strip())
         if not equals or not path:
             raise ConfigError(f"--set {text}: expected `path=value`, as in `--set stages[0].tag.experiment=base`")
         label = Label(path, f"--set {name.strip()}")
@@ -212,19 +210,6 @@ class _Check:
 
     def _note(self, path: tuple[Step, ...], text: str) -> None:
         self.problems.append((path, text))
-
-
-def _override_path(name: str) -> tuple[Step, ...]:
-    """The steps of `a.b[0].c`; none if it is not of that form."""
-    steps: list[Step] = []
-    position = 0
-    while position < len(name):
-        match = _OVERRIDE_STEP.match(name, position)
-        if match is None:
-            return ()
-        steps.append(match[1] if match[1] is not None else int(match[2]))
-        position = match.end()
-    return tuple(steps)
 
 
 def _put(data: Any, path: tuple[Step, ...], value: Any, name: str, done: tuple[Step, ...]) -> Any:

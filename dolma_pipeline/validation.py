@@ -310,9 +310,7 @@ class _Checks:
         if reshard.pack is not None:
             self._shape(reshard.pack, reshard.max_tokens, (*path, "pack"))
             if reshard.max_files is not None:
-                text = (
-                    "expected no `max_files` with `pack`, found both: how many files that takes only packing can tell"
-                )
+                text = "expected none with `pack`: how many files that takes only packing can tell"
                 self._note((*path, "max_files"), text)
         if reshard.max_files is not None and reshard.max_bytes is not None:
             self._note(path, "expected at most one of `max_bytes` and `max_files`, found both")

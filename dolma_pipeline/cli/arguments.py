@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -30,12 +30,25 @@ def add_options(
     _add(parser, parser, form, "", no_effect or {})
 
 
-def load_config(arguments: argparse.Namespace, form: type[S]) -> S:
+class Given(Struct, Generic[S], frozen=True):
+    """A configuration, and where its values came from."""
+
+    config: S
+    file: File | None
+    labels: list[Label]
+
+
+def load(arguments: argparse.Namespace, form: type[S]) -> Given[S]:
     """Defaults, under the file given with `-c`, under the options; decoded as Dolma would, mistakes as one error."""
     file: File | None = read(arguments.config) if arguments.config is not None else None
     given, labels = options(arguments)
     data = merge(file.data if file is not None else {}, given)
-    return decode(form, data, file=file, labels=labels, lax=True)
+    return Given(decode(form, data, file=file, labels=labels, lax=True), file, labels)
+
+
+def load_config(arguments: argparse.Namespace, form: type[S]) -> S:
+    """The configuration alone."""
+    return load(arguments, form).config
 
 
 def options(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Label]]:

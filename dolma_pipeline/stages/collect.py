@@ -9,6 +9,7 @@ from dolma_pipeline.collect.task import CollectShard
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.stages.corpus import Places, Shard
 from dolma_pipeline.task import Task
+from dolma_pipeline.yaml_file import json_path
 
 PHASE = "00-collect"
 VERSION = 1
@@ -17,7 +18,7 @@ VERSION = 1
 def shards(places: Places, name: str, what: str) -> list[Shard]:
     """The shards that the collection `what` will write for source `name`."""
     found = []
-    for shard in collection(what, where=f"$.sources.{name}.collect").shards():
+    for shard in collection(what, where=json_path(("sources", name, "collect"))).shards():
         file = f"{shard}.jsonl.zst"
         path = places.work_dir / "sources" / name / "documents" / file
         found.append(Shard(source=name, name=file, path=str(path), label=f"{name}/{file}", task=PHASE))

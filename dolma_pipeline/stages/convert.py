@@ -16,6 +16,7 @@ from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
 from dolma_pipeline.tokens.source import SUFFIXES, Form, TokenSource, open_source, refuse_destination, refuse_packed
 from dolma_pipeline.tokens.vocabulary import token_dtype
+from dolma_pipeline.yaml_file import json_path
 
 VERSION = 1
 PACKAGE = "dolma_pipeline.tokens"
@@ -30,14 +31,15 @@ class ConvertPhases:
         self.prefix = f"{number:02d}-convert"
         self.phase = f"{self.prefix}-files"
         self.name, source = next(iter(builder.recipe.sources.items()))
+        self.where = json_path(("sources", self.name, "tokens"))
         self.source = open_source(
             source.tokens or "",
             tokenizer=config.tokenizer,
             dtype=config.source_dtype,
             form=config.from_,
-            where=f"$.sources.{self.name}.tokens",
+            where=self.where,
         )
-        refuse_packed(self.source, f"$.sources.{self.name}.tokens")
+        refuse_packed(self.source, self.where)
         self.directory = Path(config.destination) if config.destination else builder.places.work_dir / "tokens"
         where = f"$.stages[{number - 1}].convert.destination"
         refuse_destination(self.source, self.directory, where, "the source's")
@@ -50,7 +52,7 @@ class ConvertPhases:
             others = [f.name for f in self.source.files if re.fullmatch(rf"{re.escape(file.name)}-\d{{5,}}", f.name)]
             if others and self.config.max_tokens is not None and file.size > self.config.max_tokens:
                 raise ConfigError(
-                    f"$.sources.{self.name}.tokens: expected no file called like a part of `{file.name}`, which "
+                    f"{self.where}: expected no file called like a part of `{file.name}`, which "
                     f"`max_tokens` divides, found `{others[0]}`; leave `max_tokens` out, or use `reshard`"
                 )
             config = ConvertFile(

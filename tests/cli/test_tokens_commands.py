@@ -242,7 +242,30 @@ def test_convert_to_recipe() -> None:
 def test_errors_name_the_key_that_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["tokens", "convert", "--source", "w/tokens", "--to", "megatron", "--destination", "m", "--dtype", "uint32"]
     assert said(capsys, *argv, code=2) == (
-        "dolma: error: $.dtype: expected `dtype` with `to: dolma` alone: megatron has types of its own\n"
+        "dolma: error: --dtype: $.dtype: expected `dtype` with `to: dolma` alone: megatron has types of its own\n"
+    )
+    reshard = ["tokens", "reshard", "--source_prefixes", "w/tokens", "--destination_prefix", "p"]
+    assert said(capsys, *reshard, "--pack.length", "1000", "--pack.by", "bucket", code=2) == (
+        "dolma: error: --pack.length: $.pack.length: expected a power of two for `bucket`, found 1000; 512 or 1024 "
+        "would do\n"
+    )
+    assert said(capsys, *reshard, "--pack.length", "16", "--max_num_files", "2", code=2) == (
+        "dolma: error: --max_num_files: $.max_num_files: expected none with `pack`: how many files that takes only "
+        "packing can tell\n"
+    )
+    assert said(capsys, *reshard, "--pack.length", "16", "--max_size_bytes", "8", code=2).endswith(
+        "dolma: error: --pack.length: $.pack.length: expected at most 4, the tokens that the most bytes of a file "
+        "leave to it, found 16: an instance is in one file\n"
+    )
+    assert said(capsys, *reshard[:3], "none", *reshard[4:], code=2).startswith(
+        "dolma: error: --source_prefixes: $.source_prefixes: expected token files of one format "
+    )
+    assert said(capsys, *reshard, "--eos_token_id", "0", code=2) == (
+        "dolma: error: --eos_token_id: $.eos_token_id: expected `tokenizer_name_or_path` beside it, found none\n"
+    )
+    Path("packed.yaml").write_text("pack: {length: 16}\nmax_num_files: 2\n")
+    assert said(capsys, "-c", "packed.yaml", *reshard, code=2).startswith(
+        "dolma: error: packed.yaml:2: $.max_num_files: expected none with `pack`"
     )
 
 
