@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct
 
 from dolma_pipeline.ledger import Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.recipe import Recipe
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, source_shards
 from dolma_pipeline.task import Report, Task
 from dolma_pipeline.validation import validate
@@ -82,7 +83,7 @@ class Builder:
         if not self._steps:
             return
         steps, names = self._steps, self._names
-        what = f"read {len(self.corpus.shards)} shards once for {', '.join(names)}"
+        what = f"read {counted(len(self.corpus.shards), 'shard')} once for {', '.join(names)}"
 
         def build(state: State) -> list[Task]:
             return [task for step in steps for task in step(state)]
@@ -148,8 +149,7 @@ class Plan(Struct, kw_only=True):
         joined = "".join(w.fingerprint for w in works)
         digest = hashlib.blake2b(joined.encode(), digest_size=6).hexdigest()
         status = "up to date" if done == len(works) else f"{len(works) - done} to do, {done} up to date"
-        tasks = "1 task" if len(works) == 1 else f"{len(works)} tasks"
-        return f"{tasks}, {status}, fingerprint {digest}"
+        return f"{counted(len(works), 'task')}, {status}, fingerprint {digest}"
 
 
 def make_plan(recipe: Recipe) -> Plan:

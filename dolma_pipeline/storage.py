@@ -100,6 +100,20 @@ def read_json(path: str | Path, form: Any = Any) -> Any:
         raise DataError(f"{path}: {error}") from None
 
 
+def write_msgpack(path: str | Path, value: Any) -> None:
+    """Writes `value`, of structs, atomically: for what no person reads."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(msgspec.msgpack.encode(value))
+
+
+def read_msgpack(path: str | Path, form: Any) -> Any:
+    """Decodes a file of `write_msgpack` into `form`; a file that is not that is a DataError."""
+    try:
+        return msgspec.msgpack.decode(Path(path).read_bytes(), type=form)
+    except msgspec.DecodeError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
 def output(path: str | Path) -> Output:
     """The account of a file that is already there, read once for its BLAKE3."""
     from dolma_pipeline import _native

@@ -7,6 +7,7 @@ import msgspec
 from dolma_pipeline.collect.base import collection
 from dolma_pipeline.collect.task import CollectShard
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Places, Shard
 from dolma_pipeline.task import Task
 from dolma_pipeline.yaml_file import json_path
@@ -42,5 +43,5 @@ def plan(builder: Builder, collected: list[Shard]) -> None:
     def build(state: State) -> list[Task]:
         return [task(s) for s in collected]
 
-    builder.add_phase(Phase(id=PHASE, what=f"write {len(collected)} shards of collected text", build=build))
+    builder.add_phase(Phase(id=PHASE, what=f"write {counted(len(collected), 'shard')} of collected text", build=build))
     builder.stages.append(StageInfo(id=PHASE, kind="collect", counted=(PHASE,), phases=(PHASE,)))

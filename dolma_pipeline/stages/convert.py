@@ -10,7 +10,8 @@ import msgspec
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Convert
-from dolma_pipeline.task import Counts, Task
+from dolma_pipeline.report.units import counted
+from dolma_pipeline.task import Counts, Task, make_task
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
@@ -119,14 +120,7 @@ class ConvertPhases:
         return {self.name: Amount(documents=counts.documents_out, tokens=counts.tokens)}
 
     def _task(self, phase: str, name: str, run: str, config: msgspec.Struct, inputs: list[str]) -> Task:
-        return Task(
-            phase=phase,
-            name=name,
-            run=f"{PACKAGE}.{run}",
-            config=msgspec.to_builtins(config),
-            inputs=tuple(inputs),
-            version=VERSION,
-        )
+        return make_task(phase, name, f"{PACKAGE}.{run}", config, inputs, VERSION)
 
 
 def _refuse_other_formats(directory: Path, to: Form, where: str) -> None:
@@ -153,7 +147,7 @@ def target_dtype(source: TokenSource, config: Convert, where: str) -> str:
 def plan(builder: Builder, number: int, config: Convert) -> None:
     phases = ConvertPhases(builder, number, config)
     source = phases.source
-    what = f"convert {len(source.files)} token files from {source.form} to {config.to}"
+    what = f"convert {counted(len(source.files), 'token file')} from {source.form} to {config.to}"
     builder.add_phase(Phase(id=phases.phase, what=what, build=phases.files))
     builder.add_phase(
         Phase(id=phases.prefix, what="describe them in a manifest", build=phases.describe, after=[phases.phase])

@@ -9,6 +9,7 @@ import msgspec
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import MOST_COPIES, Reshard, Tokenizer
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.token_files import TokenFilePhases
 from dolma_pipeline.task import Counts, Report, Task
 from dolma_pipeline.tokens.amount import Amount
@@ -147,8 +148,8 @@ def same_tokens(sources: dict[str, TokenSource]) -> None:
 def plan(builder: Builder, number: int, config: Reshard) -> None:
     phases = ReshardPhases(builder, number, config)
     select = phases.phase("select")
-    files = sum(len(s.files) for s in phases.sources.values())
-    builder.add_phase(Phase(id=select, what=f"sample the documents of {files} token files", build=phases.select))
+    files = counted(sum(len(s.files) for s in phases.sources.values()), "token file")
+    builder.add_phase(Phase(id=select, what=f"sample the documents of {files}", build=phases.select))
     names = (select, *phases.add_to(builder, after=select))
     builder.training = str(phases.directory)
     builder.stages.append(StageInfo(id=phases.prefix, kind="reshard", counted=(select,), phases=names))

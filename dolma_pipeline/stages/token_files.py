@@ -9,7 +9,7 @@ import msgspec
 
 from dolma_pipeline.plan import Builder, Phase, State
 from dolma_pipeline.recipe import Reshard, Tokenizer, Tokens
-from dolma_pipeline.task import Report, Task
+from dolma_pipeline.task import Report, Task, make_task
 from dolma_pipeline.tokens.amount import Amount, PackedAmount
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
 from dolma_pipeline.tokens.parts import Packing, PlanParts
@@ -123,14 +123,7 @@ class TokenFilePhases:
         return tasks
 
     def task(self, part: str, name: str, run: str, config: msgspec.Struct, inputs: Iterable[str]) -> Task:
-        return Task(
-            phase=self.phase(part),
-            name=name,
-            run=f"{PACKAGE}.{run}",
-            config=msgspec.to_builtins(config),
-            inputs=tuple(inputs),
-            version=self.version,
-        )
+        return make_task(self.phase(part), name, f"{PACKAGE}.{run}", config, inputs, self.version)
 
     def add_to(self, builder: Builder, after: str) -> tuple[str, str, str]:
         """Plans the phases behind the phase `after`, and returns their names."""

@@ -6,6 +6,7 @@ import msgspec
 
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Tokens
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.token_files import TokenFilePhases
 from dolma_pipeline.task import Task
@@ -111,7 +112,7 @@ def plan(builder: Builder, number: int, config: Tokens) -> None:
     if train is not None:
         names.insert(0, phases.phase("tokenizer"))
         builder.add_phase(Phase(id=names[0], what=f"train a BPE of {train.vocab_size} tokens", build=phases.train))
-    builder.add_phase(Phase(id=encode, what=f"encode {len(phases.corpus)} shards", build=phases.encode))
+    builder.add_phase(Phase(id=encode, what=f"encode {counted(len(phases.corpus), 'shard')}", build=phases.encode))
     names += phases.add_to(builder, after=encode)
     builder.validation = str(phases.directory_of(VALIDATION)) if len(phases.splits) > 1 else None
     builder.training = str(phases.directory_of(TRAIN))

@@ -72,7 +72,7 @@ def test_a_changed_file_fails(capsys: pytest.CaptureFixture[str]) -> None:
     path = Path("w/tokens/part-00000.npy")
     path.write_bytes(path.read_bytes()[2:] + path.read_bytes()[:2])
     assert said(capsys, "tokens", "inspect", "w/tokens", "--scan", code=1) == (
-        "dolma: error: 1 files are not those of the manifest\n"
+        "dolma: error: 1 file not as the manifest has them\n"
     )
 
 

@@ -162,7 +162,7 @@ def test_every_document_is_there_in_its_pieces(
 def test_what_is_left_out_is_said(tmp_path: Path, shards: dict[str, Path]) -> None:
     path = write_tokenizer(tmp_path / "tokenizer.json")
     (report,) = run_stage(tmp_path, shards, pack_tokens(path, Pack(length=10, long_documents="truncate")))["manifest"]
-    assert report.warnings == [f"{tmp_path / 'out'}: packing left out 21 tokens (8.20%) of 1 documents, as asked for"]
+    assert report.warnings == [f"{tmp_path / 'out'}: packing left out 21 tokens (8.20%) of 1 document, as asked for"]
     assert report.details == {
         "packed": {
             "by": "best_fit",

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from dolma_pipeline.errors import ConfigError, VerifyError
+from dolma_pipeline.report.units import counted
 
 if TYPE_CHECKING:
     from dolma_pipeline.tokens.inspect import TokenDocument
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = statistics(source, scan=arguments.scan)
         _print(found if arguments.json else render(found), arguments)
         if found.changed:
-            raise VerifyError(f"{len(found.changed):,} files are not those of the manifest")
+            raise VerifyError(f"{counted(len(found.changed), 'file')} not as the manifest has them")
     return 0
 
 
