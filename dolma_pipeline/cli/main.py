@@ -61,18 +61,17 @@ TERMINATED = 143
 BROKEN_PIPE = 141
 
 
-class Terminated(BaseException):
-    """SIGTERM: what was started is stopped on the way out, as for Ctrl-C."""
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code; every error is reported on stderr."""
+    terminated: list[int] = []
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        # What was started is stopped on the way out, as for Ctrl-C, which is all that libraries know.
+        terminated.append(number)
+        raise KeyboardInterrupt
+
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, terminate)
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -80,11 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print("dolma: interrupted; the same command again resumes where it stopped", file=sys.stderr)
-        return INTERRUPTED
-    except Terminated:
-        print("dolma: terminated; the same command again resumes where it stopped", file=sys.stderr)
-        return TERMINATED
+        what = "terminated" if terminated else "interrupted"
+        print(f"dolma: {what}; the same command again resumes where it stopped", file=sys.stderr)
+        return TERMINATED if terminated else INTERRUPTED
     except BrokenPipeError:
         # The reader has what it wanted; without this the interpreter complains when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -167,3 +171,33 @@ def test_a_stream_with_bad_input_does_not_stop_the_others(capsys: pytest.Capture
     assert main(["-c", "mix.yaml", "mix"]) == 3
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["mix one", "mix two"]
     assert Path("mixed/two-0000.jsonl.gz").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_two_processes_end_at_a_signal_and_say_one_line(number: int, code: int, word: str) -> None:
+    """Ray has lines of its own for workers that are killed, some on stdout, and another end for SIGTERM."""
+    Path("slow.py").write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from dolma_pipeline import tagger\n"
+        "@tagger('slow_v1')\n"
+        "def slow(text: str) -> float:\n"
+        '    """Never done."""\n'
+        "    Path('at-work').touch()\n"
+        "    time.sleep(600)\n"
+        "    return 0.0\n"
+    )
+    command = [sys.executable, "-m", "dolma_pipeline", "tag", "--documents", "toy/documents/*.jsonl", "--processes"]
+    command += ["2", "--taggers", "slow_v1", "--tagger_modules", "slow.py"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 100
+    while not Path("at-work").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    said = [line for line in err.splitlines() if not line.startswith("01-tag: ")]
+    assert (process.returncode, out) == (code, "")
+    assert said == [f"dolma: {word}; the same command again resumes where it stopped"]
