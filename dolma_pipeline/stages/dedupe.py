@@ -18,6 +18,7 @@ from dolma_pipeline.dedupe.filters import MergeFilters, part_of
 from dolma_pipeline.dedupe.keys import KeyStep
 from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
+from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
@@ -106,6 +107,9 @@ def _marked(column: pa.Array) -> int:
 
 
 def plan(builder: Builder, number: int, config: Dedupe) -> None:
+    if config.bloom is not None and config.bloom.file is not None and Path(config.bloom.file).is_dir():
+        where = f"$.stages[{number - 1}].dedupe.bloom.file"
+        raise ConfigError(f"{where}: expected the file of a filter, found the directory `{config.bloom.file}`")
     prefix = f"{number:02d}-{config.name}"
     keys, reduce, final = f"{prefix}-keys", f"{prefix}-reduce", prefix
     places, recipe = builder.places, builder.recipe
