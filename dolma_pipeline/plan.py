@@ -17,6 +17,7 @@ from dolma_pipeline.ledger import Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, source_shards
+from dolma_pipeline.storage import local
 from dolma_pipeline.task import Report, Task
 from dolma_pipeline.validation import validate
 
@@ -59,7 +60,7 @@ class Builder:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.places = Places(work_dir=Path(recipe.work_dir), recipe=recipe)
+        self.places = Places(work_dir=local(recipe.work_dir), recipe=recipe)
         self.phases: list[Phase] = []
         self.stages: list[StageInfo] = []
         self.corpus = Corpus(shards=[])

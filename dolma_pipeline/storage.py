@@ -41,7 +41,8 @@ def find_files(patterns: str | Sequence[str], where: str) -> list[Path]:
             matches = [path]
         files = [p for p in matches if p.is_file() and not TEMPORARY.match(p.name)]
         if not files:
-            raise ConfigError(f"{where}: no file matches `{pattern}`{_nearest_directory(path)}")
+            inside = f"; `{pattern.rstrip('/')}/*` names the files in it" if path.is_dir() else ""
+            raise ConfigError(f"{where}: no file matches `{pattern}`{inside or _nearest_directory(path)}")
         found.update(files)
     return sorted(found)
 

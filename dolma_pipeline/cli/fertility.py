@@ -6,7 +6,6 @@ A recipe with one `fertility` stage: measured in parallel, resumed where it stop
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, field
@@ -67,8 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
 def print_result(config: FertilityConfig, recipe: Recipe) -> None:
     from dolma_pipeline.fertility.merge import RESULT
     from dolma_pipeline.fertility.table import render
+    from dolma_pipeline.storage import local
 
-    result = Path(directory_of(config)) / RESULT
+    result = local(directory_of(config)) / RESULT
     print(result.read_text(encoding="utf-8").rstrip("\n") if config.json else render(result))
 
 

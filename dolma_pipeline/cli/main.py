@@ -7,6 +7,7 @@ SIGTERM.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import signal
@@ -14,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
@@ -91,9 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno is None:
             return _bug()
-        # The disk is full, a directory is read only: of the machine, not of this program.
-        name = f": {error.filename}" if error.filename is not None else ""
-        _report(f"{error.strerror}{name}")
+        _report(_of_the_machine(error))
         return 1
     except Exception:
         return _bug()
@@ -167,6 +167,22 @@ def _joined(words: list[str]) -> list[str]:
 def _report(message: str) -> None:
     for line in message.splitlines() or [""]:
         print(f"dolma: error: {line}", file=sys.stderr)
+
+
+def _of_the_machine(error: OSError) -> str:
+    """The disk is full, a directory is read only: no fault of this program."""
+    name = error.filename
+    if name is not None and error.errno in (errno.ENOTDIR, errno.EEXIST):
+        file = next((p for p in (Path(name), *Path(name).parents) if p.is_file()), name)
+        return f"{name}: expected a directory, found the file {file}; choose another place"
+    if name is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.strerror}{f': {name}' if name is not None else ''}"
+    if os.access(name, os.F_OK) and not os.access(name, os.R_OK):
+        return f"{name}: expected a file that may be read, found none ({error.strerror})"
+    there = next((p for p in Path(name).absolute().parents if p.exists()), Path("/"))
+    return (
+        f"{name}: expected a directory that may be written to, found {there} ({error.strerror}); choose another place"
+    )
 
 
 def _bug() -> int:

@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipe_of(arguments)
     from dolma_pipeline.errors import BadInputError
     from dolma_pipeline.run import RunOptions, run_recipe
+    from dolma_pipeline.storage import local
 
     options = RunOptions(
         processes=arguments.processes,
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     except BadInputError as error:
         # It is raised when all is done: the summary shows where the bad input is.
         late = error
-    finish(Path(recipe.work_dir), report=arguments.report, json_line=arguments.json, quiet=arguments.quiet)
+    finish(local(recipe.work_dir), report=arguments.report, json_line=arguments.json, quiet=arguments.quiet)
     if late is not None:
         raise late
     return 0

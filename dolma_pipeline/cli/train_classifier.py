@@ -6,7 +6,7 @@ A recipe with one `classifier` stage: read in parallel, resumed where it stopped
 from __future__ import annotations
 
 import argparse
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from msgspec import Meta, field
@@ -16,7 +16,7 @@ from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_
 from dolma_pipeline.cli.sources import ledger, sources, spread, unused
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Classifier, FastText, Labelled, PositiveInt, Quantize, Recipe, Source, Stage
-from dolma_pipeline.storage import find_files
+from dolma_pipeline.storage import find_files, local
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Globs = list[str]
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 def print_result(config: TrainClassifierConfig, recipe: Recipe) -> None:
     from dolma_pipeline.classifier.table import render
 
-    print(render(Path(config.output or "")))
+    print(render(local(config.output or "")))
 
 
 def to_recipes(config: TrainClassifierConfig) -> list[Recipe]:

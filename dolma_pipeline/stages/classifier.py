@@ -76,7 +76,7 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
         return tasks
 
     extension = "bin" if config.quantize is None else "ftz"
-    model = config.destination or str(places.work_dir / "classifiers" / f"{config.name}.{extension}")
+    model = str(places.directory(config.destination, "classifiers", f"{config.name}.{extension}"))
 
     def build_train(state: State) -> list[Task]:
         reports = state.reports.get(read, {})

@@ -41,7 +41,7 @@ class ConvertPhases:
             where=self.where,
         )
         refuse_packed(self.source, self.where)
-        self.directory = Path(config.destination) if config.destination else builder.places.work_dir / "tokens"
+        self.directory = builder.places.directory(config.destination, "tokens")
         where = f"$.stages[{number - 1}].convert.destination"
         refuse_destination(self.source, self.directory, where, "the source's")
         _refuse_other_formats(self.directory, config.to, where)

@@ -48,6 +48,10 @@ class Places(Struct, frozen=True, kw_only=True):
     work_dir: Path
     recipe: Recipe
 
+    def directory(self, destination: str | None, *default: str) -> Path:
+        """What a stage writes to: its `destination`, or its place in the work directory."""
+        return local(destination) if destination else self.work_dir.joinpath(*default)
+
     def attributes(self, shard: Shard, experiment: str, form: str) -> Path:
         """The attribute file of `shard`: in the work directory, or where Dolma would look for it."""
         source = self.recipe.sources.get(shard.source, Source())

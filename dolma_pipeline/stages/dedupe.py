@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dolma_pipeline import _native
 from dolma_pipeline.dedupe.filters import MergeFilters, part_of
@@ -26,6 +27,7 @@ from dolma_pipeline.recipe import Dedupe
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
+from dolma_pipeline.storage import local
 from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
 
 VERSION = 2
@@ -107,9 +109,12 @@ def _marked(column: pa.Array) -> int:
 
 
 def plan(builder: Builder, number: int, config: Dedupe) -> None:
-    if config.bloom is not None and config.bloom.file is not None and Path(config.bloom.file).is_dir():
-        where = f"$.stages[{number - 1}].dedupe.bloom.file"
-        raise ConfigError(f"{where}: expected the file of a filter, found the directory `{config.bloom.file}`")
+    if config.bloom is not None and config.bloom.file is not None:
+        file = local(config.bloom.file)
+        if file.is_dir():
+            where = f"$.stages[{number - 1}].dedupe.bloom.file"
+            raise ConfigError(f"{where}: expected the file of a filter, found the directory `{file}`")
+        config = replace(config, bloom=replace(config.bloom, file=str(file)))
     prefix = f"{number:02d}-{config.name}"
     keys, reduce, final = f"{prefix}-keys", f"{prefix}-reduce", prefix
     places, recipe = builder.places, builder.recipe

@@ -29,7 +29,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
     corpus, places, seed = builder.corpus, builder.places, builder.recipe.seed
     final = f"{number:02d}-fertility"
     measured = f"{final}-shards"
-    directory = Path(config.destination) if config.destination else places.work_dir / "fertility"
+    directory = places.directory(config.destination, "fertility")
     tokenizers = _tokenizers(builder, config, where)
     found = _tagger(corpus, config.by, f"{where}.by") if config.by is not None else None
     experiment, prefix = found if found is not None else ("", "")

@@ -232,7 +232,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     experiments = sorted({e for e, _ in names.values()})
     if config.select is not None or any(e.span is not None for e in config.edit):
         experiments = list(corpus.attributes)
-    directory = Path(config.destination) if config.destination else places.work_dir / "mixed" / config.name
+    directory = places.directory(config.destination, "mixed", config.name)
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
     all_groups = list(groups(corpus.shards, config, directory))
     seed = builder.recipe.seed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from dolma_pipeline.errors import ConfigError
@@ -28,7 +27,7 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
     corpus, places = builder.corpus, builder.places
     final = f"{number:02d}-stat"
     files_phase, shards_phase = f"{final}-files", f"{final}-shards"
-    directory = Path(config.destination) if config.destination else places.work_dir / "stat"
+    directory = places.directory(config.destination, "stat")
     if config.regex is not None:
         _check_regex(config.regex, f"{where}.regex")
     tries = bool(config.sweeps or config.drop)

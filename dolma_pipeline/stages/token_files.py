@@ -38,7 +38,7 @@ class TokenFilePhases:
         self.places = builder.places
         self.prefix = f"{number:02d}-{self.kind}"
         self.where = f"$.stages[{number - 1}].{self.kind}"
-        self.directory = Path(config.destination) if config.destination else builder.places.work_dir / "tokens"
+        self.directory = builder.places.directory(config.destination, "tokens")
 
     @property
     def tokenizer_path(self) -> str:

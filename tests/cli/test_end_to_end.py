@@ -201,3 +201,27 @@ def test_two_processes_end_at_a_signal_and_say_one_line(number: int, code: int, 
     said = [line for line in err.splitlines() if not line.startswith("01-tag: ")]
     assert (process.returncode, out) == (code, "")
     assert said == [f"dolma: {word}; the same command again resumes where it stopped"]
+
+
+def test_a_home_directory_in_a_file_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The shell does not expand what stands in YAML: a directory called `~` was made."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = RECIPE.replace("work_dir: w", "work_dir: ~/w").replace("order: input", "destination: ~/t, order: input")
+    Path("recipe.yaml").write_text(text)
+    assert main(["run", "recipe.yaml", "--quiet"]) == 0
+    assert sorted(p.name for p in (tmp_path / "home").iterdir()) == ["t", "w"]
+    assert Path("home/w/report.html").is_file()
+    assert not Path("~").exists()
+
+
+def test_a_remote_destination_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "recipe.yaml", "--work-dir", "s3://bucket/w"]) == 2
+    assert "s3://bucket/w: expected a local path, found `s3://`" in capsys.readouterr().err
+    assert not Path("s3:").exists()
+
+
+def test_a_file_where_a_directory_should_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "recipe.yaml", "--work-dir", "recipe.yaml/w"]) == 1
+    assert capsys.readouterr().err == (
+        "dolma: error: recipe.yaml/w: expected a directory, found the file recipe.yaml; choose another place\n"
+    )

@@ -97,7 +97,8 @@ def test_a_document(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--id", "b"], 1, "w/tokens: expected a document `b`, found none of that id"),
         (["--document", "10"], 1, "w/tokens: expected a document from 0 to 9, found 10"),
-        (["--document", "-1"], 2, "--document: expected a number from 0, found -1"),
+        (["--document", "-1"], 2, "argument --document: expected a number from 0, found `-1` (`dolma tokens inspect "
+         "--help` lists what it takes)"),
         (["--range", "part-00000.npy"], 2, "--range: expected FILE:START:END, as in part-00000.npy:0:200, found "
          "`part-00000.npy`"),
         (["--range", "x.npy:0:1"], 1, "w/tokens: expected one of the 2 token files of its manifest, found `x.npy`"),

@@ -6,7 +6,6 @@ import argparse
 import sys
 import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import UNSET, Meta, field, structs
@@ -72,13 +71,14 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"dolma: note: {line}", file=sys.stderr)
         from dolma_pipeline.run import RunOptions, run_recipe
         from dolma_pipeline.stat.table import print_stat
+        from dolma_pipeline.storage import local
 
         processes = 1 if config.debug else config.processes
         run_recipe(recipe, RunOptions(processes=processes, account=ACCOUNT if config.recipe is not None else "."))
-        directory = stat_of(recipe).destination or str(Path(recipe.work_dir) / "stat")
-        print_stat(Path(directory), show_total=config.total)
+        directory = local(stat_of(recipe).destination or f"{recipe.work_dir}/stat")
+        print_stat(directory, show_total=config.total)
         if scratch is None:
-            print(f"\n{recipe.name}: done; its report is {Path(directory) / 'report.html'}")
+            print(f"\n{recipe.name}: done; its report is {directory / 'report.html'}")
     return 0
 
 

@@ -13,7 +13,7 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, sources
-from dolma_pipeline.cli.tokens.bare_files import Dtype, TokenId
+from dolma_pipeline.cli.tokens.bare_files import SPECIAL, Dtype, TokenId
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Stage, Tokenizer, Tokens
 
@@ -80,11 +80,12 @@ KEYS = {
     "stages[0].tokens": "",
     "stages[0].tokens.max_tokens": "max_size",
     "stages[0].tokens.tokenizer.path": "tokenizer.name_or_path",
-    "stages[0].tokens.tokenizer.bos": "tokenizer.bos_token_id",
-    "stages[0].tokens.tokenizer.eos": "tokenizer.eos_token_id",
-    "stages[0].tokens.tokenizer.pad": "tokenizer.pad_token_id",
     "stages[0].tokens.text_field": "fields.text_field_name",
     "stages[0].tokens.id_field": "fields.id_field_name",
+} | {
+    f"{place}.{name}": f"tokenizer.{name}_token_id"
+    for place in ("stages[0].tokens.tokenizer", "tokenizer")
+    for name in SPECIAL
 }
 
 

@@ -29,7 +29,7 @@ def tokenizer_of(path: str | None, bos: int | None, eos: int | None, pad: int | 
 
 
 def tokenizer_keys(stage: str) -> dict[str, str]:
-    """Which options the tokenizer of a `stage` of a recipe is made of."""
-    return {f"{stage}.tokenizer.**": "tokenizer_name_or_path"} | {
-        f"{stage}.tokenizer.{name}": f"{name}_token_id" for name in SPECIAL
-    }
+    """Which options the tokenizer of a `stage` of a recipe, or of its sources, is made of."""
+    places = (f"{stage}.tokenizer", "sources.*.tokens.tokenizer", "tokenizer")
+    keys = {f"{place}.**": "tokenizer_name_or_path" for place in places}
+    return keys | {f"{place}.{name}": f"{name}_token_id" for place in places for name in SPECIAL}
