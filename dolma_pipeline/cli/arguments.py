@@ -7,6 +7,7 @@ and a mistake in one is reported like a mistake in a file.
 from __future__ import annotations
 
 import argparse
+import functools
 import typing
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar
@@ -89,9 +90,9 @@ def _add(
         if bool in members:
             settings["action"] = argparse.BooleanOptionalAction
         elif item is not None and struct_of(item) is not None:
-            settings |= {"nargs": "*", "metavar": "YAML", "type": parse_value}
+            settings |= {"nargs": "*", "metavar": "YAML", "type": functools.partial(parse_value, name=f"--{name}=")}
         elif any(typing.get_origin(m) is dict for m in members):
-            settings |= {"metavar": "YAML", "type": parse_value}
+            settings |= {"metavar": "YAML", "type": functools.partial(parse_value, name=f"--{name}=")}
         elif item is not None:
             settings |= {"nargs": "*", "metavar": _metavar(alternatives(item))}
         else:

@@ -171,7 +171,7 @@ def _report(message: str) -> None:
 
 def _of_the_machine(error: OSError) -> str:
     """The disk is full, a directory is read only: no fault of this program."""
-    name = error.filename
+    name = None if error.filename is None else str(error.filename)
     if name is not None and error.errno in (errno.ENOTDIR, errno.EEXIST):
         file = next((p for p in (Path(name), *Path(name).parents) if p.is_file()), name)
         return f"{name}: expected a directory, found the file {file}; choose another place"
@@ -179,10 +179,9 @@ def _of_the_machine(error: OSError) -> str:
         return f"{error.strerror}{f': {name}' if name is not None else ''}"
     if os.access(name, os.F_OK) and not os.access(name, os.R_OK):
         return f"{name}: expected a file that may be read, found none ({error.strerror})"
-    there = next((p for p in Path(name).absolute().parents if p.exists()), Path("/"))
-    return (
-        f"{name}: expected a directory that may be written to, found {there} ({error.strerror}); choose another place"
-    )
+    there = next((p for p in Path(name).absolute().parents if os.access(p, os.F_OK)), "/")
+    found = f"found {there} ({error.strerror})"
+    return f"{name}: expected a directory that may be written to, {found}; choose another place"
 
 
 def _bug() -> int:

@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
-from dolma_pipeline.cli.sources import ledger, sources, spread, unused
+from dolma_pipeline.cli.sources import ledger, name_of, sources, spread, unused
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Classifier, FastText, Labelled, PositiveInt, Quantize, Recipe, Source, Stage
 from dolma_pipeline.storage import find_files, local
@@ -117,7 +117,7 @@ def to_recipes(config: TrainClassifierConfig) -> list[Recipe]:
     quantize = config.quantize
     if quantize is None and output.endswith(".ftz"):
         quantize = Quantize()
-    name = PurePosixPath(output).name.rpartition(".")[0]
+    name = name_of(PurePosixPath(output).name.rpartition(".")[0])
     stage = Classifier(
         labels=which,
         name=name,
