@@ -6,6 +6,7 @@ recipe.yaml:12: $.stages[1].tag.tagers: unknown key; did you mean `taggers`? (al
 from __future__ import annotations
 
 import json
+import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -204,7 +205,8 @@ class _Check:
             return msgspec.convert(value, form, strict=not lax or str in members)
         except msgspec.ValidationError as error:
             # msgspec names types; the value says more.
-            expected = str(error).partition(", got ")[0].replace("`array`", "`list`").replace("`object`", "`mapping`")
+            expected = str(error).partition(", got ")[0]
+            expected = re.sub(r"\barray\b", "list", re.sub(r"\bobject\b", "mapping", expected))
             self._note(path, f"{expected[:1].lower()}{expected[1:]}, found {shown(value)}")
             return value
 

@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -90,11 +91,11 @@ def print_config(config: Struct) -> None:
 
 
 @contextlib.contextmanager
-def own_keys(given: Given[Any], keys: Mapping[str, str], number: int = 0) -> Iterator[None]:
-    """A ConfigError of a recipe that the user never wrote names the key, and the option, that he gave.
+def own_keys(given: Given[Any], keys: Mapping[str, str] = MappingProxyType({}), number: int = 0) -> Iterator[None]:
+    """A ConfigError names the key that the user gave, and where: the line of a file, or an option.
 
-    `keys`: path in the recipe: key of the configuration. `*` stands for any step, a last `**` for all that follow, `#`
-    in a key for `number`, that of the recipe.
+    `keys`, where he never wrote the recipe: path in the recipe: key of the configuration. `*` stands for any step, a
+    last `**` for all that follow, `#` in a key for `number`, that of the recipe.
     """
     try:
         yield

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from dolma_pipeline.config import make_recipe
+from dolma_pipeline.cli.arguments import Given
+from dolma_pipeline.cli.command import own_keys
+from dolma_pipeline.config import make_recipe, override
 from dolma_pipeline.errors import ConfigError, suggest
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.yaml_file import File, parse, read
@@ -42,7 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    recipe = recipe_of(arguments)
+    given = load_given(arguments)
+    recipe = given.config
     from dolma_pipeline.errors import BadInputError
     from dolma_pipeline.run import RunOptions, run_recipe
     from dolma_pipeline.storage import local
@@ -55,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     late: BadInputError | None = None
     try:
-        run_recipe(recipe, options)
+        with own_keys(given):
+            run_recipe(recipe, options)
     except BadInputError as error:
         # It is raised when all is done: the summary shows where the bad input is.
         late = error
@@ -82,12 +86,14 @@ def finish(directory: Path, *, report: bool, json_line: bool, quiet: bool) -> No
     sys.stdout.flush()
 
 
-def recipe_of(arguments: argparse.Namespace) -> Recipe:
+def load_given(arguments: argparse.Namespace) -> Given[Recipe]:
     """The recipe named on the command line, or with `-c`, after `--set` and `--work-dir`."""
     name = arguments.recipe if arguments.recipe is not None else arguments.config
     if name is None:
         raise ConfigError(f"expected a recipe: a file, or {_listed(shipped())}, as in `dolma run quickstart`")
-    return make_recipe(find_recipe(name), arguments.set, arguments.work_dir)
+    file = find_recipe(name)
+    recipe = make_recipe(file, arguments.set, arguments.work_dir)
+    return Given(recipe, file, override(file.data, arguments.set)[1])
 
 
 def find_recipe(name: str) -> File:

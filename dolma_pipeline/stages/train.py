@@ -14,11 +14,17 @@ VERSION = 1
 
 
 def plan(builder: Builder, number: int, config: Train) -> None:
+    from dolma_pipeline.train.presets import architecture
     from dolma_pipeline.train.stage import TrainTask
 
     phase = f"{number:02d}-train"
     if builder.training is None:
         raise ConfigError(f"$.stages[{number - 1}].train: expected a `tokens` stage before it, found none")
+    try:
+        architecture(config.model)
+    except ConfigError as error:
+        # Before the stages that may take days, not after them.
+        raise ConfigError(f"$.stages[{number - 1}].train.model: {error}") from None
     training, validation = builder.training, builder.validation
     seed = builder.recipe.seed if config.seed is None else config.seed
     output = str(builder.places.work_dir / "train")

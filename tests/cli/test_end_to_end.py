@@ -225,3 +225,17 @@ def test_a_file_where_a_directory_should_be(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == (
         "dolma: error: recipe.yaml/w: expected a directory, found the file recipe.yaml; choose another place\n"
     )
+
+
+def test_what_is_found_when_the_plan_is_made_has_its_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("recipe.yaml").write_text(RECIPE + "  - train: {model: olmo-20, steps: 3}\n")
+    for command in ("plan", "run"):
+        assert main([command, "recipe.yaml"]) == 2
+        assert capsys.readouterr().err.startswith(
+            "dolma: error: recipe.yaml:6: $.stages[1].train.model: unknown model `olmo-20`; did you mean `olmo-20m`?"
+        )
+        assert main([command, "recipe.yaml", "--set", "sources.toy.documents=none/*"]) == 2
+        assert capsys.readouterr().err == (
+            "dolma: error: --set sources.toy.documents: $.sources.toy.documents: no file matches `none/*`\n"
+        )
+    assert not Path("w/tokens").exists()
