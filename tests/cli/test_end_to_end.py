@@ -198,7 +198,8 @@ def test_two_processes_end_at_a_signal_and_say_one_line(number: int, code: int, 
         time.sleep(0.05)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    said = [line for line in err.splitlines() if not line.startswith("01-tag: ")]
+    # Now and then Ray's core logs, with a time in brackets, that it could not tell the driver of the lost workers.
+    said = [line for line in err.splitlines() if not line.startswith(("01-tag: ", "["))]
     assert (process.returncode, out) == (code, "")
     assert said == [f"dolma: {word}; the same command again resumes where it stopped"]
 
