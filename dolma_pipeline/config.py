@@ -9,13 +9,13 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import NODEFAULT, Struct, UnsetType
 
-from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.errors import ConfigError, listed, suggest
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.resolvers import Text, resolve
 from dolma_pipeline.validation import validate
@@ -126,10 +126,6 @@ def description_of(form: Any) -> str:
     """The description in a field's `Meta`, or nothing."""
     metas = typing.get_args(form)[1:] if typing.get_origin(form) is Annotated else ()
     return next((m.description for m in metas if isinstance(m, msgspec.Meta) and m.description), "")
-
-
-def listed(names: Iterable[Any]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
 
 
 def shown(value: Any) -> str:

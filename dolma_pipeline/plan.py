@@ -19,7 +19,7 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, source_shards
 from dolma_pipeline.storage import local
 from dolma_pipeline.task import Report, Task
-from dolma_pipeline.validation import validate
+from dolma_pipeline.validation import STAGES, validate
 
 
 class State(Struct, kw_only=True):
@@ -175,9 +175,6 @@ def make_plan(recipe: Recipe) -> Plan:
                 _stage(kind).plan(builder, number, config)
     builder.flush()
     return Plan(recipe=recipe, work_dir=builder.places.work_dir, phases=builder.phases, stages=builder.stages)
-
-
-STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "reshard", "convert", "fertility", "classifier", "train")
 
 
 def _stage(kind: str) -> Any:
