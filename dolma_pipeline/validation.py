@@ -219,11 +219,7 @@ class _Checks:
         for label, which in classifier.labels.items():
             self._name(label, (*path, "labels", label))
             for i, name in enumerate(which.sources):
-                if name not in self.recipe.sources:
-                    text = f"unknown source `{name}`{suggest(name, self.recipe.sources)}"
-                    self._note(
-                        (*path, "labels", label, "sources", i), f"{text} (sources: {listed(self.recipe.sources)})"
-                    )
+                self._known_source(name, (*path, "labels", label, "sources", i))
         if classifier.target is not None and classifier.target not in classifier.labels:
             self._note((*path, "target"), unknown("label", classifier.target, classifier.labels))
         if classifier.fasttext.min_n > classifier.fasttext.max_n:
