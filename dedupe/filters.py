@@ -10,7 +10,6 @@ import os
 import shutil
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from dolma_pipeline import _native
@@ -31,9 +30,11 @@ class MergeFilters(Struct, frozen=True, kw_only=True):
 
 
 class Merged(Struct, frozen=True):
-    """What this run has last made of `bloom.file`."""
+    """What this run has last made of `bloom.file`, or is about to make something of."""
 
     blake3: str
+    path: str | None = None
+    """`bloom.file` as it was then: a run may be repeated with another one."""
 
 
 def filter_bytes(keys: int, bloom: Bloom, partitions: int) -> int:
@@ -55,7 +56,7 @@ def filter_to_load(bloom: Bloom, verdicts: str) -> str | None:
     if bloom.file is None:
         return None
     kept = _before(verdicts)
-    if kept.is_file() and not bloom.read_only:
+    if kept.is_file() and not bloom.read_only and not _of_another(bloom.file, kept):
         return str(kept) if kept.stat().st_size else None
     return bloom.file if Path(bloom.file).is_file() else None
 
@@ -69,9 +70,10 @@ def merge_filters(config: MergeFilters, context: Context) -> Report:
     if bloom is None or bloom.file is None or bloom.read_only:
         raise StageError(f"dedupe `{config.dedupe.name}`: expected a `bloom.file` to write, found none")
     file, before = Path(bloom.file), _before(config.verdicts[0])
-    merged = before.with_name("merged.json")
-    if not before.is_file():
+    merged = _merged(before)
+    if not before.is_file() or _of_another(bloom.file, before):
         _keep(file, before)
+        write_json(merged, Merged(blake3=_native.blake3_file(str(before)), path=bloom.file))
     elif merged.is_file() and file.is_file():
         last = read_json(merged, Merged)
         if _native.blake3_file(str(file)) not in (last.blake3, _native.blake3_file(str(before))):
@@ -81,12 +83,23 @@ def merge_filters(config: MergeFilters, context: Context) -> Report:
             )
     file.parent.mkdir(parents=True, exist_ok=True)
     size, digest = _native.merge_filters([part_of(v) for v in config.verdicts], str(file))
-    write_json(merged, msgspec.to_builtins(Merged(blake3=digest)))
+    write_json(merged, Merged(blake3=digest, path=bloom.file))
     return Report(outputs=[output(before)], details={"filter": {"path": str(file), "bytes": size, "blake3": digest}})
 
 
 def _before(verdicts: str) -> Path:
     return Path(verdicts).with_name("before.filter")
+
+
+def _merged(before: Path) -> Path:
+    return before.with_name("merged.json")
+
+
+def _of_another(file: str, before: Path) -> bool:
+    """Whether `before` is what was there of another file than this."""
+    merged = _merged(before)
+    last: Merged | None = read_json(merged, Merged) if merged.is_file() else None
+    return last is not None and last.path is not None and last.path != file
 
 
 def _keep(file: Path, before: Path) -> None:

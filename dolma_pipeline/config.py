@@ -9,20 +9,19 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import NODEFAULT, Struct, UnsetType
 
-from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.errors import ConfigError, listed, suggest
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.resolvers import Text, resolve
 from dolma_pipeline.validation import validate
-from dolma_pipeline.yaml_file import File, Step, json_path, parse_value, read
+from dolma_pipeline.yaml_file import File, Step, json_path, parse_path, parse_value, read
 
 S = TypeVar("S", bound=Struct)
-_OVERRIDE_STEP = re.compile(r"(?:^|\.)([^.\[\]]+)|\[(\d+)\]")
 
 
 def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -79,7 +78,7 @@ def override(data: Any, overrides: Sequence[str]) -> tuple[Any, list[Label]]:
     labels: list[Label] = []
     for text in overrides:
         name, equals, value = text.partition("=")
-        path = _override_path(name.strip())
+        path = parse_path(name.strip())
         if not equals or not path:
             raise ConfigError(f"--set {text}: expected `path=value`, as in `--set stages[0].tag.experiment=base`")
         label = Label(path, f"--set {name.strip()}")
@@ -127,10 +126,6 @@ def description_of(form: Any) -> str:
     """The description in a field's `Meta`, or nothing."""
     metas = typing.get_args(form)[1:] if typing.get_origin(form) is Annotated else ()
     return next((m.description for m in metas if isinstance(m, msgspec.Meta) and m.description), "")
-
-
-def listed(names: Iterable[Any]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
 
 
 def shown(value: Any) -> str:
@@ -206,25 +201,13 @@ class _Check:
             return msgspec.convert(value, form, strict=not lax or str in members)
         except msgspec.ValidationError as error:
             # msgspec names types; the value says more.
-            expected = str(error).partition(", got ")[0].replace("`array`", "`list`").replace("`object`", "`mapping`")
+            expected = str(error).partition(", got ")[0]
+            expected = re.sub(r"\barray\b", "list", re.sub(r"\bobject\b", "mapping", expected))
             self._note(path, f"{expected[:1].lower()}{expected[1:]}, found {shown(value)}")
             return value
 
     def _note(self, path: tuple[Step, ...], text: str) -> None:
         self.problems.append((path, text))
-
-
-def _override_path(name: str) -> tuple[Step, ...]:
-    """The steps of `a.b[0].c`; none if it is not of that form."""
-    steps: list[Step] = []
-    position = 0
-    while position < len(name):
-        match = _OVERRIDE_STEP.match(name, position)
-        if match is None:
-            return ()
-        steps.append(match[1] if match[1] is not None else int(match[2]))
-        position = match.end()
-    return tuple(steps)
 
 
 def _put(data: Any, path: tuple[Step, ...], value: Any, name: str, done: tuple[Step, ...]) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class DolmaError(Exception):
@@ -39,6 +40,11 @@ class BadInputError(DolmaError):
     exit_code = 3
 
 
+def listed(names: Iterable[Any], joint: str = ", ") -> str:
+    """`` `a`, `b` ``: each in backquotes, in their order."""
+    return joint.join(f"`{name}`" for name in names)
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """`; did you mean `x`?` where one of `known` is close to `name`, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
@@ -48,5 +54,4 @@ def suggest(name: str, known: Iterable[str]) -> str:
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that is not one of `known`: the nearest one first, then all of them."""
     names = sorted(known)
-    listed = ", ".join(f"`{n}`" for n in names) or "none"
-    return f"unknown {what} `{name}`{suggest(name, names)} (known: {listed})"
+    return f"unknown {what} `{name}`{suggest(name, names)} (known: {listed(names) or 'none'})"

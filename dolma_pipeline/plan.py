@@ -15,9 +15,11 @@ from msgspec import UNSET, Struct
 
 from dolma_pipeline.ledger import Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.recipe import Recipe
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, source_shards
+from dolma_pipeline.storage import local
 from dolma_pipeline.task import Report, Task
-from dolma_pipeline.validation import validate
+from dolma_pipeline.validation import STAGES, validate
 
 
 class State(Struct, kw_only=True):
@@ -58,7 +60,7 @@ class Builder:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.places = Places(work_dir=Path(recipe.work_dir), recipe=recipe)
+        self.places = Places(work_dir=local(recipe.work_dir), recipe=recipe)
         self.phases: list[Phase] = []
         self.stages: list[StageInfo] = []
         self.corpus = Corpus(shards=[])
@@ -82,7 +84,7 @@ class Builder:
         if not self._steps:
             return
         steps, names = self._steps, self._names
-        what = f"read {len(self.corpus.shards)} shards once for {', '.join(names)}"
+        what = f"read {counted(len(self.corpus.shards), 'shard')} once for {', '.join(names)}"
 
         def build(state: State) -> list[Task]:
             return [task for step in steps for task in step(state)]
@@ -148,8 +150,7 @@ class Plan(Struct, kw_only=True):
         joined = "".join(w.fingerprint for w in works)
         digest = hashlib.blake2b(joined.encode(), digest_size=6).hexdigest()
         status = "up to date" if done == len(works) else f"{len(works) - done} to do, {done} up to date"
-        tasks = "1 task" if len(works) == 1 else f"{len(works)} tasks"
-        return f"{tasks}, {status}, fingerprint {digest}"
+        return f"{counted(len(works), 'task')}, {status}, fingerprint {digest}"
 
 
 def make_plan(recipe: Recipe) -> Plan:
@@ -174,9 +175,6 @@ def make_plan(recipe: Recipe) -> Plan:
                 _stage(kind).plan(builder, number, config)
     builder.flush()
     return Plan(recipe=recipe, work_dir=builder.places.work_dir, phases=builder.phases, stages=builder.stages)
-
-
-STAGES = ("tag", "dedupe", "mix", "stat", "tokens", "reshard", "convert", "fertility", "classifier", "train")
 
 
 def _stage(kind: str) -> Any:

@@ -13,6 +13,7 @@ import msgspec
 from dolma_pipeline.ledger import Job
 from dolma_pipeline.manifest import PhaseTiming
 from dolma_pipeline.plan import Phase
+from dolma_pipeline.report.units import counted
 
 
 class Progress(Protocol):
@@ -47,11 +48,6 @@ def make_progress(kind: str) -> Iterator[Progress]:
 def rate(timing: PhaseTiming, seconds: float) -> str:
     """`12.3 MB/s`, where the phase reads text."""
     return f"{timing.bytes / 1e6 / seconds:.1f} MB/s" if timing.bytes and seconds > 0 else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class NoProgress:

@@ -41,7 +41,8 @@ def find_files(patterns: str | Sequence[str], where: str) -> list[Path]:
             matches = [path]
         files = [p for p in matches if p.is_file() and not TEMPORARY.match(p.name)]
         if not files:
-            raise ConfigError(f"{where}: no file matches `{pattern}`{_nearest_directory(path)}")
+            inside = f"; `{pattern.rstrip('/')}/*` names the files in it" if path.is_dir() else ""
+            raise ConfigError(f"{where}: no file matches `{pattern}`{inside or _nearest_directory(path)}")
         found.update(files)
     return sorted(found)
 
@@ -96,6 +97,20 @@ def read_json(path: str | Path, form: Any = Any) -> Any:
     """Decodes a JSON file into `form`; a file that is not that is a DataError."""
     try:
         return msgspec.json.decode(Path(path).read_bytes(), type=form)
+    except msgspec.DecodeError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def write_msgpack(path: str | Path, value: Any) -> None:
+    """Writes `value`, of structs, atomically: for what no person reads."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(msgspec.msgpack.encode(value))
+
+
+def read_msgpack(path: str | Path, form: Any) -> Any:
+    """Decodes a file of `write_msgpack` into `form`; a file that is not that is a DataError."""
+    try:
+        return msgspec.msgpack.decode(Path(path).read_bytes(), type=form)
     except msgspec.DecodeError as error:
         raise DataError(f"{path}: {error}") from None
 

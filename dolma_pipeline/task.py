@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -107,6 +107,14 @@ class Task(Struct, frozen=True, kw_only=True):
     """Executed by the process that drives the run, on any executor: it starts processes of its own."""
     group: str = ""
     """Steps of one group read the same documents: they are executed together, in one reading."""
+
+
+def make_task(
+    phase: str, name: str, run: str, config: Struct, inputs: Iterable[str], version: int, **more: Any
+) -> Task:
+    """A task of a config that is still a struct."""
+    plain = msgspec.to_builtins(config)
+    return Task(phase=phase, name=name, run=run, config=plain, inputs=tuple(inputs), version=version, **more)
 
 
 class Context:

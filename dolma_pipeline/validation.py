@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
 
-from dolma_pipeline.errors import ConfigError, suggest, unknown
+from dolma_pipeline.errors import ConfigError, listed, suggest, unknown
 from dolma_pipeline.recipe import (
     Budget,
     Classifier,
@@ -187,16 +187,14 @@ class _Checks:
     def _weights(self, weights: Mapping[str, float], path: Path) -> None:
         sources = self.recipe.sources
         for name, weight in weights.items():
-            if name not in sources:
-                text = f"unknown source `{name}`{suggest(name, sources)} (sources: {_listed(sources)})"
-                self._note((*path, name), text)
+            self._known_source(name, (*path, name))
             if weight < 0:
                 self._note((*path, name), f"expected a weight >= 0, found {weight:g}")
         if not weights:
             return
         missing = [name for name in sources if name not in weights]
         if missing:
-            text = f"expected a weight for every source, found none for {_listed(missing)}; 0 leaves a source out"
+            text = f"expected a weight for every source, found none for {listed(missing)}; 0 leaves a source out"
             self._note(path, text)
         if not sum(weights.values()) > 0:
             self._note(path, "expected a weight above 0, found none")
@@ -221,10 +219,7 @@ class _Checks:
         for label, which in classifier.labels.items():
             self._name(label, (*path, "labels", label))
             for i, name in enumerate(which.sources):
-                if name not in self.recipe.sources:
-                    text = f"unknown source `{name}`{suggest(name, self.recipe.sources)}"
-                    listed = _listed(self.recipe.sources)
-                    self._note((*path, "labels", label, "sources", i), f"{text} (sources: {listed})")
+                self._known_source(name, (*path, "labels", label, "sources", i))
         if classifier.target is not None and classifier.target not in classifier.labels:
             self._note((*path, "target"), unknown("label", classifier.target, classifier.labels))
         if classifier.fasttext.min_n > classifier.fasttext.max_n:
@@ -301,18 +296,14 @@ class _Checks:
         self._reads_tokens(number, path)
         for key, amounts in (("rates", reshard.rates), ("tokens", reshard.tokens)):
             for name in amounts:
-                if name not in self.recipe.sources:
-                    text = f"unknown source `{name}`{suggest(name, self.recipe.sources)}"
-                    self._note((*path, key, name), f"{text} (sources: {_listed(self.recipe.sources)})")
+                self._known_source(name, (*path, key, name))
         for name in reshard.rates:
             if name in reshard.tokens:
                 self._note((*path, "rates", name), "expected `rates` or `tokens` of a source, found both")
         if reshard.pack is not None:
             self._shape(reshard.pack, reshard.max_tokens, (*path, "pack"))
             if reshard.max_files is not None:
-                text = (
-                    "expected no `max_files` with `pack`, found both: how many files that takes only packing can tell"
-                )
+                text = "expected none with `pack`: how many files that takes only packing can tell"
                 self._note((*path, "max_files"), text)
         if reshard.max_files is not None and reshard.max_bytes is not None:
             self._note(path, "expected at most one of `max_bytes` and `max_files`, found both")
@@ -322,9 +313,7 @@ class _Checks:
     def _convert(self, convert: Convert, number: int, path: Path) -> None:
         self._reads_tokens(number, path)
         if len(self.recipe.sources) > 1:
-            self._note(
-                path, f"expected one source, found {_listed(self.recipe.sources, ' and ')}; `reshard` joins them"
-            )
+            self._note(path, f"expected one source, found {listed(self.recipe.sources, ' and ')}; `reshard` joins them")
         if convert.dtype is not None and convert.to != "dolma":
             text = f"expected `dtype` with `to: dolma` alone: {convert.to} has types of its own"
             self._note((*path, "dtype"), text)
@@ -358,11 +347,16 @@ class _Checks:
                     text = "expected a `reshard` or `convert` stage to read them, found none"
                     self._note(("sources", name, "tokens"), text)
 
+    def _known_source(self, name: str, path: Path) -> None:
+        sources = self.recipe.sources
+        if name not in sources:
+            self._note(path, f"unknown source `{name}`{suggest(name, sources)} (sources: {listed(sources)})")
+
     def _exactly_one(self, path: Path, options: Mapping[str, Any]) -> None:
         given = [name for name, value in options.items() if value is not None]
         if len(given) != 1:
-            found = _listed(given, " and ") or "none"
-            self._note(path, f"expected exactly one of {_listed(options)}, found {found}")
+            found = listed(given, " and ") or "none"
+            self._note(path, f"expected exactly one of {listed(options)}, found {found}")
 
     def _name(self, name: str, path: Path) -> None:
         """Names become directories."""
@@ -382,7 +376,3 @@ class _Checks:
 
     def _note(self, path: Path, text: str) -> None:
         self.problems.append((path, text))
-
-
-def _listed(names: Iterable[str], joint: str = ", ") -> str:
-    return joint.join(f"`{name}`" for name in names)

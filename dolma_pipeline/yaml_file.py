@@ -33,6 +33,8 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 _NAME = re.compile(r"^[\w-]+$")
+_STEP = re.compile(r'\.([\w-]+)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]')
+_TYPED_STEP = re.compile(r"(?:^|\.)([^.\[\]]+)|\[(\d+)\]")
 _PLAIN = "plain"
 """The tag of every scalar without quotes: what it means is up to `plain_value`."""
 
@@ -41,6 +43,30 @@ def json_path(path: Sequence[Step]) -> str:
     """`$.stages[1].tag`, as every message about a value calls it."""
     steps = (f"[{s}]" if isinstance(s, int) else f".{s}" if _NAME.match(s) else f"[{json.dumps(s)}]" for s in path)
     return "$" + "".join(steps)
+
+
+def leading_path(text: str) -> tuple[tuple[Step, ...], str]:
+    """The steps of the `$.path` that a message begins with, and what follows them; no steps where it does not."""
+    steps: list[Step] = []
+    position = 1
+    while text.startswith("$") and (match := _STEP.match(text, position)) is not None:
+        name, index, quoted = match.groups()
+        steps.append(int(index) if index is not None else name if name is not None else json.loads(quoted))
+        position = match.end()
+    return tuple(steps), text[position:]
+
+
+def parse_path(name: str) -> tuple[Step, ...]:
+    """The steps of `a.b[0].c`, as it is typed; none if it is not of that form."""
+    steps: list[Step] = []
+    position = 0
+    while position < len(name):
+        match = _TYPED_STEP.match(name, position)
+        if match is None:
+            return ()
+        steps.append(match[1] if match[1] is not None else int(match[2]))
+        position = match.end()
+    return tuple(steps)
 
 
 class File(Struct, frozen=True):

@@ -39,6 +39,11 @@ def test_a_glob_without_a_match_says_so(tmp_path: Path) -> None:
         find_files(f"{tmp_path}/x/*.gz", "$.here")
 
 
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"no file matches `{tmp_path}/`; `{tmp_path}/\*` names the files in it$"):
+        find_files(f"{tmp_path}/", "$.here")
+
+
 def test_a_remote_path_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"s3://bucket/x: expected a local path, found `s3://`"):
         local("s3://bucket/x")

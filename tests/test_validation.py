@@ -124,8 +124,8 @@ TRAIN = {"train": {"model": "olmo-1m", "steps": 3}}
             [
                 "$.stages[0].reshard.pack.length: expected at most `max_tokens`, 32, found 64: an instance is in "
                 "one file",
-                "$.stages[0].reshard.max_files: expected no `max_files` with `pack`, found both: how many files that "
-                "takes only packing can tell",
+                "$.stages[0].reshard.max_files: expected none with `pack`: how many files that takes only "
+                "packing can tell",
                 "$.stages[1].train.sequence_length: expected the length that tokens are packed to, 64, found 256",
             ],
         ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dolma_pipeline.classifier.manifest import ClassifierManifest, manifest_path, read_manifest
 from dolma_pipeline.report.summary import table
-from dolma_pipeline.report.units import count, size
+from dolma_pipeline.report.units import count, counted, size
 
 
 def render(model: Path) -> str:
@@ -25,7 +25,7 @@ def _head(m: ClassifierManifest, model: Path) -> str:
     ]
     if m.metrics is not None:
         lines.append(
-            f"  {count(m.metrics.documents)} documents held out: accuracy {m.metrics.accuracy:.4f}, "
+            f"  {counted(m.metrics.documents, 'document')} held out: accuracy {m.metrics.accuracy:.4f}, "
             f"macro F1 {m.metrics.macro_f1:.4f}"
         )
     if m.repeated:

@@ -7,9 +7,10 @@ and a mistake in one is reported like a mistake in a file.
 from __future__ import annotations
 
 import argparse
+import functools
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -30,12 +31,25 @@ def add_options(
     _add(parser, parser, form, "", no_effect or {})
 
 
-def load_config(arguments: argparse.Namespace, form: type[S]) -> S:
+class Given(Struct, Generic[S], frozen=True):
+    """A configuration, and where its values came from."""
+
+    config: S
+    file: File | None
+    labels: list[Label]
+
+
+def load(arguments: argparse.Namespace, form: type[S]) -> Given[S]:
     """Defaults, under the file given with `-c`, under the options; decoded as Dolma would, mistakes as one error."""
     file: File | None = read(arguments.config) if arguments.config is not None else None
     given, labels = options(arguments)
     data = merge(file.data if file is not None else {}, given)
-    return decode(form, data, file=file, labels=labels, lax=True)
+    return Given(decode(form, data, file=file, labels=labels, lax=True), file, labels)
+
+
+def load_config(arguments: argparse.Namespace, form: type[S]) -> S:
+    """The configuration alone."""
+    return load(arguments, form).config
 
 
 def options(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Label]]:
@@ -76,9 +90,9 @@ def _add(
         if bool in members:
             settings["action"] = argparse.BooleanOptionalAction
         elif item is not None and struct_of(item) is not None:
-            settings |= {"nargs": "*", "metavar": "YAML", "type": parse_value}
+            settings |= {"nargs": "*", "metavar": "YAML", "type": functools.partial(parse_value, name=f"--{name}=")}
         elif any(typing.get_origin(m) is dict for m in members):
-            settings |= {"metavar": "YAML", "type": parse_value}
+            settings |= {"metavar": "YAML", "type": functools.partial(parse_value, name=f"--{name}=")}
         elif item is not None:
             settings |= {"nargs": "*", "metavar": _metavar(alternatives(item))}
         else:

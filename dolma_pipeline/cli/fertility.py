@@ -6,15 +6,13 @@ A recipe with one `fertility` stage: measured in parallel, resumed where it stop
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, root_of, sources, spread
-from dolma_pipeline.errors import BadInputError
+from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
+from dolma_pipeline.cli.sources import ledger, root_of, sources, spread
 from dolma_pipeline.recipe import Fertility, PositiveInt, Recipe, Stage
 
 
@@ -46,56 +44,63 @@ class FertilityConfig(Config, frozen=True):
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 
 
+KEYS = {
+    "sources.**": "documents",
+    "sources.*.attributes": "attributes",
+    "stages[0].fertility": "",
+    "stages[0].fertility.tokenizers": "tokenizer",
+    "stages[0].fertility.destination": "report",
+}
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
-    cli.add_options(parser, FertilityConfig, {"work_dir.input": "inputs are read where they are"})
+    cli.add_options(parser, FertilityConfig, NO_EFFECT)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    config = cli.load_config(arguments, FertilityConfig)
-    recipe, directory = to_recipe(config)
-    if config.dryrun:
-        import yaml
+    return run_command(
+        arguments, FertilityConfig, to_recipes, keys=KEYS, processes=lambda c: c.processes, show=print_result
+    )
 
-        print(yaml.safe_dump(msgspec.to_builtins(config), allow_unicode=True, sort_keys=True), end="")
-        return 0
+
+def print_result(config: FertilityConfig, recipe: Recipe) -> None:
     from dolma_pipeline.fertility.merge import RESULT
     from dolma_pipeline.fertility.table import render
-    from dolma_pipeline.run import RunOptions, run_recipe
+    from dolma_pipeline.storage import local
 
-    late: BadInputError | None = None
-    try:
-        run_recipe(recipe, RunOptions(processes=config.processes))
-    except BadInputError as error:
-        # It is raised when all is done.
-        late = error
-    result = Path(directory) / RESULT
+    result = local(directory_of(config)) / RESULT
     print(result.read_text(encoding="utf-8").rstrip("\n") if config.json else render(result))
-    if late is not None:
-        raise late
-    return 0
 
 
-def to_recipe(config: FertilityConfig) -> tuple[Recipe, str]:
-    """A recipe with one `fertility` stage, and the directory of its report."""
+def work_dir_of(config: FertilityConfig) -> str:
+    return ledger(config.work_dir, root_of(config.documents), "fertility", "report", config.documents)
+
+
+def directory_of(config: FertilityConfig) -> str:
+    """Of the report."""
+    return config.report if config.report is not None else f"{work_dir_of(config)}/fertility"
+
+
+def to_recipes(config: FertilityConfig) -> list[Recipe]:
+    """One recipe with one `fertility` stage."""
     require(config.documents, "documents", "globs of document files")
     require(config.tokenizer, "tokenizer", "tokenizer.json files, or directories with one")
-    work_dir = ledger(config.work_dir, root_of(config.documents), "fertility", "report", config.documents)
-    directory = config.report if config.report is not None else f"{work_dir}/fertility"
     stage = Fertility(
         tokenizers=config.tokenizer,
         by=config.by,
         baseline=config.baseline,
         sample=config.sample,
-        destination=directory,
+        destination=directory_of(config),
         text_field=config.text_field,
         id_field=config.id_field,
     )
-    recipe = Recipe(
-        name="fertility",
-        work_dir=work_dir,
-        layout="beside",
-        seed=config.seed,
-        sources=sources(spread(config.documents), attributes=config.attributes, beside=bool(config.attributes)),
-        stages=[Stage(fertility=stage)],
-    )
-    return recipe, directory
+    return [
+        Recipe(
+            name="fertility",
+            work_dir=work_dir_of(config),
+            layout="beside",
+            seed=config.seed,
+            sources=sources(spread(config.documents), attributes=config.attributes, beside=bool(config.attributes)),
+            stages=[Stage(fertility=stage)],
+        )
+    ]

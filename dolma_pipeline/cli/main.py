@@ -7,6 +7,7 @@ SIGTERM.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import signal
@@ -14,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
@@ -61,18 +63,17 @@ TERMINATED = 143
 BROKEN_PIPE = 141
 
 
-class Terminated(BaseException):
-    """SIGTERM: what was started is stopped on the way out, as for Ctrl-C."""
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code; every error is reported on stderr."""
+    terminated: list[int] = []
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        # What was started is stopped on the way out, as for Ctrl-C, which is all that libraries know.
+        terminated.append(number)
+        raise KeyboardInterrupt
+
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, terminate)
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -80,11 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print("dolma: interrupted; the same command again resumes where it stopped", file=sys.stderr)
-        return INTERRUPTED
-    except Terminated:
-        print("dolma: terminated; the same command again resumes where it stopped", file=sys.stderr)
-        return TERMINATED
+        what = "terminated" if terminated else "interrupted"
+        print(f"dolma: {what}; the same command again resumes where it stopped", file=sys.stderr)
+        return TERMINATED if terminated else INTERRUPTED
     except BrokenPipeError:
         # The reader has what it wanted; without this the interpreter complains when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,9 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno is None:
             return _bug()
-        # The disk is full, a directory is read only: of the machine, not of this program.
-        name = f": {error.filename}" if error.filename is not None else ""
-        _report(f"{error.strerror}{name}")
+        _report(_of_the_machine(error))
         return 1
     except Exception:
         return _bug()
@@ -170,6 +167,21 @@ def _joined(words: list[str]) -> list[str]:
 def _report(message: str) -> None:
     for line in message.splitlines() or [""]:
         print(f"dolma: error: {line}", file=sys.stderr)
+
+
+def _of_the_machine(error: OSError) -> str:
+    """The disk is full, a directory is read only: no fault of this program."""
+    name = None if error.filename is None else str(error.filename)
+    if name is not None and error.errno in (errno.ENOTDIR, errno.EEXIST):
+        file = next((p for p in (Path(name), *Path(name).parents) if p.is_file()), name)
+        return f"{name}: expected a directory, found the file {file}; choose another place"
+    if name is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.strerror}{f': {name}' if name is not None else ''}"
+    if os.access(name, os.F_OK) and not os.access(name, os.R_OK):
+        return f"{name}: expected a file that may be read, found none ({error.strerror})"
+    there = next((p for p in Path(name).absolute().parents if os.access(p, os.F_OK)), "/")
+    found = f"found {there} ({error.strerror})"
+    return f"{name}: expected a directory that may be written to, {found}; choose another place"
 
 
 def _bug() -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from dolma_pipeline.cli.run import add_recipe_options, recipe_of
+from dolma_pipeline.cli.command import own_keys
+from dolma_pipeline.cli.run import add_recipe_options, load_given
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -12,8 +13,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    recipe = recipe_of(arguments)
+    given = load_given(arguments)
     from dolma_pipeline.plan import make_plan
 
-    print(make_plan(recipe).render())
+    with own_keys(given):
+        print(make_plan(given.config).render())
     return 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from dolma_pipeline.config import make_recipe
-from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.cli.arguments import Given
+from dolma_pipeline.cli.command import own_keys
+from dolma_pipeline.config import make_recipe, override
+from dolma_pipeline.errors import ConfigError, listed, suggest
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.yaml_file import File, parse, read
 
@@ -42,9 +43,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    recipe = recipe_of(arguments)
+    given = load_given(arguments)
+    recipe = given.config
     from dolma_pipeline.errors import BadInputError
     from dolma_pipeline.run import RunOptions, run_recipe
+    from dolma_pipeline.storage import local
 
     options = RunOptions(
         processes=arguments.processes,
@@ -54,11 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     )
     late: BadInputError | None = None
     try:
-        run_recipe(recipe, options)
+        with own_keys(given):
+            run_recipe(recipe, options)
     except BadInputError as error:
         # It is raised when all is done: the summary shows where the bad input is.
         late = error
-    finish(Path(recipe.work_dir), report=arguments.report, json_line=arguments.json, quiet=arguments.quiet)
+    finish(local(recipe.work_dir), report=arguments.report, json_line=arguments.json, quiet=arguments.quiet)
     if late is not None:
         raise late
     return 0
@@ -81,12 +85,14 @@ def finish(directory: Path, *, report: bool, json_line: bool, quiet: bool) -> No
     sys.stdout.flush()
 
 
-def recipe_of(arguments: argparse.Namespace) -> Recipe:
+def load_given(arguments: argparse.Namespace) -> Given[Recipe]:
     """The recipe named on the command line, or with `-c`, after `--set` and `--work-dir`."""
     name = arguments.recipe if arguments.recipe is not None else arguments.config
     if name is None:
-        raise ConfigError(f"expected a recipe: a file, or {_listed(shipped())}, as in `dolma run quickstart`")
-    return make_recipe(find_recipe(name), arguments.set, arguments.work_dir)
+        raise ConfigError(f"expected a recipe: a file, or {listed(shipped())}, as in `dolma run quickstart`")
+    file = find_recipe(name)
+    recipe = make_recipe(file, arguments.set, arguments.work_dir)
+    return Given(recipe, file, override(file.data, arguments.set)[1])
 
 
 def find_recipe(name: str) -> File:
@@ -95,7 +101,7 @@ def find_recipe(name: str) -> File:
         return read(name)
     if name not in shipped():
         raise ConfigError(
-            f"expected a recipe file, or one of {_listed(shipped())}, found neither for `{name}`"
+            f"expected a recipe file, or one of {listed(shipped())}, found neither for `{name}`"
             f"{suggest(name, shipped())}"
         )
     text = resources.files("dolma_pipeline").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
@@ -113,7 +119,3 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, found `{text}`")
     return int(text)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)

@@ -6,16 +6,17 @@ A recipe with one `classifier` stage: read in parallel, resumed where it stopped
 from __future__ import annotations
 
 import argparse
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, sources, spread
-from dolma_pipeline.errors import BadInputError, ConfigError
+from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
+from dolma_pipeline.cli.sources import ledger, name_of, sources, spread, unused
+from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Classifier, FastText, Labelled, PositiveInt, Quantize, Recipe, Source, Stage
+from dolma_pipeline.storage import find_files, local
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Globs = list[str]
@@ -68,35 +69,27 @@ class TrainClassifierConfig(Config, frozen=True):
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 
 
+KEYS = {"sources.*.attributes": "attributes", "stages[0].classifier": "", "stages[0].classifier.destination": "output"}
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
-    cli.add_options(parser, TrainClassifierConfig, {"work_dir.input": "inputs are read where they are"})
+    cli.add_options(parser, TrainClassifierConfig, NO_EFFECT)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    config = cli.load_config(arguments, TrainClassifierConfig)
-    recipe, model = to_recipe(config)
-    if config.dryrun:
-        import yaml
+    return run_command(
+        arguments, TrainClassifierConfig, _found, keys=KEYS, processes=lambda c: c.processes, show=print_result
+    )
 
-        print(yaml.safe_dump(msgspec.to_builtins(config), allow_unicode=True, sort_keys=True), end="")
-        return 0
+
+def print_result(config: TrainClassifierConfig, recipe: Recipe) -> None:
     from dolma_pipeline.classifier.table import render
-    from dolma_pipeline.run import RunOptions, run_recipe
 
-    late: BadInputError | None = None
-    try:
-        run_recipe(recipe, RunOptions(processes=config.processes))
-    except BadInputError as error:
-        # It is raised when all is done.
-        late = error
-    print(render(Path(model)))
-    if late is not None:
-        raise late
-    return 0
+    print(render(local(config.output or "")))
 
 
-def to_recipe(config: TrainClassifierConfig) -> tuple[Recipe, str]:
-    """A recipe with one `classifier` stage, and the file of its model."""
+def to_recipes(config: TrainClassifierConfig) -> list[Recipe]:
+    """One recipe with one `classifier` stage."""
     require(config.output, "output", "the file of the model")
     output = config.output or ""
     if not output.endswith((".bin", ".ftz")):
@@ -124,7 +117,7 @@ def to_recipe(config: TrainClassifierConfig) -> tuple[Recipe, str]:
     quantize = config.quantize
     if quantize is None and output.endswith(".ftz"):
         quantize = Quantize()
-    name = PurePosixPath(output).name.rpartition(".")[0]
+    name = name_of(PurePosixPath(output).name.rpartition(".")[0])
     stage = Classifier(
         labels=which,
         name=name,
@@ -139,15 +132,26 @@ def to_recipe(config: TrainClassifierConfig) -> tuple[Recipe, str]:
         destination=output,
     )
     beside = str(PurePosixPath(output).parent)
-    recipe = Recipe(
-        name=f"classifier {name}",
-        work_dir=ledger(config.work_dir, beside, "classifier", name, [output]),
-        layout="beside",
-        seed=config.seed,
-        sources=found,
-        stages=[Stage(classifier=stage)],
-    )
-    return recipe, output
+    return [
+        Recipe(
+            name=f"classifier {name}",
+            work_dir=ledger(config.work_dir, beside, "classifier", name, [output]),
+            layout="beside",
+            seed=config.seed,
+            sources=found,
+            stages=[Stage(classifier=stage)],
+        )
+    ]
+
+
+def _found(config: TrainClassifierConfig) -> list[Recipe]:
+    """As `to_recipes`; a glob that matches nothing is told by the key that has it, of which there are many."""
+    recipes = to_recipes(config)
+    globs = {"positive": config.positive, "negative": config.negative, "documents": config.documents}
+    globs |= {f"labels.{name}.documents": label.documents for name, label in config.labels.items()}
+    for key, patterns in globs.items():
+        find_files(patterns, f"$.{key}")
+    return recipes
 
 
 def _labels(config: TrainClassifierConfig) -> dict[str, LabelConfig]:
@@ -170,9 +174,6 @@ def _add(found: dict[str, Source], patterns: list[str], attributes: list[str]) -
     mine = []
     experiments = list(dict.fromkeys(attributes))
     for name, source in sources(spread(patterns), attributes=experiments, beside=bool(experiments)).items():
-        number, unused = 2, name
-        while unused in found:
-            unused, number = f"{name}-{number}", number + 1
-        found[unused] = source
-        mine.append(unused)
+        mine.append(unused(name, found))
+        found[mine[-1]] = source
     return mine

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import Config, require, sources, spread
+from dolma_pipeline.cli.command import Config, own_keys, print_config, require
+from dolma_pipeline.cli.sources import sources, spread
 from dolma_pipeline.recipe import Fraction, TrainTokenizer
 from dolma_pipeline.recipe_tokenizer import Digits, Normalizer, PreTokenizer
 
@@ -56,12 +57,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    config = cli.load_config(arguments, TrainTokenizerConfig)
-    settings = to_training(config)
+    given = cli.load(arguments, TrainTokenizerConfig)
+    config = given.config
+    with own_keys(given, {"sources.**": "documents"}):
+        settings = to_training(config)
     if config.dryrun:
-        import yaml
-
-        print(yaml.safe_dump(msgspec.to_builtins(config), allow_unicode=True, sort_keys=True), end="")
+        print_config(config)
         return 0
     import sys
 

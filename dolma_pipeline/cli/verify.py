@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from dolma_pipeline.errors import VerifyError
+from dolma_pipeline.report.units import counted
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,5 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{directory}: every file and every count is as its manifest says")
         total += len(problems)
     if total:
-        found = "1 problem" if total == 1 else f"{total} problems"
-        raise VerifyError(f"{found} found; running the recipe again redoes what is not as it was")
+        raise VerifyError(f"{counted(total, 'problem')} found; running the recipe again redoes what is not as it was")
     return 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -40,6 +43,22 @@ class Worker:
         return msgspec.msgpack.encode(measure(msgspec.msgpack.decode(job, type=Job), self._context))
 
 
+@contextlib.contextmanager
+def _sigterm_as_it_was() -> Iterator[None]:
+    """Ray ends the process by its own rules, and with a report of a crash; the command has a better end for it."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:
+        # What Ray raises while it starts.
+        if callable(handler):
+            handler(signal.SIGTERM, None)
+        raise
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+
 class RayExecutor:
     """`processes` actors on a local Ray that is started here, or on the cluster at `address` (`auto`, `ray://...`).
 
@@ -48,15 +67,17 @@ class RayExecutor:
 
     def __init__(self, processes: int, address: str | None) -> None:
         self._started = not ray.is_initialized()
+        self._own = self._started and address is None
         if self._started:
             # Quiet: the driver reports progress itself, and a dashboard would only cost memory.
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-            if address is None:
-                ray.init(num_cpus=processes, include_dashboard=False, **quiet)
-            else:
-                ray.init(address=address, **quiet)
+            with _sigterm_as_it_was():
+                if address is None:
+                    ray.init(num_cpus=processes, include_dashboard=False, **quiet)
+                else:
+                    ray.init(address=address, **quiet)
         if address is not None and processes == 1:
             processes = max(1, int(ray.cluster_resources().get("CPU", 1)))
         worker: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(Worker)
@@ -113,7 +134,9 @@ class RayExecutor:
             ) from None
 
     def close(self) -> None:
-        for worker in self._workers:
+        # A Ray of our own ends with all its processes; of workers killed one by one it would print, on stdout, that
+        # their jobs are to be repeated.
+        for worker in self._workers if not self._own else []:
             ray.kill(worker)
         self._workers = []
         if self._started:

@@ -5,21 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
-from dolma_pipeline.errors import DataError, StageError
+from dolma_pipeline.errors import StageError
 from dolma_pipeline.fertility.pieces import Integers, Measured, Pieces, words_of
 from dolma_pipeline.fertility.result import NO_GROUP, Counts, ShardCounts, TokenCounts
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.mixers.attributes import maximum
-from dolma_pipeline.storage import atomic_path, output
+from dolma_pipeline.storage import output, read_msgpack, write_msgpack
 from dolma_pipeline.task import Context, Report
 from dolma_pipeline.task import Counts as Account
 from dolma_pipeline.tokens.encode import document_ids, needs_raw
@@ -70,18 +69,15 @@ def measure_fertility(config: MeasureFertility, context: Context) -> Report:
             _add(config, loaded, documents, names, groups, account)
             aside.take()
     counts = ShardCounts(source=config.source, groups=dict(sorted(groups.items())))
-    with atomic_path(config.out) as temporary:
-        temporary.write_bytes(msgspec.msgpack.encode(counts))
+    write_msgpack(config.out, counts)
     warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
     warnings += [m.warning for m in loaded if m.warning is not None]
     return Report(counts={config.source: account}, outputs=[output(config.out), *aside.outputs], warnings=warnings)
 
 
 def read_counts(path: str | Path) -> ShardCounts:
-    try:
-        return msgspec.msgpack.decode(Path(path).read_bytes(), type=ShardCounts)
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: {error}") from None
+    counts: ShardCounts = read_msgpack(path, ShardCounts)
+    return counts
 
 
 def _loaded(context: Context, path: str) -> Measured:

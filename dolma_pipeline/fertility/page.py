@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from dolma_pipeline import __version__
@@ -10,32 +9,18 @@ from dolma_pipeline.fertility.result import Fertility, Row
 from dolma_pipeline.fertility.table import NOTE, block_rows, blocks_of, head, number
 from dolma_pipeline.report.charts import Segment, bar
 from dolma_pipeline.report.markup import Content, Markup, element
+from dolma_pipeline.report.page import page
+from dolma_pipeline.report.page import write_page as write
 from dolma_pipeline.report.sections import COLOURS, data_table, section
-from dolma_pipeline.report.units import count, size
-from dolma_pipeline.storage import atomic_path
+from dolma_pipeline.report.units import count, counted, size
 
 
 def write_page(path: Path, title: str, result: Fertility) -> None:
     """Writes the page; the same for the same result."""
-    style = files("dolma_pipeline.report").joinpath("style.css").read_text(encoding="utf-8")
-    page_head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{title}: fertility"),
-        # The style sheet is ours and holds no `<`: escaping it would break its child selectors.
-        element("style", Markup(style)),
-    )
     sampled = f", a sample of {result.sample:g}" if result.sample < 1 else ""
-    about = (
-        f"dolma_pipeline {__version__} · {count(result.total.documents)} documents{sampled}, "
+    facts = (
+        f"dolma_pipeline {__version__} · {counted(result.total.documents, 'document')}{sampled}, "
         f"{size(result.total.bytes)} of text"
-    )
-    header = element(
-        "header",
-        element("p", "How many tokens a text needs", class_="kicker"),
-        element("h1", title),
-        element("p", about, class_="soft"),
     )
     names = [
         [t.name, count(t.vocab_size), element("code", t.path), element("code", t.blake3[:16])]
@@ -46,10 +31,7 @@ def write_page(path: Path, title: str, result: Fertility) -> None:
         table = data_table(head(what, result), block_rows(rows, result))
         parts.append(section(f"By {what}", _chart(rows, result), table))
     notes = element("p", f"{NOTE} Words: {result.words}.", class_="soft")
-    body = element("body", element("main", header, parts, notes))
-    with atomic_path(path) as temporary:
-        page = f"<!DOCTYPE html>\n{element('html', page_head, body, lang='en')}\n"
-        temporary.write_text(page, encoding="utf-8", newline="\n")
+    write(path, page("fertility", "How many tokens a text needs", title, facts, *parts, notes))
 
 
 def _chart(rows: dict[str, Row], result: Fertility) -> Markup:

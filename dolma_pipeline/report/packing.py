@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dolma_pipeline.manifest import StageAccount
-from dolma_pipeline.report.units import count, share
+from dolma_pipeline.report.units import counted, share
 
 
 def packing(stage: StageAccount) -> str:
@@ -11,9 +11,13 @@ def packing(stage: StageAccount) -> str:
     packed = stage.details.get("packed")
     if not isinstance(packed, dict):
         return ""
-    facts = [f"{count(packed['instances'])} instances", f"{share(packed['padding'], packed['tokens']) or '0%'} padding"]
+    facts = [
+        counted(packed["instances"], "instance"),
+        f"{share(packed['padding'], packed['tokens']) or '0%'} padding",
+    ]
     if packed["fragmented"]:
-        facts.append(f"{count(packed['fragmented'])} documents in pieces")
+        facts.append(f"{counted(packed['fragmented'], 'document')} in pieces")
     if packed["dropped_tokens"]:
-        facts.append(f"{count(packed['dropped_tokens'])} tokens of {count(packed['truncated'])} documents left out")
+        documents = counted(packed["truncated"], "document")
+        facts.append(f"{counted(packed['dropped_tokens'], 'token')} of {documents} left out")
     return f"packed by {packed['by']}: {', '.join(facts)}"

@@ -12,7 +12,7 @@ from dolma_pipeline.report.account import MOST_EXAMPLES, Run, rules, total
 from dolma_pipeline.report.charts import Segment, bar, loss_chart
 from dolma_pipeline.report.markup import Content, Markup, element
 from dolma_pipeline.report.packing import packing
-from dolma_pipeline.report.units import count, duration, share, short, size
+from dolma_pipeline.report.units import count, counted, duration, share, short, size
 from dolma_pipeline.task import Counts
 
 NOTHING = Markup("")
@@ -58,15 +58,15 @@ def cards(run: Run) -> Markup:
     if run.stages("dedupe"):
         shown.append(("duplicates", count(marked), "documents and paragraphs"))
     if run.tokens:
-        shown.append(("tokens", short(sum(run.tokens.values())), f"from {count(len(run.tokens))} sources"))
+        shown.append(("tokens", short(sum(run.tokens.values())), f"from {counted(len(run.tokens), 'source')}"))
     t = run.training
     if t is not None and t.perplexity is not None:
         shown.append(("perplexity", f"{t.perplexity:.2f}", "on text set aside"))
     elif t is not None and t.last_loss is not None:
         shown.append(("loss", f"{t.last_loss:.3f}", "at the end of training"))
     if run.timings is not None:
-        n = run.timings.processes
-        shown.append(("time", duration(run.timings.wall_seconds), f"with {n} process{'es' if n != 1 else ''}"))
+        workers = f"with {counted(run.timings.processes, 'process')}"
+        shown.append(("time", duration(run.timings.wall_seconds), workers))
     boxes = [
         element("div", element("dt", name), element("dd", value), element("dd", note, class_="soft"))
         for name, value, note in shown
@@ -156,7 +156,7 @@ def duplicates(run: Run) -> Markup:
         d = stage.details
         keys, found = int(d.get("keys", 0)), int(d.get("duplicates", 0))
         marked = sum(total(stage.counts.values()).edited.values())
-        drawn = bar([Segment(0, found, "kept", f"{count(found)} duplicates of {count(keys)}")], keys)
+        drawn = bar([Segment(0, found, "kept", f"{counted(found, 'duplicate')} of {count(keys)}")], keys)
         fill = f"{float(d['fill']):.1%}" if "fill" in d else "exact"
         positives = f"{float(d['false_positive_rate']):.1e}" if "false_positive_rate" in d else "none"
         figures = [count(keys), count(found), share(found, keys), count(marked), fill, positives]
@@ -196,7 +196,7 @@ def training(run: Run) -> Markup:
     if t.perplexity is not None:
         facts.append(f"perplexity {t.perplexity:.3f}")
     if t.validation_tokens is not None:
-        facts.append(f"{count(t.validation_tokens)} tokens set aside")
+        facts.append(f"{counted(t.validation_tokens, 'token')} set aside")
     drawn = element(
         "figure",
         loss_chart(t.loss),
@@ -249,7 +249,7 @@ def quarantine(run: Run) -> Markup:
         [element("code", r.file), count(r.line), count(r.offset), r.reason, element("code", _excerpt(r))]
         for r in run.quarantined
     ]
-    note = f"{count(bad)} documents could not be read and were set aside, whole, in quarantine/."
+    note = f"{counted(bad, 'document')}, set aside whole in quarantine/, could not be read."
     if len(rows) == MOST_EXAMPLES:
         note += f" The first {MOST_EXAMPLES}:"
     table = data_table(["file", "line", "byte", "reason", "text"], rows, wide=4) if rows else NOTHING
@@ -259,7 +259,7 @@ def quarantine(run: Run) -> Markup:
 def _excerpt(row: QuarantineRow) -> str:
     if row.raw is None:
         encoded = row.raw_base64 or ""
-        return f"{len(encoded) * 3 // 4 - encoded.count('='):,} bytes that are not UTF-8"
+        return f"{counted(len(encoded) * 3 // 4 - encoded.count('='), 'byte')} that are not UTF-8"
     return row.raw if len(row.raw) <= EXCERPT else row.raw[:EXCERPT] + "…"
 
 
@@ -278,6 +278,6 @@ def file_list(run: Run) -> Markup:
         for f in listed[:LISTED_FILES]
     ]
     more = f"; the first {count(LISTED_FILES)}, manifest.json has all" if len(listed) > LISTED_FILES else ""
-    title = f"{count(len(listed))} files with their BLAKE3{more}"
+    title = f"{counted(len(listed), 'file')} with their BLAKE3{more}"
     table = data_table(["path", "bytes", "BLAKE3"], rows)
     return section("Files", element("details", element("summary", title), table)) if rows else NOTHING

@@ -9,7 +9,7 @@ from pathlib import Path
 from dolma_pipeline.manifest import StageAccount
 from dolma_pipeline.report.account import Run, Training, load_run, rules, total
 from dolma_pipeline.report.packing import packing
-from dolma_pipeline.report.units import count, duration, share, short, size
+from dolma_pipeline.report.units import count, counted, duration, share, short, size
 from dolma_pipeline.task import Counts
 
 WIDEST = 6
@@ -140,7 +140,7 @@ def _training(training: Training | None) -> str:
     if training.parameters:
         facts.append(f"{short(training.parameters)} parameters")
     if training.loss:
-        facts.append(f"{count(training.loss[-1][0])} steps")
+        facts.append(f"{counted(training.loss[-1][0], 'step')}")
     if training.tokens_per_second:
         facts.append(f"{short(training.tokens_per_second)} tokens/s")
     lines = ["training" + (f" ({', '.join(facts)})" if facts else "")]
@@ -148,7 +148,7 @@ def _training(training: Training | None) -> str:
         line = sparkline([loss for _, loss in training.loss])
         lines.append(f"  loss        {training.loss[0][1]:.3f} {line} {training.last_loss:.3f}")
     if training.perplexity is not None:
-        of = f" of {count(training.validation_tokens)} tokens set aside" if training.validation_tokens else ""
+        of = f" of {counted(training.validation_tokens, 'token')} set aside" if training.validation_tokens else ""
         lines.append(f"  perplexity  {training.perplexity:.2f}{of}")
     return "\n".join(lines)
 
@@ -162,8 +162,8 @@ def _times(run: Run) -> str:
         rate = f"{phase.bytes / 1e6 / phase.seconds:.1f}" if timed and phase.bytes else ""
         documents = count(round(phase.documents / phase.seconds)) if timed and phase.documents else ""
         rows.append([phase.phase, duration(phase.seconds), count(phase.tasks), rate, documents])
-    ran = f"{duration(run.timings.wall_seconds)} with {run.timings.processes} process"
-    return f"time ({ran}{'es' if run.timings.processes != 1 else ''})\n" + table(rows)
+    ran = f"{duration(run.timings.wall_seconds)} with {counted(run.timings.processes, 'process')}"
+    return f"time ({ran})\n{table(rows)}"
 
 
 def _warnings(run: Run) -> str:
@@ -179,8 +179,5 @@ def _files(run: Run) -> str:
         # An absolute path is one outside the run directory.
         group = "elsewhere" if file.path.startswith("/") else head + slash
         groups.setdefault(group, []).append(file.bytes)
-    rows = [
-        [name, f"{count(len(sizes))} file{'s' if len(sizes) != 1 else ''}", size(sum(sizes))]
-        for name, sizes in groups.items()
-    ]
+    rows = [[name, counted(len(sizes), "file"), size(sum(sizes))] for name, sizes in groups.items()]
     return "\n".join([f"files in {run.directory}", *([table(rows)] if rows else [])])

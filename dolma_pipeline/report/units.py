@@ -10,6 +10,12 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 source`, `2,000 sources`, `2 processes`."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
+
+
 def short(number: float) -> str:
     """Three figures: `987`, `12.3 k`, `4.56 M`, `1.20 B`."""
     for unit, name in ((1e9, " B"), (1e6, " M"), (1e3, " k")):

@@ -15,8 +15,9 @@ from dolma_pipeline.mixers.decide import MixInput
 from dolma_pipeline.mixers.names import resolve_rules
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Classifier
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
-from dolma_pipeline.task import Output, Task
+from dolma_pipeline.task import Output, Task, make_task
 
 VERSION = 1
 
@@ -63,11 +64,11 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
                 out=examples_path(s),
             )
             tasks.append(
-                Task(
+                make_task(
                     phase=read,
                     name=s.id,
                     run="dolma_pipeline.classifier.examples:read_examples",
-                    config=msgspec.to_builtins(settings),
+                    config=settings,
                     inputs=(s.path, *beside.values()),
                     version=VERSION,
                 )
@@ -75,7 +76,7 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
         return tasks
 
     extension = "bin" if config.quantize is None else "ftz"
-    model = config.destination or str(places.work_dir / "classifiers" / f"{config.name}.{extension}")
+    model = str(places.directory(config.destination, "classifiers", f"{config.name}.{extension}"))
 
     def build_train(state: State) -> list[Task]:
         reports = state.reports.get(read, {})
@@ -89,17 +90,17 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
             model=model,
         )
         return [
-            Task(
+            make_task(
                 phase=phase,
                 name="model",
                 run="dolma_pipeline.classifier.train:train_classifier",
-                config=msgspec.to_builtins(settings),
-                inputs=tuple(settings.examples),
+                config=settings,
+                inputs=settings.examples,
                 version=VERSION,
             )
         ]
 
-    what = f"label the documents of {len(shards)} shards"
+    what = f"label the documents of {counted(len(shards), 'shard')}"
     builder.add_phase(Phase(id=read, what=what, build=build_read))
     what = f"train on {', '.join(labels)}, judge on {config.held_out:.0%} held out"
     builder.add_phase(Phase(id=phase, what=what, build=build_train, after=[read]))

@@ -7,8 +7,10 @@ import msgspec
 from dolma_pipeline.collect.base import collection
 from dolma_pipeline.collect.task import CollectShard
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Places, Shard
 from dolma_pipeline.task import Task
+from dolma_pipeline.yaml_file import json_path
 
 PHASE = "00-collect"
 VERSION = 1
@@ -17,7 +19,7 @@ VERSION = 1
 def shards(places: Places, name: str, what: str) -> list[Shard]:
     """The shards that the collection `what` will write for source `name`."""
     found = []
-    for shard in collection(what, where=f"$.sources.{name}.collect").shards():
+    for shard in collection(what, where=json_path(("sources", name, "collect"))).shards():
         file = f"{shard}.jsonl.zst"
         path = places.work_dir / "sources" / name / "documents" / file
         found.append(Shard(source=name, name=file, path=str(path), label=f"{name}/{file}", task=PHASE))
@@ -41,5 +43,5 @@ def plan(builder: Builder, collected: list[Shard]) -> None:
     def build(state: State) -> list[Task]:
         return [task(s) for s in collected]
 
-    builder.add_phase(Phase(id=PHASE, what=f"write {len(collected)} shards of collected text", build=build))
+    builder.add_phase(Phase(id=PHASE, what=f"write {counted(len(collected), 'shard')} of collected text", build=build))
     builder.stages.append(StageInfo(id=PHASE, kind="collect", counted=(PHASE,), phases=(PHASE,)))

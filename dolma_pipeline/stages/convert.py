@@ -10,12 +10,14 @@ import msgspec
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Convert
-from dolma_pipeline.task import Counts, Task
+from dolma_pipeline.report.units import counted
+from dolma_pipeline.task import Counts, Task, make_task
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
 from dolma_pipeline.tokens.source import SUFFIXES, Form, TokenSource, open_source, refuse_destination, refuse_packed
 from dolma_pipeline.tokens.vocabulary import token_dtype
+from dolma_pipeline.yaml_file import json_path
 
 VERSION = 1
 PACKAGE = "dolma_pipeline.tokens"
@@ -30,15 +32,16 @@ class ConvertPhases:
         self.prefix = f"{number:02d}-convert"
         self.phase = f"{self.prefix}-files"
         self.name, source = next(iter(builder.recipe.sources.items()))
+        self.where = json_path(("sources", self.name, "tokens"))
         self.source = open_source(
             source.tokens or "",
             tokenizer=config.tokenizer,
             dtype=config.source_dtype,
             form=config.from_,
-            where=f"$.sources.{self.name}.tokens",
+            where=self.where,
         )
-        refuse_packed(self.source, f"$.sources.{self.name}.tokens")
-        self.directory = Path(config.destination) if config.destination else builder.places.work_dir / "tokens"
+        refuse_packed(self.source, self.where)
+        self.directory = builder.places.directory(config.destination, "tokens")
         where = f"$.stages[{number - 1}].convert.destination"
         refuse_destination(self.source, self.directory, where, "the source's")
         _refuse_other_formats(self.directory, config.to, where)
@@ -50,7 +53,7 @@ class ConvertPhases:
             others = [f.name for f in self.source.files if re.fullmatch(rf"{re.escape(file.name)}-\d{{5,}}", f.name)]
             if others and self.config.max_tokens is not None and file.size > self.config.max_tokens:
                 raise ConfigError(
-                    f"$.sources.{self.name}.tokens: expected no file called like a part of `{file.name}`, which "
+                    f"{self.where}: expected no file called like a part of `{file.name}`, which "
                     f"`max_tokens` divides, found `{others[0]}`; leave `max_tokens` out, or use `reshard`"
                 )
             config = ConvertFile(
@@ -117,14 +120,7 @@ class ConvertPhases:
         return {self.name: Amount(documents=counts.documents_out, tokens=counts.tokens)}
 
     def _task(self, phase: str, name: str, run: str, config: msgspec.Struct, inputs: list[str]) -> Task:
-        return Task(
-            phase=phase,
-            name=name,
-            run=f"{PACKAGE}.{run}",
-            config=msgspec.to_builtins(config),
-            inputs=tuple(inputs),
-            version=VERSION,
-        )
+        return make_task(phase, name, f"{PACKAGE}.{run}", config, inputs, VERSION)
 
 
 def _refuse_other_formats(directory: Path, to: Form, where: str) -> None:
@@ -151,7 +147,7 @@ def target_dtype(source: TokenSource, config: Convert, where: str) -> str:
 def plan(builder: Builder, number: int, config: Convert) -> None:
     phases = ConvertPhases(builder, number, config)
     source = phases.source
-    what = f"convert {len(source.files)} token files from {source.form} to {config.to}"
+    what = f"convert {counted(len(source.files), 'token file')} from {source.form} to {config.to}"
     builder.add_phase(Phase(id=phases.phase, what=what, build=phases.files))
     builder.add_phase(
         Phase(id=phases.prefix, what="describe them in a manifest", build=phases.describe, after=[phases.phase])

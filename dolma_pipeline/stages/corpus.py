@@ -9,6 +9,7 @@ from msgspec import Struct
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Recipe, Source
 from dolma_pipeline.storage import find_files, local, relative_name, replace_component
+from dolma_pipeline.yaml_file import json_path
 
 
 class Shard(Struct, frozen=True, kw_only=True):
@@ -47,6 +48,10 @@ class Places(Struct, frozen=True, kw_only=True):
     work_dir: Path
     recipe: Recipe
 
+    def directory(self, destination: str | None, *default: str) -> Path:
+        """What a stage writes to: its `destination`, or its place in the work directory."""
+        return local(destination) if destination else self.work_dir.joinpath(*default)
+
     def attributes(self, shard: Shard, experiment: str, form: str) -> Path:
         """The attribute file of `shard`: in the work directory, or where Dolma would look for it."""
         source = self.recipe.sources.get(shard.source, Source())
@@ -57,8 +62,8 @@ class Places(Struct, frozen=True, kw_only=True):
         path = replace_component(Path(shard.path), source.document_dir, f"attributes/{experiment}")
         if path is None:
             raise ConfigError(
-                f"$.sources.{shard.source}: expected a directory `{source.document_dir}` in the path of the documents, "
-                f"found {shard.path}: attribute files take its place with `attributes/{experiment}`"
+                f"{json_path(('sources', shard.source))}: expected a directory `{source.document_dir}` in the path "
+                f"of the documents, found {shard.path}: attribute files take its place with `attributes/{experiment}`"
             )
         return path.with_name(f"{stem(path.name)}.{form}") if form == "parquet" else path
 
@@ -85,7 +90,7 @@ def stem(name: str) -> str:
 
 def source_shards(name: str, source: Source) -> list[Shard]:
     """The files of a `documents` source in canonical order."""
-    where = f"$.sources.{name}.documents"
+    where = json_path(("sources", name, "documents"))
     files = find_files(source.documents or [], where)
     names: dict[str, Path] = {}
     shards = []
@@ -121,7 +126,7 @@ def existing_attributes(recipe: Recipe, shards: list[Shard]) -> dict[str, dict[s
 
 
 def _existing(shard: Shard, source: Source, experiment: str) -> Path:
-    where = f"$.sources.{shard.source}.attributes: `{experiment}`"
+    where = f"{json_path(('sources', shard.source, 'attributes'))}: `{experiment}`"
     beside = replace_component(Path(shard.path), source.document_dir, f"attributes/{experiment}")
     if beside is None:
         raise ConfigError(f"{where}: {shard.path} is in no directory `{source.document_dir}`")

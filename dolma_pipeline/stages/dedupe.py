@@ -9,23 +9,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dolma_pipeline import _native
 from dolma_pipeline.dedupe.filters import MergeFilters, part_of
 from dolma_pipeline.dedupe.keys import KeyStep
 from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
+from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Dedupe
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
-from dolma_pipeline.task import Context, Counts, Output, Report, Task
+from dolma_pipeline.storage import local
+from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
 
 VERSION = 3
 
@@ -106,6 +109,12 @@ def _marked(column: pa.Array) -> int:
 
 
 def plan(builder: Builder, number: int, config: Dedupe) -> None:
+    if config.bloom is not None and config.bloom.file is not None:
+        file = local(config.bloom.file)
+        if file.is_dir():
+            where = f"$.stages[{number - 1}].dedupe.bloom.file"
+            raise ConfigError(f"{where}: expected the file of a filter, found the directory `{file}`")
+        config = replace(config, bloom=replace(config.bloom, file=str(file)))
     prefix = f"{number:02d}-{config.name}"
     keys, reduce, final = f"{prefix}-keys", f"{prefix}-reduce", prefix
     places, recipe = builder.places, builder.recipe
@@ -128,19 +137,17 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
 
     def build_keys(state: State) -> list[Task]:
         return [
-            Task(
+            make_task(
                 phase=keys,
                 name=s.id,
                 run=f"{__name__}:ExtractKeysStep",
-                config=msgspec.to_builtins(
-                    KeyShard(
-                        source=s.source,
-                        path=s.path,
-                        quarantine=quarantine[s.id],
-                        dedupe=config,
-                        keys=key_file(s),
-                        rows=row_file(s),
-                    )
+                config=KeyShard(
+                    source=s.source,
+                    path=s.path,
+                    quarantine=quarantine[s.id],
+                    dedupe=config,
+                    keys=key_file(s),
+                    rows=row_file(s),
                 ),
                 inputs=(s.path,),
                 version=VERSION,
@@ -156,18 +163,16 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
         filter_file = bloom.file if bloom is not None else None
         loaded = (filter_file,) if filter_file is not None and Path(filter_file).is_file() else ()
         return [
-            Task(
+            make_task(
                 phase=reduce,
                 name=f"partition-{p:05d}",
                 run="dolma_pipeline.dedupe.reduce:reduce_partition",
-                config=msgspec.to_builtins(
-                    ReducePartition(
-                        dedupe=config,
-                        keys=[key_file(s) for s in shards],
-                        partition=p,
-                        verdicts=verdict_file(p),
-                        total_keys=total,
-                    )
+                config=ReducePartition(
+                    dedupe=config,
+                    keys=[key_file(s) for s in shards],
+                    partition=p,
+                    verdicts=verdict_file(p),
+                    total_keys=total,
                 ),
                 inputs=(*(key_file(s) for s in shards), *(loaded if bloom is not None and bloom.read_only else ())),
                 version=VERSION,
@@ -178,20 +183,18 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     def build_verdicts(state: State) -> list[Task]:
         verdicts = [verdict_file(p) for p in range(config.partitions)]
         return [
-            Task(
+            make_task(
                 phase=final,
                 name=s.id,
                 run=f"{__name__}:write_verdicts",
-                config=msgspec.to_builtins(
-                    VerdictShard(
-                        dedupe=config,
-                        source=s.source,
-                        keys=key_file(s),
-                        rows=row_file(s),
-                        verdicts=verdicts,
-                        shard_index=i,
-                        path=files[s.id],
-                    )
+                config=VerdictShard(
+                    dedupe=config,
+                    source=s.source,
+                    keys=key_file(s),
+                    rows=row_file(s),
+                    verdicts=verdicts,
+                    shard_index=i,
+                    path=files[s.id],
                 ),
                 inputs=(key_file(s), row_file(s), *verdicts),
                 version=VERSION,
@@ -203,20 +206,21 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
         verdicts = [verdict_file(p) for p in range(config.partitions)]
         task = MergeFilters(dedupe=config, verdicts=verdicts)
         return [
-            Task(
+            make_task(
                 phase=f"{prefix}-filter",
                 name="filter",
                 run="dolma_pipeline.dedupe.filters:merge_filters",
-                config=msgspec.to_builtins(task),
+                config=task,
                 inputs=tuple(part_of(v) for v in verdicts),
                 version=VERSION,
             )
         ]
 
     kind = "a Bloom filter" if config.bloom is not None else "an exact set"
+    partitions, read = counted(config.partitions, "partition"), counted(len(shards), "shard")
     later = [
-        Phase(id=reduce, what=f"{config.partitions} partitions against {kind}", build=build_reduce, after=[keys]),
-        Phase(id=final, what=f"mark duplicates in {len(shards)} shards", build=build_verdicts, after=[reduce]),
+        Phase(id=reduce, what=f"{partitions} against {kind}", build=build_reduce, after=[keys]),
+        Phase(id=final, what=f"mark duplicates in {read}", build=build_verdicts, after=[reduce]),
     ]
     if config.bloom is not None and config.bloom.file is not None and not config.bloom.read_only:
         what = f"join the filters into {config.bloom.file}"

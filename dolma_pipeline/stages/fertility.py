@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-
-import msgspec
 
 from dolma_pipeline.errors import ConfigError, suggest
 from dolma_pipeline.fertility.measure import GroupByTagger, MeasureFertility
@@ -14,10 +12,12 @@ from dolma_pipeline.formats.attributes import attribute_keys
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Fertility
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Shard
-from dolma_pipeline.task import Task
+from dolma_pipeline.task import Task, make_task
 from dolma_pipeline.tokens.engine import tokenizer_file
 
+PACKAGE = "dolma_pipeline.fertility"
 VERSION = 1
 TRAINED = "trained"
 """The tokenizer of the `tokens` stage before, where that trains it."""
@@ -29,7 +29,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
     corpus, places, seed = builder.corpus, builder.places, builder.recipe.seed
     final = f"{number:02d}-fertility"
     measured = f"{final}-shards"
-    directory = Path(config.destination) if config.destination else places.work_dir / "fertility"
+    directory = places.directory(config.destination, "fertility")
     tokenizers = _tokenizers(builder, config, where)
     found = _tagger(corpus, config.by, f"{where}.by") if config.by is not None else None
     experiment, prefix = found if found is not None else ("", "")
@@ -57,7 +57,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
                 out=counts_path(s),
             )
             inputs = [s.path, *tokenizers.values(), *([beside] if beside is not None else [])]
-            tasks.append(_task(measured, s.id, "measure:measure_fertility", settings, inputs))
+            tasks.append(make_task(measured, s.id, f"{PACKAGE}.measure:measure_fertility", settings, inputs, VERSION))
         return tasks
 
     def build_final(state: State) -> list[Task]:
@@ -71,23 +71,13 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
             baseline=config.baseline,
             directory=str(directory),
         )
-        return [_task(final, "merge", "merge:merge_fertility", settings, [*counts, *tokenizers.values()])]
+        inputs = [*counts, *tokenizers.values()]
+        return [make_task(final, "merge", f"{PACKAGE}.merge:merge_fertility", settings, inputs, VERSION)]
 
-    what = f"measure {', '.join(tokenizers)} on {len(corpus.shards)} shards"
+    what = f"measure {', '.join(tokenizers)} on {counted(len(corpus.shards), 'shard')}"
     builder.add_phase(Phase(id=measured, what=what, build=build_shards))
     builder.add_phase(Phase(id=final, what="add the measures up", build=build_final, after=[measured]))
     builder.stages.append(StageInfo(id=final, kind="fertility", counted=(measured,), phases=(measured, final)))
-
-
-def _task(phase: str, name: str, run: str, settings: msgspec.Struct, inputs: Sequence[str]) -> Task:
-    return Task(
-        phase=phase,
-        name=name,
-        run=f"dolma_pipeline.fertility.{run}",
-        config=msgspec.to_builtins(settings),
-        inputs=tuple(inputs),
-        version=VERSION,
-    )
 
 
 def _tokenizers(builder: Builder, config: Fertility, where: str) -> dict[str, str]:

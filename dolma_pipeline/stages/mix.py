@@ -22,10 +22,11 @@ from dolma_pipeline.mixers.names import resolve_names
 from dolma_pipeline.mixers.sampling import Rate, SourceHistogram, plan_budget
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Mix
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Shard, stem
 from dolma_pipeline.stages.tag import FAILED
 from dolma_pipeline.storage import output, read_json, write_json
-from dolma_pipeline.task import Context, Counts, Output, Report, Task
+from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
 
 VERSION = 2
 TAGGER_FAILED = "tagger_failed"
@@ -34,8 +35,8 @@ SAMPLED_OUT = "budget"
 """The rule under which documents count that the budget has no room for."""
 
 
-class MixShards(Struct, frozen=True, kw_only=True):
-    """Inputs of one source, decided in order, into one output file."""
+class MeasureShards(Struct, frozen=True, kw_only=True):
+    """How much of the inputs, all of one source, would be kept, by sampling key: what a budget is planned with."""
 
     mix: Mix
     source: str
@@ -44,18 +45,12 @@ class MixShards(Struct, frozen=True, kw_only=True):
     """Of the attributes the rules speak of: (experiment, key)."""
     seed: int
     path: str
+
+
+class MixShards(MeasureShards, frozen=True, kw_only=True):
+    """The same inputs, decided in order, into one output file."""
+
     rates: str | None = None
-
-
-class MeasureShards(Struct, frozen=True, kw_only=True):
-    """How much of the inputs would be kept, by sampling key: what a budget is planned with."""
-
-    mix: Mix
-    source: str
-    inputs: list[MixInput]
-    names: dict[str, tuple[str, str]]
-    seed: int
-    path: str
 
 
 class PlanBudget(Struct, frozen=True, kw_only=True):
@@ -237,7 +232,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     experiments = sorted({e for e, _ in names.values()})
     if config.select is not None or any(e.span is not None for e in config.edit):
         experiments = list(corpus.attributes)
-    directory = Path(config.destination) if config.destination else places.work_dir / "mixed" / config.name
+    directory = places.directory(config.destination, "mixed", config.name)
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
     all_groups = list(groups(corpus.shards, config, directory))
     seed = builder.recipe.seed
@@ -263,14 +258,12 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
 
     def build_measures(state: State) -> list[Task]:
         return [
-            Task(
+            make_task(
                 phase=measured,
                 name=g.output.id,
                 run=f"{__name__}:measure",
-                config=msgspec.to_builtins(
-                    MeasureShards(
-                        mix=config, source=g.source, inputs=inputs(g), names=names, seed=seed, path=measure_path(g)
-                    )
+                config=MeasureShards(
+                    mix=config, source=g.source, inputs=inputs(g), names=names, seed=seed, path=measure_path(g)
                 ),
                 inputs=tuple(files(g)),
                 version=VERSION,
@@ -282,32 +275,30 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         measures = [measure_path(g) for g in all_groups]
         task = PlanBudget(mix=config, measures=measures, path=rates or "", where=where)
         return [
-            Task(
+            make_task(
                 phase=sampled,
                 name="rates",
                 run=f"{__name__}:plan_rates",
-                config=msgspec.to_builtins(task),
-                inputs=tuple(measures),
+                config=task,
+                inputs=measures,
                 version=VERSION,
             )
         ]
 
     def build_mix(state: State) -> list[Task]:
         return [
-            Task(
+            make_task(
                 phase=final,
                 name=g.output.id,
                 run=f"{__name__}:mix_shards",
-                config=msgspec.to_builtins(
-                    MixShards(
-                        mix=config,
-                        source=g.source,
-                        inputs=inputs(g),
-                        names=names,
-                        seed=seed,
-                        path=g.output.path,
-                        rates=rates,
-                    )
+                config=MixShards(
+                    mix=config,
+                    source=g.source,
+                    inputs=inputs(g),
+                    names=names,
+                    seed=seed,
+                    path=g.output.path,
+                    rates=rates,
                 ),
                 inputs=(*files(g), *([rates] if rates is not None else [])),
                 version=VERSION,
@@ -316,10 +307,13 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         ]
 
     if rates is not None:
-        what = f"measure what {len(all_groups)} shards would keep"
+        what = f"measure what {counted(len(all_groups), 'shard')} would keep"
         builder.add_phase(Phase(id=measured, what=what, build=build_measures))
         builder.add_phase(Phase(id=sampled, what="choose a rate for each source", build=build_rates, after=[measured]))
-    what = f"{len(config.drop)} rules, {len(config.edit)} edits, {len(all_groups)} outputs"
+    what = ", ".join(
+        counted(n, what)
+        for n, what in ((len(config.drop), "rule"), (len(config.edit), "edit"), (len(all_groups), "output"))
+    )
     builder.add_phase(Phase(id=final, what=what, build=build_mix))
     builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=(measured, sampled, final)))
     builder.corpus = Corpus(shards=[g.output for g in all_groups], raw=False)

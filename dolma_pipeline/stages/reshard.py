@@ -1,8 +1,7 @@
-"""reshard: token files to others, sampled by documents, without tokenizing. Select, divide, write, describe."""
+"""reshard: token files to others, sampled by documents, without tokenizing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -10,29 +9,26 @@ import msgspec
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import MOST_COPIES, Reshard, Tokenizer
+from dolma_pipeline.report.units import counted
+from dolma_pipeline.stages.token_files import TokenFilePhases
 from dolma_pipeline.task import Counts, Report, Task
-from dolma_pipeline.tokens.amount import Amount, PackedAmount
-from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
-from dolma_pipeline.tokens.parts import Packing, PlanParts
+from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.select import SelectDocuments
 from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.source import SourceFile, TokenSource, open_source, refuse_destination, refuse_packed
-from dolma_pipeline.tokens.write import WritePart
-
-VERSION = 1
-PACKAGE = "dolma_pipeline.tokens"
+from dolma_pipeline.yaml_file import json_path
 
 
-class ReshardPhases:
+class ReshardPhases(TokenFilePhases):
     """The phases of one `reshard` stage."""
 
+    kind = "reshard"
+    version = 1
+    splits = ("tokens",)
+
     def __init__(self, builder: Builder, number: int, config: Reshard) -> None:
+        super().__init__(builder, number, config)
         self.config = config
-        self.number = number
-        self.seed = builder.recipe.seed
-        self.places = builder.places
-        self.prefix = f"{number:02d}-reshard"
-        self.directory = Path(config.destination) if config.destination else builder.places.work_dir / "tokens"
         self.sources = open_sources(builder, config.tokenizer, config.dtype)
         same_tokens(self.sources)
         tokenizers = [s.tokenizer for s in self.sources.values() if s.tokenizer is not None]
@@ -40,19 +36,14 @@ class ReshardPhases:
         self.tokenizer = msgspec.structs.replace(tokenizers[0], pad=pad)
         if pad is None and config.pack is not None and config.pack.pads:
             raise ConfigError(
-                f"$.stages[{number - 1}].reshard.pack: expected a token to fill instances with, found none in the "
-                "manifests; name it beside the tokenizer's `path` as `pad` (tokenizer_name_or_path, pad_token_id); "
-                "that of `eos` would do"
+                f"{self.where}.pack: expected a token to fill instances with, found none in the manifests; name it "
+                "beside the tokenizer's `path` as `pad` (`--tokenizer_name_or_path`, `--pad_token_id`); that of `eos` "
+                "would do"
             )
         for name, source in self.sources.items():
-            refuse_destination(
-                source, self.directory, f"$.stages[{number - 1}].reshard.destination", f"that of source `{name}`"
-            )
+            refuse_destination(source, self.directory, f"{self.where}.destination", f"that of source `{name}`")
         self.rates = {name: self._rate(name) for name in self.sources}
-        self.plan_file = str(self.places.work_dir / "scratch" / self.phase("parts") / "tokens.json")
-
-    def phase(self, part: str) -> str:
-        return f"{self.prefix}-{part}"
+        self.dtype = next(iter(self.sources.values())).dtype
 
     def _rate(self, name: str) -> float:
         """How often a document of the source is taken."""
@@ -61,7 +52,7 @@ class ReshardPhases:
             return self.config.rates.get(name, 1.0)
         if wanted > MOST_COPIES * there:
             raise ConfigError(
-                f"$.stages[{self.number - 1}].reshard.tokens.{name}: expected at most {MOST_COPIES * there}, "
+                f"{self.where}.tokens.{name}: expected at most {MOST_COPIES * there}, "
                 f"{MOST_COPIES} times the {there} tokens of `{self.sources[name].path}`, found {wanted}"
             )
         return wanted / there
@@ -76,64 +67,24 @@ class ReshardPhases:
                     output=str(self.places.work_dir / "scratch" / self.phase("select") / name / file.name),
                     rate=self.rates[name],
                     seed=self.seed,
-                    order=self.config.order,
+                    order=self.order,
                     vocab_size=source.vocab_size or 0,
-                    min_tokens=max(1, self.config.pack.min_tokens) if self.config.pack is not None else 0,
+                    min_tokens=max(1, self.pack.min_tokens) if self.pack is not None else 0,
                 )
-                task = self._task("select", self._name(name, file), "select:select_documents", config, file.inputs)
+                task = self.task("select", self._name(name, file), "select:select_documents", config, file.inputs)
                 tasks.append(msgspec.structs.replace(task, weight=Path(file.tokens).stat().st_size))
         return tasks
 
-    def parts(self, state: State) -> list[Task]:
+    def shards(self, state: State, split: str) -> list[ShardFiles]:
         reports = state.reports.get(self.phase("select"), {})
-        shards = [
+        return [
             msgspec.convert(shard, ShardFiles)
             for name, source in self.sources.items()
             for file in source.files
             for shard in reports.get(self._name(name, file), Report()).details.get("shards", [])
         ]
-        config = PlanParts(
-            shards=shards,
-            order=self.config.order,
-            max_tokens=self.config.max_tokens,
-            max_bytes=self.config.max_bytes,
-            max_files=self.config.max_files,
-            path=self.plan_file,
-            packing=Packing(pack=self.config.pack, tokenizer_path=self.tokenizer.path or "", tokenizer=self.tokenizer)
-            if self.config.pack is not None
-            else None,
-        )
-        inputs = [o.path for s in shards for o in (s.index, s.tokens)]
-        inputs += [self.tokenizer.path or ""] if self.config.pack is not None else []
-        return [self._task("parts", "tokens", "parts:choose_parts", config, inputs)]
 
-    def write(self, state: State) -> list[Task]:
-        report = state.reports.get(self.phase("parts"), {}).get("tokens", Report())
-        tasks = []
-        for number in range(report.details.get("parts", 0)):
-            config = WritePart(plan=self.plan_file, number=number, directory=str(self.directory))
-            tasks.append(self._task("write", f"{number:05d}", "write:write_part", config, [self.plan_file]))
-        return tasks
-
-    def describe(self, state: State) -> list[Task]:
-        written = state.reports.get(self.phase("write"), {})
-        details = [written[name].details for name in sorted(written)]
-        files = [msgspec.convert(file, TokenFile) for d in details for file in d["files"]]
-        config = WriteManifest(
-            directory=str(self.directory),
-            tokenizer_path=self.tokenizer.path or "",
-            tokenizer=self.tokenizer,
-            files=files,
-            sources=self._amounts(state),
-            dtype=next(iter(self.sources.values())).dtype,
-            pack=self.config.pack,
-            packed=sum((msgspec.convert(d.get("packed", {}), PackedAmount) for d in details), PackedAmount()),
-        )
-        inputs = [str(self.directory / f.path) for f in files] + [self.tokenizer.path or ""]
-        task = self._task("describe", "tokens", "manifest:write_manifest", config, inputs)
-        return [msgspec.structs.replace(task, phase=self.prefix)]
-
-    def _amounts(self, state: State) -> dict[str, Amount]:
+    def amounts(self, state: State, split: str) -> dict[str, Amount]:
         """Text of a sampled source is not counted again: it is taken for as large by token as that of the whole."""
         reports = state.reports.get(self.phase("select"), {})
         amounts = {}
@@ -150,22 +101,12 @@ class ReshardPhases:
     def _name(self, source: str, file: SourceFile) -> str:
         return f"{source}/{file.name}"
 
-    def _task(self, part: str, name: str, run: str, config: msgspec.Struct, inputs: Iterable[str]) -> Task:
-        return Task(
-            phase=self.phase(part),
-            name=name,
-            run=f"{PACKAGE}.{run}",
-            config=msgspec.to_builtins(config),
-            inputs=tuple(inputs),
-            version=VERSION,
-        )
-
 
 def open_sources(builder: Builder, tokenizer: Tokenizer | None, dtype: str | None) -> dict[str, TokenSource]:
     """Every source of the recipe, all of which are token files."""
     found = {}
     for name, source in builder.recipe.sources.items():
-        where = f"$.sources.{name}.tokens"
+        where = json_path(("sources", name, "tokens"))
         found[name] = open_source(source.tokens or "", tokenizer=tokenizer, dtype=dtype, where=where)
         refuse_packed(found[name], where)
     return found
@@ -175,7 +116,7 @@ def same_tokens(sources: dict[str, TokenSource]) -> None:
     """A ConfigError unless an id means the same in all of them, and takes as many bytes."""
     first_name, first = next(iter(sources.items()))
     for name, source in sources.items():
-        where = f"$.sources.{name}.tokens"
+        where = json_path(("sources", name, "tokens"))
         if source.tokenizer is None:
             raise ConfigError(
                 f"{where}: expected a manifest, or the `tokenizer` that `{source.path}` was made with, found neither"
@@ -206,16 +147,9 @@ def same_tokens(sources: dict[str, TokenSource]) -> None:
 
 def plan(builder: Builder, number: int, config: Reshard) -> None:
     phases = ReshardPhases(builder, number, config)
-    select, parts, write = (phases.phase(p) for p in ("select", "parts", "write"))
-    files = sum(len(s.files) for s in phases.sources.values())
-    builder.add_phase(Phase(id=select, what=f"sample the documents of {files} token files", build=phases.select))
-    builder.add_phase(Phase(id=parts, what="divide the tokens into files", build=phases.parts, after=[select]))
-    packed = f", packed by {config.pack.by} to {config.pack.length}" if config.pack is not None else ""
-    builder.add_phase(Phase(id=write, what=f"write the token files, order: {config.order}{packed}", build=phases.write,
-                            after=[parts]))  # fmt: skip
-    builder.add_phase(Phase(id=phases.prefix, what="describe them in a manifest", build=phases.describe,
-                            after=[write]))  # fmt: skip
+    select = phases.phase("select")
+    files = counted(sum(len(s.files) for s in phases.sources.values()), "token file")
+    builder.add_phase(Phase(id=select, what=f"sample the documents of {files}", build=phases.select))
+    names = (select, *phases.add_to(builder, after=select))
     builder.training = str(phases.directory)
-    builder.stages.append(
-        StageInfo(id=phases.prefix, kind="reshard", counted=(select,), phases=(select, parts, write, phases.prefix))
-    )
+    builder.stages.append(StageInfo(id=phases.prefix, kind="reshard", counted=(select,), phases=names))

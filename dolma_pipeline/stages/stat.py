@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers import expression
@@ -14,11 +11,12 @@ from dolma_pipeline.mixers.decide import MixInput
 from dolma_pipeline.mixers.names import resolve_rules
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Stat
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stat.merge import MergeStat
 from dolma_pipeline.stat.summaries import SummarizeFile
 from dolma_pipeline.stat.whatif import MeasureShard, all_rules, compiled_sweeps
-from dolma_pipeline.task import Task
+from dolma_pipeline.task import Task, make_task
 
 VERSION = 1
 
@@ -29,7 +27,7 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
     corpus, places = builder.corpus, builder.places
     final = f"{number:02d}-stat"
     files_phase, shards_phase = f"{final}-files", f"{final}-shards"
-    directory = Path(config.destination) if config.destination else places.work_dir / "stat"
+    directory = places.directory(config.destination, "stat")
     if config.regex is not None:
         _check_regex(config.regex, f"{where}.regex")
     tries = bool(config.sweeps or config.drop)
@@ -57,14 +55,7 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
         return str(places.scratch(shards_phase, shard, ".json"))
 
     def task(phase: str, name: str, run: str, settings: Any, inputs: list[str]) -> Task:
-        return Task(
-            phase=phase,
-            name=name,
-            run=f"dolma_pipeline.stat.{run}",
-            config=msgspec.to_builtins(settings),
-            inputs=tuple(inputs),
-            version=VERSION,
-        )
+        return make_task(phase, name, f"dolma_pipeline.stat.{run}", settings, inputs, VERSION)
 
     def build_files(state: State) -> list[Task]:
         return [
@@ -81,7 +72,7 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
     summaries = [summary_path(s, experiment) for s, experiment, _ in attribute_files]
     measures = [measure_path(s) for s in corpus.shards] if tries else []
     if attribute_files:
-        what = f"count the spans of {len(attribute_files)} attribute files"
+        what = f"count the spans of {counted(len(attribute_files), 'attribute file')}"
         builder.add_phase(Phase(id=files_phase, what=what, build=build_files))
     if tries:
         sweeps = compiled_sweeps(config.sweeps, f"{where}.sweeps")
@@ -109,7 +100,8 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
                 tasks.append(task(shards_phase, s.id, "whatif:measure_shard", settings, [s.path, *beside.values()]))
             return tasks
 
-        what = f"try {len(config.sweeps)} sweeps and {len(config.drop)} rules on {len(corpus.shards)} shards"
+        what = f"try {counted(len(config.sweeps), 'sweep')} and {counted(len(config.drop), 'rule')} on "
+        what += counted(len(corpus.shards), "shard")
         builder.add_phase(Phase(id=shards_phase, what=what, build=build_shards))
 
     def build_final(state: State) -> list[Task]:
@@ -126,8 +118,9 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
 
     before = [*([files_phase] if attribute_files else []), *([shards_phase] if tries else [])]
     builder.add_phase(Phase(id=final, what="add the measures up", build=build_final, after=before))
-    counted = (shards_phase,) if tries else ()
-    builder.stages.append(StageInfo(id=final, kind="stat", counted=counted, phases=(*before, final)))
+    builder.stages.append(
+        StageInfo(id=final, kind="stat", counted=(shards_phase,) if tries else (), phases=(*before, final))
+    )
 
 
 def _check_regex(pattern: str, where: str) -> None:

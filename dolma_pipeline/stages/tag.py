@@ -15,7 +15,7 @@ from dolma_pipeline.recipe import CustomTagger, Tag
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
-from dolma_pipeline.task import Context, Counts, Output, Task
+from dolma_pipeline.task import Context, Counts, Output, Task, make_task
 
 VERSION = 3
 FAILED = ("quarantine", "failed")
@@ -116,11 +116,11 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
             failures=str(builder.places.failures(phase, shard)) if aside else None,
             seed=builder.recipe.seed if taggers.uses_seed else None,
         )
-        return Task(
+        return make_task(
             phase=phase,
             name=shard.id,
             run=f"{__name__}:TagStep",
-            config=msgspec.to_builtins(step),
+            config=step,
             inputs=(shard.path, *taggers.files()),
             version=VERSION,
             group=shard.id,

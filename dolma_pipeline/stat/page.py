@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from dolma_pipeline import __version__
 from dolma_pipeline.report.markup import Content, Markup, element
+from dolma_pipeline.report.page import page
+from dolma_pipeline.report.page import write_page as write
 from dolma_pipeline.report.sections import data_table, section
-from dolma_pipeline.report.units import count, share, short, size
+from dolma_pipeline.report.units import count, counted, share, short, size
 from dolma_pipeline.stat.charts import STYLES, distribution, removal
 from dolma_pipeline.stat.histogram import Histogram
 from dolma_pipeline.stat.result import Amount, Example, RuleResult, SweepResult, WhatIf, total
-from dolma_pipeline.storage import atomic_path
 
 
 def write_page(path: Path, title: str, histograms: dict[str, Histogram], whatif: WhatIf | None) -> None:
     """Writes the page; the same for the same measures."""
-    style = files("dolma_pipeline.report").joinpath("style.css").read_text(encoding="utf-8")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{title}: attributes"),
-        # The style sheet is ours and holds no `<`: escaping it would break its child selectors.
-        element("style", Markup(style)),
-    )
-    about = f"dolma_pipeline {__version__}"
+    facts = f"dolma_pipeline {__version__}"
     if whatif is not None:
         read = total(whatif.read)
-        about += f" · {count(read.documents)} documents, {size(read.bytes)} of text, {len(whatif.read)} sources"
-    header = element(
-        "header",
-        element("p", "What attributes say", class_="kicker"),
-        element("h1", title),
-        element("p", about, class_="soft"),
-    )
+        facts += f" · {counted(read.documents, 'document')}, {size(read.bytes)} of text, "
+        facts += counted(len(whatif.read), "source")
     parts: list[Markup] = []
     if whatif is not None:
         if whatif.rules:
@@ -44,10 +30,7 @@ def write_page(path: Path, title: str, histograms: dict[str, Histogram], whatif:
         parts += [_sweep(sweep, whatif.read) for sweep in whatif.sweeps]
     if histograms:
         parts.append(_distributions(histograms))
-    body = element("body", element("main", header, parts))
-    with atomic_path(path) as temporary:
-        page = f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-        temporary.write_text(page, encoding="utf-8", newline="\n")
+    write(path, page("attributes", "What attributes say", title, facts, *parts))
 
 
 def _sweep(sweep: SweepResult, read: dict[str, Amount]) -> Markup:
@@ -81,7 +64,7 @@ def _sweep(sweep: SweepResult, read: dict[str, Amount]) -> Markup:
     parts.append(data_table(head, rows))
     unknown = total(sweep.unknown).documents
     if unknown:
-        parts.append(element("p", f"{count(unknown)} documents have no value to compare.", class_="soft"))
+        parts.append(element("p", f"Without a value to compare: {counted(unknown, 'document')}.", class_="soft"))
     for t in sweep.thresholds:
         if t.dropped or t.kept:
             table = _examples([*(("removed", e) for e in t.dropped), *(("kept", e) for e in t.kept)])
@@ -135,7 +118,7 @@ def _by_source(rules: Sequence[RuleResult], read: dict[str, Amount]) -> Markup:
 def _distributions(histograms: dict[str, Histogram]) -> Markup:
     drawn: list[Content] = []
     for name, histogram in histograms.items():
-        facts = f"{count(histogram.total)} values, mean {short(float(histogram.sum) / histogram.total)}"
+        facts = f"{counted(histogram.total, 'value')}, mean {short(float(histogram.sum) / histogram.total)}"
         drawn.append(element("h3", name))
         drawn.append(element("figure", distribution(histogram, name), element("figcaption", facts)))
     return section("Distributions", *drawn)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -18,7 +16,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.mixers import attributes
 from dolma_pipeline.stat.histogram import Histogram, Stored
-from dolma_pipeline.storage import atomic_path, output
+from dolma_pipeline.storage import output, read_msgpack, write_msgpack
 from dolma_pipeline.task import Context, Report
 
 ROWS = 16_384
@@ -65,17 +63,14 @@ def summarize_file(config: SummarizeFile, context: Context) -> Report:
         histograms={name: tally.stored() for name, tally in tallies.items() if tally.total},
         unmeasured=list(unmeasured),
     )
-    with atomic_path(config.out) as temporary:
-        temporary.write_bytes(msgspec.msgpack.encode(summary))
+    write_msgpack(config.out, summary)
     warnings = [f"{config.path}: {odd} scores that are not finite were left out"] if odd else []
     return Report(outputs=[output(config.out)], warnings=warnings)
 
 
 def read_summary(path: str) -> FileSummary:
-    try:
-        return msgspec.msgpack.decode(Path(path).read_bytes(), type=FileSummary)
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: {error}") from None
+    summary: FileSummary = read_msgpack(path, FileSummary)
+    return summary
 
 
 def spans_by_key(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.NDArray[np.int64] | None]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolma_pipeline.report.summary import table
-from dolma_pipeline.report.units import count, share, size
+from dolma_pipeline.report.units import count, counted, share, size
 from dolma_pipeline.stat.histogram import Summary, parts
 from dolma_pipeline.stat.merge import SUMMARIES, WHATIF, read_summaries
 from dolma_pipeline.stat.result import Amount, Example, SweepResult, WhatIf, total
@@ -67,7 +67,7 @@ def _sweep(sweep: SweepResult, read: dict[str, Amount]) -> Block:
             below += [_line("removed", e) for e in t.dropped] + [_line("kept", e) for e in t.kept]
     unknown = total(sweep.unknown).documents
     if unknown:
-        below.append(f"  {count(unknown)} documents have no value to compare")
+        below.append(f"  without a value to compare: {counted(unknown, 'document')}")
     return Block(sweep.expression, rows, below)
 
 
@@ -88,7 +88,7 @@ def _rules(whatif: WhatIf) -> Block:
         rows.append([rule.name, *cells])
     gone = total(whatif.dropped).documents
     rows.append(["all rules", "", "", count(gone), _share(gone, read), "", ""])
-    return Block(f"rules on {count(read)} documents", rows)
+    return Block(f"rules on {counted(read, 'document')}", rows)
 
 
 def _share(part: float, whole: float) -> str:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.recipe import Pack, Tokenizer
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.storage import atomic_path, output, read_json, write_json
 from dolma_pipeline.task import Context, Report
 from dolma_pipeline.tokens.amount import Amount, PackedAmount, total
@@ -133,8 +134,8 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
     if config.packed.dropped_tokens:
         share = config.packed.dropped_tokens / encoded.tokens
         warnings.append(
-            f"{directory}: packing left out {config.packed.dropped_tokens} tokens ({share:.2%}) of "
-            f"{config.packed.truncated} documents, as asked for"
+            f"{directory}: packing left out {counted(config.packed.dropped_tokens, 'token')} ({share:.2%}) of "
+            f"{counted(config.packed.truncated, 'document')}, as asked for"
         )
     write_json(directory / MANIFEST, manifest)
     details = {} if config.pack is None else {"packed": _facts(config)}
@@ -151,7 +152,7 @@ def _remove_stale(directory: Path, listed: set[str]) -> list[str]:
         bucket.rmdir()
     if not stale:
         return []
-    return [f"{directory}: removed {len(stale)} files of an earlier run, {stale[0]} to {stale[-1]}"]
+    return [f"{directory}: removed {counted(len(stale), 'file')} of an earlier run, {stale[0]} to {stale[-1]}"]
 
 
 def _facts(config: WriteManifest) -> dict[str, str | int]:

@@ -50,6 +50,8 @@ class Packing(Struct, frozen=True, kw_only=True):
     pack: Pack
     tokenizer_path: str
     tokenizer: Tokenizer
+    where: str
+    """The `$.path` of the stage, for what is wrong with it."""
 
 
 class PlanParts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,8 +87,8 @@ def choose_parts(config: PlanParts, context: Context) -> Report:
         pack, pad = config.packing.pack, _pad(config.packing, context)
         if most < pack.length:
             raise ConfigError(
-                f"$.pack.length: expected at most {most}, the tokens that `max_bytes` leaves to a file, found "
-                f"{pack.length}: an instance is in one file"
+                f"{config.packing.where}.pack.length: expected at most {most}, the tokens that the most bytes of a "
+                f"file leave to it, found {pack.length}: an instance is in one file"
             )
         planned = plan_packed_parts(merge, pack, most)
         parts = Parts(order=config.order, shards=config.shards, parts=planned, pack=pack, pad=pad)
@@ -98,12 +100,13 @@ def _pad(packing: Packing, context: Context) -> int | None:
     special = special_ids(loaded_engine(context, packing.tokenizer_path, choice="reference"), packing.tokenizer)
     if special.pad is None and packing.pack.pads:
         raise ConfigError(
-            "$.tokenizer.pad: expected a token to fill instances with, found none; that of `eos` would do"
+            f"{packing.where}.tokenizer.pad: expected a token to fill instances with, found none; that of `eos` would "
+            "do"
         )
     if special.pad is not None and special.pad == special.eos and not packing.pack.label_mask:
         raise ConfigError(
-            "$.pack.label_mask: expected `true` where `pad` is `eos`, found false: padding could not be told from ends "
-            "of documents"
+            f"{packing.where}.pack.label_mask: expected `true` where `pad` is `eos`, found false: padding could not be "
+            "told from ends of documents"
         )
     return special.pad
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.storage import local
 from dolma_pipeline.tokens.rows import Rows
 from dolma_pipeline.tokens.source import SourceFile, TokenSource, check_ids, open_tokens, read_range, read_rows
@@ -235,10 +236,11 @@ def render(found: Statistics) -> str:
     vocabulary = f", vocabulary of {found.vocab_size:,}" if found.vocab_size is not None else ""
     lines = [
         f"{found.path}: {found.form}, {found.dtype}{vocabulary}{', ' if ids else ''}{ids}",
-        f"{found.documents:,} {_what(found)}, {found.tokens:,} tokens in {_count(len(found.files), 'file')}{of_text}",
+        f"{_documents(found)}, {counted(found.tokens, 'token')} in {counted(len(found.files), 'file')}{of_text}",
     ]
     if found.uncovered_tokens:
-        lines.append(f"{found.uncovered_tokens:,} tokens are {'padding' if found.packed else 'in no document'}")
+        where = "of padding" if found.packed else "in no document"
+        lines.append(f"{counted(found.uncovered_tokens, 'token')} {where}")
     if found.sources:
         width = max(len(name) for name in found.sources)
         lines.append("")
@@ -254,16 +256,16 @@ def render(found: Statistics) -> str:
     return "\n".join(lines)
 
 
-def _what(found: Statistics) -> str:
-    return "pieces of documents" if found.packed else "documents"
+def _documents(found: Statistics) -> str:
+    return f"{counted(found.documents, 'piece')} of documents" if found.packed else counted(found.documents, "document")
 
 
 def _of_ids(found: Statistics, ids: IdStatistics) -> str:
     of = f" of {found.vocab_size:,}" if found.vocab_size is not None else ""
     parts = [f"{ids.distinct:,}{of} ids occur"]
-    parts += [f"{kind} {times:,} times" for kind, times in ids.special.items()]
+    parts += [f"{kind} {counted(times, 'time')}" for kind, times in ids.special.items()]
     if ids.ended is not None:
-        parts.append(f"{ids.ended:,} of {found.documents:,} {_what(found)} end with eos")
+        parts.append(f"eos at the end of {ids.ended:,} of {_documents(found)}")
     return ", ".join(parts)
 
 
@@ -274,7 +276,3 @@ def _bars(lengths: Iterable[tuple[int, int, int]]) -> list[str]:
         f"  {low:>11,} – {high:<11,} {number:>12,}  {'█' * -(-BAR * number // most) if number else ''}".rstrip()
         for low, high, number in rows
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.storage import read_json
 
 Indices = npt.NDArray[np.integer]
 
@@ -66,11 +66,9 @@ def read_manifest(directory: str | Path) -> TokenManifest:
     """The manifest of a token directory; a directory without one is a ConfigError, a damaged one a DataError."""
     path = Path(directory) / "manifest.json"
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=TokenManifest)
+        manifest: TokenManifest = read_json(path, TokenManifest)
     except FileNotFoundError:
         raise ConfigError(f"{directory}: expected a directory of tokens, found no manifest.json in it") from None
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: {error}") from None
     if manifest.dtype not in ("uint8", "uint16", "uint32", "uint64"):
         raise DataError(f"{path}: expected an unsigned dtype such as uint16, found `{manifest.dtype}` - at `$.dtype`")
     return manifest

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from dolma_pipeline.cli.command import WorkDir, notes
 from dolma_pipeline.cli.drop_in import dedupe, mix, tag, tokens
-from dolma_pipeline.cli.drop_in.shared import WorkDir, dataset_root, ledger, notes, sources, static_parent
 from dolma_pipeline.cli.main import main
+from dolma_pipeline.cli.sources import dataset_root, ledger, sources, static_parent
 from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import (
@@ -465,5 +466,6 @@ def test_packing_that_cannot_be_is_named_as_it_was_given(
     argv += ["--tokenizer.eos_token_id", "0", "--tokenizer.pad_token_id", "0", "--pack.by", "bucket"]
     assert main([*argv, "--pack.length", "1000"]) == 2
     assert capsys.readouterr().err == (
-        "dolma: error: $.pack.length: expected a power of two for `bucket`, found 1000; 512 or 1024 would do\n"
+        "dolma: error: --pack.length: $.pack.length: expected a power of two for `bucket`, found 1000; 512 or 1024 "
+        "would do\n"
     )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -167,3 +171,72 @@ def test_a_stream_with_bad_input_does_not_stop_the_others(capsys: pytest.Capture
     assert main(["-c", "mix.yaml", "mix"]) == 3
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["mix one", "mix two"]
     assert Path("mixed/two-0000.jsonl.gz").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_two_processes_end_at_a_signal_and_say_one_line(number: int, code: int, word: str) -> None:
+    """Ray has lines of its own for workers that are killed, some on stdout, and another end for SIGTERM."""
+    Path("slow.py").write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from dolma_pipeline import tagger\n"
+        "@tagger('slow_v1')\n"
+        "def slow(text: str) -> float:\n"
+        '    """Never done."""\n'
+        "    Path('at-work').touch()\n"
+        "    time.sleep(600)\n"
+        "    return 0.0\n"
+    )
+    command = [sys.executable, "-m", "dolma_pipeline", "tag", "--documents", "toy/documents/*.jsonl", "--processes"]
+    command += ["2", "--taggers", "slow_v1", "--tagger_modules", "slow.py"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 100
+    while not Path("at-work").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    # Now and then Ray's core logs, with a time in brackets, that it could not tell the driver of the lost workers.
+    said = [line for line in err.splitlines() if not line.startswith(("01-tag: ", "["))]
+    assert (process.returncode, out) == (code, "")
+    assert said == [f"dolma: {word}; the same command again resumes where it stopped"]
+
+
+def test_a_home_directory_in_a_file_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The shell does not expand what stands in YAML: a directory called `~` was made."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = RECIPE.replace("work_dir: w", "work_dir: ~/w").replace("order: input", "destination: ~/t, order: input")
+    Path("recipe.yaml").write_text(text)
+    assert main(["run", "recipe.yaml", "--quiet"]) == 0
+    assert sorted(p.name for p in (tmp_path / "home").iterdir()) == ["t", "w"]
+    assert Path("home/w/report.html").is_file()
+    assert not Path("~").exists()
+
+
+def test_a_remote_destination_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "recipe.yaml", "--work-dir", "s3://bucket/w"]) == 2
+    assert "s3://bucket/w: expected a local path, found `s3://`" in capsys.readouterr().err
+    assert not Path("s3:").exists()
+
+
+def test_a_file_where_a_directory_should_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "recipe.yaml", "--work-dir", "recipe.yaml/w"]) == 1
+    assert capsys.readouterr().err == (
+        "dolma: error: recipe.yaml/w: expected a directory, found the file recipe.yaml; choose another place\n"
+    )
+
+
+def test_what_is_found_when_the_plan_is_made_has_its_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("recipe.yaml").write_text(RECIPE + "  - train: {model: olmo-20, steps: 3}\n")
+    for command in ("plan", "run"):
+        assert main([command, "recipe.yaml"]) == 2
+        assert capsys.readouterr().err.startswith(
+            "dolma: error: recipe.yaml:6: $.stages[1].train.model: unknown model `olmo-20`; did you mean `olmo-20m`?"
+        )
+        assert main([command, "recipe.yaml", "--set", "sources.toy.documents=none/*"]) == 2
+        assert capsys.readouterr().err == (
+            "dolma: error: --set sources.toy.documents: $.sources.toy.documents: no file matches `none/*`\n"
+        )
+    assert not Path("w/tokens").exists()

@@ -129,6 +129,12 @@ def raising(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseExceptio
         (StageError("one\ntwo"), 1, "dolma: error: one\ndolma: error: two\n"),
         (KeyboardInterrupt(), 130, "dolma: interrupted; the same command again resumes where it stopped\n"),
         (OSError(28, "No space left on device", "/full"), 1, "dolma: error: No space left on device: /full\n"),
+        (
+            PermissionError(13, "Permission denied", "/none/x"),
+            1,
+            "dolma: error: /none/x: expected a directory that may be written to, found / (Permission denied); choose "
+            "another place\n",
+        ),
     ],
 )
 def test_exit_codes(

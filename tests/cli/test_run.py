@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.cli.run import find_recipe, recipe_of, shipped
+from dolma_pipeline.cli.run import find_recipe, load_given, shipped
 from dolma_pipeline.config import make_recipe
 from dolma_pipeline.errors import ConfigError
 
@@ -35,23 +35,23 @@ def test_shipped_recipes_are_valid() -> None:
 
 
 def test_a_file_by_name_or_with_c() -> None:
-    assert recipe_of(arguments("mine.yaml")).name == "t"
-    assert recipe_of(arguments(None, config="mine.yaml")).name == "t"
+    assert load_given(arguments("mine.yaml")).config.name == "t"
+    assert load_given(arguments(None, config="mine.yaml")).config.name == "t"
 
 
 def test_a_file_goes_before_a_shipped_recipe() -> None:
     Path("quickstart").write_text(RECIPE)
-    assert recipe_of(arguments("quickstart")).name == "t"
+    assert load_given(arguments("quickstart")).config.name == "t"
 
 
 def test_set_and_work_dir() -> None:
-    recipe = recipe_of(arguments("mine.yaml", "seed=4", "work_dir=x", work_dir="runs/a: b"))
+    recipe = load_given(arguments("mine.yaml", "seed=4", "work_dir=x", work_dir="runs/a: b")).config
     assert (recipe.seed, recipe.work_dir) == (4, "runs/a: b")
 
 
 def test_work_dir_is_named_in_messages() -> None:
     with pytest.raises(ConfigError) as error:
-        recipe_of(arguments("mine.yaml", work_dir=""))
+        load_given(arguments("mine.yaml", work_dir=""))
     assert str(error.value) == '--work-dir: $.work_dir: expected `str` of length >= 1, found ""'
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dolma_pipeline.cli.drop_in.shared import root_of, spread
 from dolma_pipeline.cli.drop_in.stat import StatConfig, to_recipe
 from dolma_pipeline.cli.main import main
+from dolma_pipeline.cli.sources import root_of, spread
 from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Source, Stage, Stat, Sweep

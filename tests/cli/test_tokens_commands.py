@@ -72,7 +72,7 @@ def test_a_changed_file_fails(capsys: pytest.CaptureFixture[str]) -> None:
     path = Path("w/tokens/part-00000.npy")
     path.write_bytes(path.read_bytes()[2:] + path.read_bytes()[:2])
     assert said(capsys, "tokens", "inspect", "w/tokens", "--scan", code=1) == (
-        "dolma: error: 1 files are not those of the manifest\n"
+        "dolma: error: 1 file not as the manifest has them\n"
     )
 
 
@@ -97,7 +97,8 @@ def test_a_document(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--id", "b"], 1, "w/tokens: expected a document `b`, found none of that id"),
         (["--document", "10"], 1, "w/tokens: expected a document from 0 to 9, found 10"),
-        (["--document", "-1"], 2, "--document: expected a number from 0, found -1"),
+        (["--document", "-1"], 2, "argument --document: expected a number from 0, found `-1` (`dolma tokens inspect "
+         "--help` lists what it takes)"),
         (["--range", "part-00000.npy"], 2, "--range: expected FILE:START:END, as in part-00000.npy:0:200, found "
          "`part-00000.npy`"),
         (["--range", "x.npy:0:1"], 1, "w/tokens: expected one of the 2 token files of its manifest, found `x.npy`"),
@@ -242,7 +243,30 @@ def test_convert_to_recipe() -> None:
 def test_errors_name_the_key_that_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["tokens", "convert", "--source", "w/tokens", "--to", "megatron", "--destination", "m", "--dtype", "uint32"]
     assert said(capsys, *argv, code=2) == (
-        "dolma: error: $.dtype: expected `dtype` with `to: dolma` alone: megatron has types of its own\n"
+        "dolma: error: --dtype: $.dtype: expected `dtype` with `to: dolma` alone: megatron has types of its own\n"
+    )
+    reshard = ["tokens", "reshard", "--source_prefixes", "w/tokens", "--destination_prefix", "p"]
+    assert said(capsys, *reshard, "--pack.length", "1000", "--pack.by", "bucket", code=2) == (
+        "dolma: error: --pack.length: $.pack.length: expected a power of two for `bucket`, found 1000; 512 or 1024 "
+        "would do\n"
+    )
+    assert said(capsys, *reshard, "--pack.length", "16", "--max_num_files", "2", code=2) == (
+        "dolma: error: --max_num_files: $.max_num_files: expected none with `pack`: how many files that takes only "
+        "packing can tell\n"
+    )
+    assert said(capsys, *reshard, "--pack.length", "16", "--max_size_bytes", "8", code=2).endswith(
+        "dolma: error: --pack.length: $.pack.length: expected at most 4, the tokens that the most bytes of a file "
+        "leave to it, found 16: an instance is in one file\n"
+    )
+    assert said(capsys, *reshard[:3], "none", *reshard[4:], code=2).startswith(
+        "dolma: error: --source_prefixes: $.source_prefixes: expected token files of one format "
+    )
+    assert said(capsys, *reshard, "--eos_token_id", "0", code=2) == (
+        "dolma: error: --eos_token_id: $.eos_token_id: expected `tokenizer_name_or_path` beside it, found none\n"
+    )
+    Path("packed.yaml").write_text("pack: {length: 16}\nmax_num_files: 2\n")
+    assert said(capsys, "-c", "packed.yaml", *reshard, code=2).startswith(
+        "dolma: error: packed.yaml:2: $.max_num_files: expected none with `pack`"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dolma_pipeline.classifier.manifest import read_manifest
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.cli.train_classifier import TrainClassifierConfig, to_recipe
+from dolma_pipeline.cli.train_classifier import TrainClassifierConfig, to_recipes
 from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Classifier, FastText, Labelled, Quantize, Recipe, Source, Stage
@@ -19,9 +19,8 @@ from tests.classifier.test_train import FRUIT, TOOLS, write
 
 
 def recipe(config: dict[str, Any]) -> Recipe:
-    made, model = to_recipe(decode(TrainClassifierConfig, config, lax=True))
+    (made,) = to_recipes(decode(TrainClassifierConfig, config, lax=True))
     validate(made)
-    assert model == config["output"]
     return made
 
 
@@ -51,6 +50,15 @@ def test_positive_and_negative() -> None:
     assert made.stages == [Stage(classifier=stage)]
     assert made.seed == 3
     assert re.fullmatch(r"models/\.dolma/classifier-quality-[0-9a-f]{8}", made.work_dir)
+
+
+def test_the_file_of_a_model_may_be_called_anything() -> None:
+    made = recipe({"output": "my models/q ü (2).bin", "positive": ["/d/a/*"], "negative": ["/d/b/*"]})
+    assert isinstance(made.stages[0].classifier, Classifier)
+    assert (made.stages[0].classifier.name, made.stages[0].classifier.destination) == (
+        "q_ü_2_",
+        "my models/q ü (2).bin",
+    )
 
 
 def test_labels_by_rule_read_the_documents_once() -> None:
@@ -93,7 +101,7 @@ def test_labels_by_rule_read_the_documents_once() -> None:
 )  # fmt: skip
 def test_mistakes(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        to_recipe(decode(TrainClassifierConfig, config, lax=True))
+        to_recipes(decode(TrainClassifierConfig, config, lax=True))
     assert str(error.value) == message
 
 
@@ -123,3 +131,18 @@ def test_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         *(f"{x:.4f}" for x in (figures.precision, figures.recall, figures.f1, figures.auc)),
     ]
     assert [str(cell) for cell in row] in lines
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--positive", "none/*", "--negative", "none/*"], "--positive: $.positive: no file matches `none/*`"),
+        (["--labels", "{a: {documents: [none/*]}, b: {documents: [x/*]}}"],
+            "--labels: $.labels.a.documents: no file matches `none/*`"),
+        (["--labels", "["], "--labels=:1:2: not YAML: while parsing a flow node, expected the node content, but found "
+            "'<stream end>'"),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_meant(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train-classifier", "--output", "q.bin", *options]) == 2
+    assert capsys.readouterr().err == f"dolma: error: {message}\n"

@@ -78,7 +78,7 @@ def test_the_whole_page(toy_run: Path) -> None:
         "02-dedupe near|1,100|60|5.5%|60|49.9%|9.8e-07",
         "news|600,000|75.0%",
         "01-tag+|4|0.50 s|0.00 s|9.0|2,206",
-        "3 documents could not be read and were set aside, whole, in quarantine/.",
+        "3 documents, set aside whole in quarantine/, could not be read.",
         'wiki.jsonl|3|210|expected `}`|{"text": "<b>cut &',
         "5 bytes that are not UTF-8",
         "tokens/part-00000.npy|1,600,000|" + "b" * 64,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from token_toys import letters, run_stage, word_tokens, write_byte_tokenizer, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError
@@ -141,3 +142,21 @@ def test_documents_without_ids_of_their_own(tmp_path: Path, monkeypatch: pytest.
     assert [m.loc for m in found[2].mismatches] == [m.loc for m in found[1000].mismatches]
     assert {m.problem for m in found[2].mismatches} == {"none of the texts of its id has these tokens"}
     assert (found[1000].equal, found[1000].different) == (37, 3)
+
+
+def test_the_text_of_a_long_packed_document_is_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not for each of its pieces: what is copied is text and pieces, so twice the document and no square of it."""
+    path = write_tokenizer(tmp_path / "tokenizer.json")
+    shard = write_shard(tmp_path / "a.jsonl", [("x", "a b c d " * 500)])
+    run_stage(tmp_path, {"s/a": shard}, Tokens(tokenizer=Tokenizer(path=str(path), eos=1, pad=2), pack=Pack(length=8)))
+    copied: list[int] = []
+
+    def counted(tokens: NDArray[np.unsignedinteger]) -> bytes:
+        copied.append(len(tokens))
+        return bytes_of(tokens)
+
+    bytes_of = module._bytes
+    monkeypatch.setattr(module, "_bytes", counted)
+    found = compare(open_source(str(tmp_path / "out")), [shard])
+    assert (found.sampled, found.equal) == (251, 251)
+    assert sum(copied) == 2 * 2001

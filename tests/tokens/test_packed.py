@@ -162,7 +162,7 @@ def test_every_document_is_there_in_its_pieces(
 def test_what_is_left_out_is_said(tmp_path: Path, shards: dict[str, Path]) -> None:
     path = write_tokenizer(tmp_path / "tokenizer.json")
     (report,) = run_stage(tmp_path, shards, pack_tokens(path, Pack(length=10, long_documents="truncate")))["manifest"]
-    assert report.warnings == [f"{tmp_path / 'out'}: packing left out 21 tokens (8.20%) of 1 documents, as asked for"]
+    assert report.warnings == [f"{tmp_path / 'out'}: packing left out 21 tokens (8.20%) of 1 document, as asked for"]
     assert report.details == {
         "packed": {
             "by": "best_fit",
@@ -196,19 +196,19 @@ def test_the_pad_token_may_be_eos_for_the_mask_tells_them_apart(tmp_path: Path) 
             {},
             Pack(length=8),
             {},
-            r"\$\.tokenizer\.pad: expected a token to fill instances with, found none; that of `eos`",
+            r"\$\.stages\[0\]\.tokens\.tokenizer\.pad: expected a token to fill instances with, found none",
         ),
         (
             {"pad": 1},
             Pack(length=8, label_mask=False),
             {},
-            r"\$\.pack\.label_mask: expected `true` where `pad` is `eos`",
+            r"\$\.stages\[0\]\.tokens\.pack\.label_mask: expected `true` where `pad` is `eos`",
         ),
         (
             {"pad": 2},
             Pack(length=8),
             {"max_bytes": 7},
-            r"\$\.pack\.length: expected at most 7, .* found 8: an instance",
+            r"\$\.stages\[0\]\.tokens\.pack\.length: expected at most 7, .* found 8: an instance",
         ),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.recipe import Pack
 from dolma_pipeline.task import Context
-from dolma_pipeline.tokens.merge import Mark, Merge
+from dolma_pipeline.tokens.merge import Chunk, Mark, Merge
 from dolma_pipeline.tokens.packing import packed_tokens
 from dolma_pipeline.tokens.parts import (
     Part,
@@ -24,7 +26,7 @@ from dolma_pipeline.tokens.parts import (
     read_parts,
     share,
 )
-from dolma_pipeline.tokens.shard import ShardFiles, ShardIndex, ShardWriter
+from dolma_pipeline.tokens.shard import Order, ShardFiles, ShardIndex, ShardWriter
 
 
 def shard(base: Path, lengths: list[int], dtype: str = "u1") -> ShardFiles:
@@ -181,3 +183,23 @@ def test_packed_parts_are_nearly_full(tmp_path: Path) -> None:
     found = plan_packed_parts(merge, Pack(length=256), 256 * 1000)
     assert len(found) > 8
     assert all(0.97 * 256_000 < p.packed <= 256_000 for p in found[:-1])
+
+
+class CountingMerge(Merge):
+    """Counts the documents that it hands out."""
+
+    handed_out = 0
+
+    def chunks(self, *arguments: Any, **options: Any) -> Iterator[Chunk]:
+        for chunk in super().chunks(*arguments, **options):
+            self.handed_out += len(chunk)
+            yield chunk
+
+
+@pytest.mark.parametrize("order", ["input", "shuffle"])
+def test_planning_small_packed_parts_takes_each_document_a_few_times(tmp_path: Path, order: Order) -> None:
+    """And not all that are left for each part: 250 parts of 2,000 documents were half a million."""
+    merge = CountingMerge([ShardIndex(shard(tmp_path / "a", [3] * 2000))], order)
+    found = plan_packed_parts(merge, Pack(length=8), 32)
+    assert (len(found), sum(p.documents for p in found)) == (250, 2000)
+    assert merge.handed_out <= 2000 + 4 * 2000

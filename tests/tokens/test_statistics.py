@@ -87,7 +87,7 @@ def test_for_people(tmp_path: Path) -> None:
         "            2 – 3                      1  ██████████████",
         "            4 – 7                      3  ████████████████████████████████████████",
         "",
-        "10 of 14 ids occur, eos 4 times, 4 of 4 documents end with eos",
+        "10 of 14 ids occur, eos 4 times, eos at the end of 4 of 4 documents",
     ]
 
 
@@ -113,7 +113,7 @@ def test_of_files_without_a_manifest(tmp_path: Path) -> None:
     assert found.ids == IdStatistics(
         distinct=5, special={}, ended=None, most_common=[(1, 3), (5, 3), (4, 1), (6, 1), (7, 1)]
     )
-    assert "2 tokens are in no document" in render(found)
+    assert "2 tokens in no document" in render(found)
 
 
 def test_ids_outside_of_the_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,8 +136,8 @@ def test_of_packed_files(tmp_path: Path) -> None:
     assert (found.ids.special, found.ids.ended) == ({"eos": 2, "pad": 2}, 2)
     shown = render(found)
     assert "3 pieces of documents, 12 tokens in 1 file" in shown
-    assert "2 tokens are padding" in shown
-    assert "2 of 3 pieces of documents end with eos" in shown
+    assert "2 tokens of padding" in shown
+    assert "eos at the end of 2 of 3 pieces of documents" in shown
 
 
 def test_a_mask_that_is_not_the_manifests(tmp_path: Path) -> None:

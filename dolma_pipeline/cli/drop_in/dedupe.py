@@ -12,16 +12,9 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import (
-    CompressionConfig,
-    Config,
-    WorkDir,
-    ledger,
-    require,
-    root_of,
-    run_command,
-    sources,
-)
+from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
+from dolma_pipeline.cli.command import CompressionConfig, Config, WorkDir, require, run_command
+from dolma_pipeline.cli.sources import ledger, root_of, sources
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Bloom, Dedupe, DocumentKey, Fraction, Ngrams, Paragraphs, PositiveInt, Recipe, Stage
 
@@ -82,12 +75,18 @@ class DeduperConfig(Config, frozen=True):
     is_s3_volume: bool = False
 
 
-NO_EFFECT = {
+NO_EFFECT = READ_IN_PLACE | {
     "dedupe.file_partition": "all files are one run, whose verdicts do not depend on the number of workers",
     "compression.input": "the extension of a file says how it is compressed",
     "compression.output": "attribute files are called, and compressed, like their documents",
     "is_s3_volume": "every file is written under a temporary name and renamed",
-    "work_dir.input": "inputs are read where they are",
+}
+KEYS = {
+    "sources.**": "documents",
+    "stages[0].dedupe": "dedupe",
+    "stages[0].dedupe.documents.attribute": "dedupe.documents.attribute_name",
+    "stages[0].dedupe.paragraphs.attribute": "dedupe.paragraphs.attribute_name",
+    "stages[0].dedupe.bloom": "bloom_filter",
 }
 
 
@@ -96,7 +95,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return run_command(arguments, DeduperConfig, to_recipes, NO_EFFECT, processes=lambda c: c.processes)
+    return run_command(
+        arguments, DeduperConfig, to_recipes, keys=KEYS, no_effect=NO_EFFECT, processes=lambda c: c.processes
+    )
 
 
 def to_recipes(config: DeduperConfig) -> list[Recipe]:

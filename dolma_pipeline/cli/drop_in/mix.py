@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import CompressionConfig, Config, WorkDir, ledger, run_command
+from dolma_pipeline.cli.command import NO_EFFECT, CompressionConfig, Config, WorkDir, run_command
+from dolma_pipeline.cli.sources import ledger, name_of
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import DocumentFormat, Edit, Mix, PositiveInt, Recipe, Select, Source, Stage
 
@@ -62,7 +63,13 @@ class MixerConfig(Config, frozen=True):
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 
 
-NO_EFFECT = {"work_dir.input": "inputs are read where they are"}
+KEYS = {
+    "sources.*": "streams[#]",
+    "stages[0].mix": "streams[#]",
+    "stages[0].mix.select": "streams[#].filter",
+    "stages[0].mix.edit": "streams[#].span_replacement",
+    "stages[0].mix.destination": "streams[#].output.path",
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +77,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return run_command(arguments, MixerConfig, to_recipes, NO_EFFECT, processes=lambda c: c.processes)
+    return run_command(arguments, MixerConfig, to_recipes, keys=KEYS, processes=lambda c: c.processes)
 
 
 def to_recipes(config: MixerConfig) -> list[Recipe]:
@@ -127,6 +134,6 @@ def _recipe(config: MixerConfig, stream: Stream, where: str) -> Recipe:
         name=f"mix {stream.name}",
         work_dir=ledger(config.work_dir, path, "mix", stream.name, documents),
         layout="beside",
-        sources={stream.name: Source(documents=documents, attributes=stream.attributes)},
+        sources={name_of(stream.name): Source(documents=documents, attributes=stream.attributes)},
         stages=[Stage(mix=mix)],
     )

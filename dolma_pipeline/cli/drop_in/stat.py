@@ -6,13 +6,13 @@ import argparse
 import sys
 import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import UNSET, Meta, field, structs
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, notes, sources, spread
+from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, notes, own_keys
+from dolma_pipeline.cli.sources import ledger, sources, spread
 from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep
 
@@ -51,7 +51,6 @@ class StatConfig(Config, frozen=True):
     examples: Annotated[Count, Meta(description="documents shown on either side of a threshold")] = 3
 
 
-NO_EFFECT = {"work_dir.input": "inputs are read where they are"}
 ACCOUNT = "stat"
 """Directory below a recipe's work directory: a run of it has its own account there."""
 
@@ -61,8 +60,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    config = cli.load_config(arguments, StatConfig)
-    with ExitStack() as stack:
+    given = cli.load(arguments, StatConfig)
+    config = given.config
+    with own_keys(given, keys_of(config)), ExitStack() as stack:
         scratch = None
         if config.report is None and config.recipe is None and config.work_dir.output is None:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="dolma-stat-"))
@@ -71,14 +71,29 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"dolma: note: {line}", file=sys.stderr)
         from dolma_pipeline.run import RunOptions, run_recipe
         from dolma_pipeline.stat.table import print_stat
+        from dolma_pipeline.storage import local
 
         processes = 1 if config.debug else config.processes
         run_recipe(recipe, RunOptions(processes=processes, account=ACCOUNT if config.recipe is not None else "."))
-        directory = stat_of(recipe).destination or str(Path(recipe.work_dir) / "stat")
-        print_stat(Path(directory), show_total=config.total)
+        directory = local(stat_of(recipe).destination or f"{recipe.work_dir}/stat")
+        print_stat(directory, show_total=config.total)
         if scratch is None:
-            print(f"\n{recipe.name}: done; its report is {Path(directory) / 'report.html'}")
+            print(f"\n{recipe.name}: done; its report is {directory / 'report.html'}")
     return 0
+
+
+def keys_of(config: StatConfig) -> dict[str, str]:
+    """What parts of the recipe were made of; a recipe that the user wrote has its own."""
+    if config.recipe is not None:
+        return {}
+    return {
+        "sources.**": "documents" if config.documents else "attributes",
+        "sources.*.attributes": "attributes",
+        "stages[0].stat": "",
+        "stages[0].stat.sweeps.*.expression": "expression",
+        "stages[0].stat.sweeps.*.at": "sweep",
+        "stages[0].stat.destination": "report",
+    }
 
 
 def to_recipe(config: StatConfig, scratch: str | None = None) -> Recipe:

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, root_of, run_command, sources
+from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
+from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
+from dolma_pipeline.cli.sources import ledger, root_of, sources
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tag
 
@@ -61,14 +63,14 @@ class TagConfig(Config, frozen=True):
 
 
 _TIMINGS = "timings.json in the ledger directory has the time of every phase"
-NO_EFFECT = {
+NO_EFFECT = READ_IN_PLACE | {
     "profile.enable": _TIMINGS,
     "profile.output": _TIMINGS,
     "profile.steps": _TIMINGS,
     "profile.sort_key": _TIMINGS,
     "profile.lines": _TIMINGS,
-    "work_dir.input": "inputs are read where they are",
 }
+KEYS = {"sources.**": "documents", "sources.*.destination": "destination", "stages[0].tag": ""}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         TagConfig,
         to_recipes,
-        NO_EFFECT,
+        keys=KEYS,
+        no_effect=NO_EFFECT,
         processes=lambda c: 1 if c.debug else c.processes,
         force=lambda c: c.ignore_existing,
     )

@@ -10,11 +10,12 @@ import msgspec
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, require, run_command, sources
+from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
+from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
+from dolma_pipeline.cli.sources import ledger, sources
+from dolma_pipeline.cli.tokens.bare_files import SPECIAL, Dtype, TokenId
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Stage, Tokenizer, Tokens
-
-TokenId = Annotated[int, Meta(ge=0)]
 
 
 class TokenizerConfig(Config, frozen=True):
@@ -55,9 +56,7 @@ class TokensConfig(Config, frozen=True):
     fields: Fields = Fields()
     sample_ring_prop: bool = False
     max_size: Annotated[PositiveInt, Meta(description="most tokens (not bytes) in a file")] = 1024 * 1024 * 1024
-    dtype: Annotated[Literal["uint8", "uint16", "uint32", "uint64"], Meta(description="of a token in the files")] = (
-        "uint16"
-    )
+    dtype: Annotated[Dtype, Meta(description="of a token in the files")] = "uint16"
     pack: Annotated[Pack | None, Meta(description="into instances of fixed length")] = None
     debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
     seed: Annotated[int, Meta(description="of the order of the documents")] = 3920
@@ -66,7 +65,7 @@ class TokensConfig(Config, frozen=True):
 
 
 _ORDER = "documents of all files are shuffled together, by a hash of the seed and their ids"
-NO_EFFECT = {
+NO_EFFECT = READ_IN_PLACE | {
     "files_per_process": "a file is one task, whichever process does it",
     "batch_size": _ORDER,
     "ring_size": _ORDER,
@@ -75,7 +74,18 @@ NO_EFFECT = {
     "tokenizer.fast": "every tokenizer is a fast one",
     "fields.text_field_type": "the text is a string",
     "fields.id_field_type": "an id is written as it stands",
-    "work_dir.input": "inputs are read where they are",
+}
+KEYS = {
+    "sources.**": "documents",
+    "stages[0].tokens": "",
+    "stages[0].tokens.max_tokens": "max_size",
+    "stages[0].tokens.tokenizer.path": "tokenizer.name_or_path",
+    "stages[0].tokens.text_field": "fields.text_field_name",
+    "stages[0].tokens.id_field": "fields.id_field_name",
+} | {
+    f"{place}.{name}": f"tokenizer.{name}_token_id"
+    for place in ("stages[0].tokens.tokenizer", "tokenizer")
+    for name in SPECIAL
 }
 
 
@@ -86,7 +96,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     return run_command(
-        arguments, TokensConfig, to_recipes, NO_EFFECT, processes=lambda c: 1 if c.debug else c.processes
+        arguments,
+        TokensConfig,
+        to_recipes,
+        keys=KEYS,
+        no_effect=NO_EFFECT,
+        processes=lambda c: 1 if c.debug else c.processes,
     )
 
 

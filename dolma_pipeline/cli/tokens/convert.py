@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, name_of, require, run_command
-from dolma_pipeline.cli.tokens.reshard import Dtype, TokenId, tokenizer_of
+from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
+from dolma_pipeline.cli.sources import ledger, name_of
+from dolma_pipeline.cli.tokens.bare_files import BareId, BareTokenizer, Dtype, tokenizer_keys, tokenizer_of
 from dolma_pipeline.recipe import Convert, PositiveInt, Recipe, Source, Stage
 
 
@@ -26,15 +27,10 @@ class ConvertConfig(Config, frozen=True):
         Literal["dolma", "megatron", "datatrove"] | None, Meta(description="format that is read; default: as found")
     ] = field(default=None, name="from")
     max_tokens: Annotated[PositiveInt | None, Meta(description="most tokens in a file; default: as they are")] = None
-    tokenizer_name_or_path: Annotated[
-        str | None,
-        Meta(
-            description="of files without a manifest: the tokenizer.json they were made with, for a manifest of theirs"
-        ),
-    ] = None
-    bos_token_id: Annotated[TokenId | None, Meta(description="of files without a manifest")] = None
-    eos_token_id: Annotated[TokenId | None, Meta(description="of files without a manifest")] = None
-    pad_token_id: Annotated[TokenId | None, Meta(description="of files without a manifest")] = None
+    tokenizer_name_or_path: BareTokenizer = None
+    bos_token_id: BareId = None
+    eos_token_id: BareId = None
+    pad_token_id: BareId = None
     dtype: Annotated[
         Dtype | None,
         Meta(description="to dolma: of a token in the files written; default: as before, or the smallest that will do"),
@@ -45,7 +41,7 @@ class ConvertConfig(Config, frozen=True):
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 
 
-NO_EFFECT = {"work_dir.input": "inputs are read where they are"}
+KEYS = {"sources.**": "source", "stages[0].convert": "", **tokenizer_keys("stages[0].convert")}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return run_command(arguments, ConvertConfig, to_recipes, NO_EFFECT, processes=lambda c: c.processes)
+    return run_command(arguments, ConvertConfig, to_recipes, keys=KEYS, processes=lambda c: c.processes)
 
 
 def to_recipes(config: ConvertConfig) -> list[Recipe]:

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from dolma_pipeline.errors import ConfigError, VerifyError
+from dolma_pipeline.report.units import counted
 
 if TYPE_CHECKING:
     from dolma_pipeline.tokens.inspect import TokenDocument
@@ -22,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--range", metavar="FILE:START:END", help="these tokens, as in part-00000.npy:0:200")
     what.add_argument("--id", metavar="ID", help="every document of that id")
-    what.add_argument("--document", type=int, metavar="N", help="document N, from 0 in the order of the files")
+    what.add_argument("--document", type=_number, metavar="N", help="document N, from 0 in the order of the files")
     what.add_argument("--verify", nargs="+", metavar="GLOB", help="encode these documents again and compare")
     parser.add_argument("--scan", action="store_true", help="read all tokens too: ids, ends, BLAKE3")
     parser.add_argument("--json", action="store_true", help="for programs, on stdout")
@@ -52,8 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.id is not None:
         _show(read_document(source, arguments.id), arguments)
     elif arguments.document is not None:
-        if arguments.document < 0:
-            raise ConfigError(f"--document: expected a number from 0, found {arguments.document}")
         _show([read_numbered(source, arguments.document)], arguments)
     else:
         from dolma_pipeline.tokens.statistics import render, statistics
@@ -61,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = statistics(source, scan=arguments.scan)
         _print(found if arguments.json else render(found), arguments)
         if found.changed:
-            raise VerifyError(f"{len(found.changed):,} files are not those of the manifest")
+            raise VerifyError(f"{counted(len(found.changed), 'file')} not as the manifest has them")
     return 0
 
 
@@ -163,6 +162,12 @@ def _print(found: Any, arguments: argparse.Namespace) -> None:
     import msgspec
 
     print(msgspec.json.encode(found).decode() if arguments.json else found)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number from 0, found `{text}`")
+    return int(text)
 
 
 def _share(text: str) -> float:

@@ -12,12 +12,11 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.drop_in.shared import Config, WorkDir, ledger, name_of, require, run_command, unused
+from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
+from dolma_pipeline.cli.sources import ledger, name_of, unused
+from dolma_pipeline.cli.tokens.bare_files import BareId, BareTokenizer, Dtype, TokenId, tokenizer_keys, tokenizer_of
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import MOST_COPIES, Pack, PositiveInt, Recipe, Reshard, Source, Stage, Tokenizer
-
-TokenId = Annotated[int, Meta(ge=0)]
-Dtype = Literal["uint8", "uint16", "uint32", "uint64"]
+from dolma_pipeline.recipe import MOST_COPIES, Pack, PositiveInt, Recipe, Reshard, Source, Stage
 
 
 class Prefix(Config, frozen=True):
@@ -46,16 +45,14 @@ class ReshardConfig(Config, frozen=True):
     pack: Annotated[Pack | None, Meta(description="into instances of fixed length")] = None
     max_workers: Annotated[PositiveInt, Meta(description="processes")] = 1
     random_seed: Annotated[int, Meta(description="of the sample and of the order")] = 42
-    tokenizer_name_or_path: Annotated[
-        str | None, Meta(description="of directories without a manifest: the tokenizer.json they were made with")
-    ] = None
-    bos_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
-    eos_token_id: Annotated[TokenId | None, Meta(description="of directories without a manifest")] = None
+    tokenizer_name_or_path: BareTokenizer = None
+    bos_token_id: BareId = None
+    eos_token_id: BareId = None
     pad_token_id: Annotated[
-        TokenId | None, Meta(description="of directories without a manifest, and to `pack` where manifests have none")
+        TokenId | None, Meta(description="of files without a manifest, and to `pack` where manifests have none")
     ] = None
     dtype: Annotated[
-        Dtype | None, Meta(description="of directories without a manifest; default: as small as the vocabulary allows")
+        Dtype | None, Meta(description="of files without a manifest; default: as small as the vocabulary allows")
     ] = None
     local_tempdir: Annotated[
         str | None, Meta(description="directory of the ledger, by which a rerun resumes, and of sorted copies")
@@ -64,7 +61,16 @@ class ReshardConfig(Config, frozen=True):
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 
 
-NO_EFFECT = {"work_dir.input": "inputs are read where they are"}
+KEYS = {
+    "sources.**": "source_prefixes",
+    "stages[0].reshard": "",
+    "stages[0].reshard.rates.**": "source_prefixes",
+    "stages[0].reshard.tokens.**": "source_prefixes",
+    "stages[0].reshard.max_bytes": "max_size_bytes",
+    "stages[0].reshard.max_files": "max_num_files",
+    "stages[0].reshard.destination": "destination_prefix",
+    **tokenizer_keys("stages[0].reshard"),
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return run_command(arguments, ReshardConfig, to_recipes, NO_EFFECT, processes=lambda c: c.max_workers)
+    return run_command(arguments, ReshardConfig, to_recipes, keys=KEYS, processes=lambda c: c.max_workers)
 
 
 def to_recipes(config: ReshardConfig) -> list[Recipe]:
@@ -117,13 +123,3 @@ def to_recipes(config: ReshardConfig) -> list[Recipe]:
             seed=config.random_seed,
         )
     ]
-
-
-def tokenizer_of(path: str | None, bos: int | None, eos: int | None, pad: int | None) -> Tokenizer | None:
-    """Of files without a manifest; ids without the tokenizer are a ConfigError."""
-    if path is not None:
-        return Tokenizer(path=path, bos=bos, eos=eos, pad=pad)
-    for name, value in (("bos", bos), ("eos", eos), ("pad", pad)):
-        if value is not None:
-            raise ConfigError(f"$.{name}_token_id: expected `tokenizer_name_or_path` beside it, found none")
-    return None

@@ -1,106 +1,21 @@
-"""What the drop-in commands have in common: where Dolma's globs lead, where the ledger goes, how recipes are run."""
+"""Where globs of documents lead: the sources of a recipe, their names, and where the ledger of a command goes."""
 
 from __future__ import annotations
 
-import argparse
 import glob
 import hashlib
 import json
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import msgspec
-from msgspec import Meta, Struct
+from dolma_pipeline.cli.command import WorkDir
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.recipe import Source
 
-from dolma_pipeline.cli.arguments import load_config
-from dolma_pipeline.errors import BadInputError, ConfigError
-from dolma_pipeline.recipe import Recipe, Source
-
-S = TypeVar("S", bound=Struct)
-Compression = Literal["gz", "zst", ""]
 LEDGER = ".dolma"
 """Directory of the ledgers beside the data: it is hidden, so no glob of documents finds it."""
 _GLOB = re.compile(r"[*?\[]")
-
-
-class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of a Dolma configuration: immutable, strict about its keys."""
-
-
-class WorkDir(Config, frozen=True):
-    input: str | None = None
-    output: Annotated[str | None, Meta(description="directory of the ledger, by which a rerun resumes")] = None
-
-
-class CompressionConfig(Config, frozen=True):
-    input: Compression | None = None
-    output: Annotated[Compression | None, Meta(description="of the files that are written")] = None
-
-
-def run_command(
-    arguments: argparse.Namespace,
-    form: type[S],
-    to_recipes: Callable[[S], list[Recipe]],
-    no_effect: Mapping[str, str],
-    *,
-    processes: Callable[[S], int],
-    force: Callable[[S], bool] = lambda config: False,
-) -> int:
-    """Loads the configuration, says what in it has no effect, and runs its recipes; `dryrun` prints it instead."""
-    config = load_config(arguments, form)
-    recipes = to_recipes(config)
-    for line in notes(config, no_effect):
-        print(f"dolma: note: {line}", file=sys.stderr)
-    if getattr(config, "dryrun", False):
-        import yaml
-
-        print(yaml.safe_dump(msgspec.to_builtins(config), allow_unicode=True, sort_keys=True), end="")
-        return 0
-    from dolma_pipeline.run import RunOptions, run_recipe
-
-    settings = RunOptions(processes=processes(config), force=force(config))
-    late: BadInputError | None = None
-    for recipe in recipes:
-        try:
-            run_recipe(recipe, settings)
-        except ConfigError as error:
-            # Of the recipe that the user never wrote; the keys of `tag`, `pack`, `reshard` and `convert` are his.
-            text = str(error).replace("$.stages[0].tokens.pack", "$.pack")
-            raise ConfigError(re.sub(r"\$\.stages\[0\]\.(tag|reshard|convert)\.", "$.", text)) from None
-        except BadInputError as error:
-            # The recipe is done; those after it have nothing to do with it.
-            late = late or error
-        print(f"{recipe.name}: done; its account is in {PurePosixPath(recipe.work_dir) / 'manifest.json'}")
-    if late is not None:
-        raise late
-    return 0
-
-
-def notes(config: Struct, no_effect: Mapping[str, str]) -> list[str]:
-    """A sentence for each setting in `no_effect` (dotted key: reason) that is not at its default."""
-    found = []
-    for key, reason in no_effect.items():
-        value, standard = _value_and_default(config, key)
-        if value != standard:
-            found.append(f"`{key}` has no effect: {reason}")
-    return found
-
-
-def _value_and_default(config: Any, key: str) -> tuple[Any, Any]:
-    """Of the setting at a dotted key; both None where a part on the way was not given."""
-    for step in key.split(".")[:-1]:
-        config = getattr(config, step)
-    last = key.rpartition(".")[2]
-    return (None, None) if config is None else (getattr(config, last), getattr(type(config)(), last))
-
-
-def require(value: Any, path: str, what: str) -> None:
-    """A ConfigError unless there is a value at `path`."""
-    if value is None or value in ("", []):
-        raise ConfigError(f"$.{path}: expected {what}, found none; give it in the file or as `--{path}`")
 
 
 def dataset_root(pattern: str, document_dir: str) -> str | None:

@@ -1,0 +1,35 @@
+"""A page that needs nothing else: style and charts inside, no script, no network."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from dolma_pipeline.report.markup import Content, Markup, element
+from dolma_pipeline.storage import atomic_path
+
+
+def page(kind: str, what: str, title: str, facts: str, *content: Content) -> str:
+    """The whole page: `kind` (`run report`) for the window, `what` it tells above the title, `facts` below it."""
+    style = files("dolma_pipeline.report").joinpath("style.css").read_text(encoding="utf-8")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", f"{title}: {kind}"),
+        # The style sheet is ours and holds no `<`: escaping it would break its child selectors.
+        element("style", Markup(style)),
+    )
+    header = element(
+        "header",
+        element("p", what, class_="kicker"),
+        element("h1", title),
+        element("p", facts, class_="soft"),
+    )
+    body = element("body", element("main", header, content))
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def write_page(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
