@@ -9,14 +9,8 @@ from typing import Any
 
 import yaml
 
-SIX = [
-    "gopher_v2",
-    "c4_v2",
-    "pii_regex_v2",
-    "char_length_v1",
-    "whitespace_tokenizer_with_paragraphs_v1",
-    "ft_lang_id_en_doc_v2",
-]
+RULES = ["gopher_v2", "c4_v2", "pii_regex_v2", "char_length_v1", "whitespace_tokenizer_with_paragraphs_v1"]
+SIX = [*RULES, "ft_lang_id_en_doc_v2"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +27,23 @@ def tag(*taggers: str) -> Callable[[Path], list[str]]:
     def arguments(directory: Path) -> list[str]:
         documents = str(directory / "documents" / "*.gz")
         return ["tag", "--documents", documents, "--experiment", "bench", "--taggers", *taggers, "--processes", "1"]
+
+    return arguments
+
+
+def recipe(*taggers: str) -> Callable[[Path], list[str]]:
+    """The same of a recipe, whose attributes are Parquet."""
+
+    def arguments(directory: Path) -> list[str]:
+        path = directory / "recipe.yaml"
+        made = {
+            "name": "bench",
+            "work_dir": str(directory / "run"),
+            "sources": {"all": {"documents": str(directory / "documents" / "*.gz")}},
+            "stages": [{"tag": {"experiment": "bench", "taggers": list(taggers)}}],
+        }
+        path.write_text(yaml.safe_dump(made))
+        return ["run", str(path)]
 
     return arguments
 
@@ -104,7 +115,10 @@ CASES = [
     Case("tag c4_v2", tag("c4_v2")),
     Case("tag gopher, c4, length", tag("gopher_v2", "c4_v2", "char_length_v1"), fraction=0.2),
     Case("tag language ID", tag("ft_lang_id_en_doc_v2"), fraction=0.2),
+    Case("tag five rules", tag(*RULES), fraction=0.1),
+    Case("tag five rules, Parquet", recipe(*RULES), peer=False),
     Case("tag all six", tag(*SIX), fraction=0.1),
+    Case("tag all six, Parquet", recipe(*SIX), peer=False),
     Case("dedupe paragraphs", configured("dedupe", dedupe({"paragraphs": {"attribute_name": "dup"}}, "par"))),
     Case(
         "dedupe documents",
