@@ -85,7 +85,7 @@ impl Column {
     }
 
     /// Makes room for so many more rows of as many spans each as the rows so far: to grow by doubling is to move all.
-    pub fn expect(&mut self, rows: usize) {
+    pub fn make_room(&mut self, rows: usize) {
         if let Column::Spans(spans) = self {
             let more = spans.starts.len() * rows / spans.offsets.len().max(1);
             let more = more + more / 8;
@@ -189,7 +189,7 @@ mod tests {
             }
             column.finish_row();
             if row == 9 {
-                column.expect(80);
+                column.make_room(80);
             }
         }
         let Column::Spans(spans) = column else { unreachable!() };

@@ -153,7 +153,7 @@ pub fn tag_texts(taggers: &mut [Box<dyn Tagger>], texts: &LargeStringArray) -> R
         }
         spare = text.into_spare();
         if row == texts.len() / 8 {
-            columns.iter_mut().flatten().for_each(|column| column.expect(texts.len() - row));
+            columns.iter_mut().flatten().for_each(|column| column.make_room(texts.len() - row));
         }
     }
     Ok(columns.iter_mut().map(|out| out.iter_mut().map(Column::finish).collect()).collect())
