@@ -46,6 +46,8 @@ class Decision:
     """Texts after the edits; null where nothing changed. None: nowhere."""
     edited: dict[str, int]
     """Spans changed, by edit."""
+    attributes: list[pa.LargeBinaryArray]
+    """Where attributes are kept: of each file the JSON objects that stand beside the documents."""
 
     @property
     def kept(self) -> npt.NDArray[np.bool_]:
@@ -82,7 +84,8 @@ class Decider:
         An attribute file that does not match is a DataError.
         """
         self.warnings, self._undecided = [], {}
-        beside = Beside(source, self.names, whole=self.select is not None or bool(self.spans))
+        whole = self.select is not None or bool(self.spans)
+        beside = Beside(source, self.names, whole=whole, objects=self.mix.keep_attributes)
         for documents in stream:
             yield self._decide(documents, beside.next(documents))
         if stream.damage is not None:
@@ -110,7 +113,7 @@ class Decider:
         edited: dict[str, int] = {}
         if self.mix.edit and lengths is not None:
             texts, edited = self._edit(documents, columns, attributes.to_integers(lengths), rule < 0)
-        decision = Decision(documents, rule, texts, edited)
+        decision = Decision(documents, rule, texts, edited, columns.objects)
         if self.mix.min_text_length:
             stripped = attributes.to_integers(_native.stripped_bytes(decision.final_texts()))
             rule[(rule < 0) & (stripped < self.mix.min_text_length)] = len(self.drop) + 1
@@ -157,38 +160,73 @@ class Columns:
     named: dict[str, pa.Array]
     """By the name that the mix gives them."""
     rows: list[pa.LargeBinaryArray]
-    """Whole rows of JSON lines, file by file."""
+    """For filters: the JSON objects of each file that has lines."""
     whole: list[tuple[str, pa.Array]]
-    """All columns of the other files, by key."""
+    """For filters: all columns of the other files, by key; of equal keys they win over `rows`."""
+    objects: list[pa.LargeBinaryArray]
+    """The JSON objects of every file, in order, where they are asked for."""
 
 
 class Beside:
     """The attribute files beside one file of documents, read in step with it."""
 
-    def __init__(self, source: MixInput, names: Mapping[str, tuple[str, str]], *, whole: bool) -> None:
+    def __init__(
+        self, source: MixInput, names: Mapping[str, tuple[str, str]], *, whole: bool, objects: bool = False
+    ) -> None:
+        """`whole`: also give filters all there is; `objects`: also give what is to be written into documents."""
         self._names = names
         self._whole = whole
+        self._objects = objects
         self._cursors: dict[str, AttributeCursor] = {}
-        self._columnar: set[str] = set()
         self.keys: set[str] = set()
         """All keys there are, where whole files are read."""
+        order = list(source.attributes)
+        self._columnar = {e for e, path in source.attributes.items() if path.endswith(".parquet")}
+        last_lines = max((i for i, e in enumerate(order) if e not in self._columnar), default=0)
+        self._early = self._columnar & set(order[:last_lines])
+        """Columns that lines come after: they become lines too, for of equal keys those of the last file count."""
         for experiment, path in source.attributes.items():
+            columnar = experiment in self._columnar
             wanted = [key for e, key in dict.fromkeys(names.values()) if e == experiment]
-            if whole:
+            if whole or (objects and columnar):
                 there = attribute_keys(path)
                 self.keys.update(there)
-                if path.endswith(".parquet"):
-                    self._columnar.add(experiment)
+                if columnar:
                     wanted = there
-            if wanted or whole:
-                rows = whole and experiment not in self._columnar
-                self._cursors[experiment] = AttributeCursor(path, wanted, raw=rows)
+            lines = (whole or objects) and not columnar
+            if wanted or whole or objects:
+                self._cursors[experiment] = AttributeCursor(path, wanted, raw=lines)
 
     def next(self, documents: Documents) -> Columns:
         tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}
         absent = pa.nulls(len(documents))
         # A file without the column has it for no document: JSON lines leave out what is empty, and so may a shard.
         named = {name: tables.get(e, {}).get(key, absent) for name, (e, key) in self._names.items()}
-        rows = [table["__raw__"] for table in tables.values() if "__raw__" in table]
-        whole = [item for e, table in tables.items() if e in self._columnar for item in table.items()]
-        return Columns(named, rows, whole)
+        objects = self._json(tables, documents)
+        late = [table for e, table in tables.items() if e in self._columnar - self._early]
+        return Columns(
+            named,
+            rows=[objects[e] for e in tables if e not in self._columnar - self._early] if self._whole else [],
+            whole=[item for table in late for item in _filled(table).items()] if self._whole else [],
+            objects=list(objects.values()) if self._objects else [],
+        )
+
+    def _json(self, tables: Mapping[str, dict[str, pa.Array]], documents: Documents) -> dict[str, pa.LargeBinaryArray]:
+        """What a JSON lines file would hold, of each file where that is asked for."""
+        if not self._whole and not self._objects:
+            return {}
+        wanted = self._columnar if self._objects else self._early
+        lengths = _native.char_lengths(documents.text) if wanted else None
+        objects = {}
+        for experiment, table in tables.items():
+            if experiment in wanted:
+                columns = _filled(table)
+                objects[experiment] = _native.attribute_objects(lengths, list(columns), list(columns.values()))
+            elif experiment not in self._columnar:
+                objects[experiment] = table["__raw__"]
+        return objects
+
+
+def _filled(table: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Without the columns of which nothing is known, not even their type."""
+    return {key: column for key, column in table.items() if not pa.types.is_null(column.type)}
