@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -84,14 +85,20 @@ class Decider:
         An attribute file that does not match is a DataError.
         """
         self.warnings, self._undecided = [], {}
-        whole = self.select is not None or bool(self.spans)
-        beside = Beside(source, self.names, whole=whole, objects=self.mix.keep_attributes)
+        filters = [s for s in (self.select, *self.spans.values()) if s is not None]
+        beside = Beside(source, self.names, whole=bool(filters), objects=self.mix.keep_attributes)
+        unseen = {name for selector in filters for name in selector.names}
         for documents in stream:
-            yield self._decide(documents, beside.next(documents))
+            columns = beside.next(documents)
+            unseen = {name for name in unseen if not columns.spells(name, documents.raw)}
+            yield self._decide(documents, columns)
         if stream.damage is not None:
             self.warnings.append(f"{source.path}: {stream.damage}")
-        for selector in (self.select, *self.spans.values()):
-            for name in sorted(set(selector.names) - beside.keys) if selector is not None else ():
+        if unseen:
+            # A key may be spelled with escapes.
+            unseen -= {key for path in source.attributes.values() for key in attribute_keys(path)}
+        for selector in filters:
+            for name in sorted(unseen.intersection(selector.names)):
                 self.warnings.append(f"{source.path}: no attribute `{name}` beside it, which a filter or span asks for")
         for what, (count, first) in self._undecided.items():
             self.warnings.append(f"{source.path}: {what}: {count} documents could not be judged; the first: {first}")
@@ -166,6 +173,14 @@ class Columns:
     objects: list[pa.LargeBinaryArray]
     """The JSON objects of every file, in order, where they are asked for."""
 
+    def spells(self, name: str, raw: pa.LargeBinaryArray | None) -> bool:
+        """Whether filters can see an attribute `name` here, or in `raw` documents, as far as its plain spelling tells."""
+        if any(key == name for key, _ in self.whole):
+            return True
+        quoted = json.dumps(name, ensure_ascii=False).encode()
+        places = self.rows if raw is None else [*self.rows, raw]
+        return any(pc.any(pc.match_substring(rows, quoted)).as_py() for rows in places)
+
 
 class Beside:
     """The attribute files beside one file of documents, read in step with it."""
@@ -178,8 +193,6 @@ class Beside:
         self._whole = whole
         self._objects = objects
         self._cursors: dict[str, AttributeCursor] = {}
-        self.keys: set[str] = set()
-        """All keys there are, where whole files are read."""
         order = list(source.attributes)
         self._columnar = {e for e, path in source.attributes.items() if path.endswith(".parquet")}
         last_lines = max((i for i, e in enumerate(order) if e not in self._columnar), default=0)
@@ -188,11 +201,8 @@ class Beside:
         for experiment, path in source.attributes.items():
             columnar = experiment in self._columnar
             wanted = [key for e, key in dict.fromkeys(names.values()) if e == experiment]
-            if whole or (objects and columnar):
-                there = attribute_keys(path)
-                self.keys.update(there)
-                if columnar:
-                    wanted = there
+            if columnar and (whole or objects):
+                wanted = attribute_keys(path)
             lines = (whole or objects) and not columnar
             if wanted or whole or objects:
                 self._cursors[experiment] = AttributeCursor(path, wanted, raw=lines)

@@ -151,10 +151,8 @@ impl PyLineWriter {
         let attributes = attributes.iter().map(objects).collect::<PyResult<Vec<_>>>()?;
         let changes = Changes { provenance, discard };
         let amount = released(py, || {
-            let mut out = Vec::new();
-            let amount = rewrite::encode_documents(&batch, copies, texts, &attributes, &changes, &mut out)?;
-            lock(&self.0)?.write(&out)?;
-            Ok(amount)
+            let mut writer = lock(&self.0)?;
+            rewrite::encode_documents(&batch, copies, texts, &attributes, &changes, |lines| writer.write(lines))
         })?;
         Ok((amount.documents, amount.text_bytes))
     }

@@ -187,12 +187,14 @@ pub struct AttributeReader {
     rows: Rows,
     keys: Vec<String>,
     raw: bool,
+    /// Bytes of the last batch's objects: the next one's are about as many.
+    expected: usize,
 }
 
 impl AttributeReader {
     /// `keys`: the attributes to give as span columns; `raw`: also give each row's `attributes` object as it stands.
     pub fn open(path: &Path, keys: Vec<String>, raw: bool) -> Result<Self> {
-        Ok(AttributeReader { rows: Rows::open(path)?, keys, raw })
+        Ok(AttributeReader { rows: Rows::open(path)?, keys, raw, expected: 0 })
     }
 
     /// At most `n` rows: `id`, `raw` where asked for, then a list<struct<start, end, score>> per key.
@@ -200,7 +202,7 @@ impl AttributeReader {
     /// A row that is no attribute row is an error: what follows it could not be told to belong to which document.
     pub fn next_rows(&mut self, n: usize) -> Result<RecordBatch> {
         let mut ids = LargeStringBuilder::new();
-        let mut raws = LargeBinaryBuilder::new();
+        let mut raws = LargeBinaryBuilder::with_capacity(0, self.expected + self.expected / 8);
         let mut columns: Vec<Column> = self.keys.iter().map(|_| Column::new(Kind::Spans, n)).collect();
         let (mut rows, mut id) = (0, Vec::new());
         while rows < n {
@@ -238,6 +240,7 @@ impl AttributeReader {
         let mut fields = vec![Field::new("id", DataType::LargeUtf8, false)];
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids.finish())];
         if self.raw {
+            self.expected = raws.values_slice().len();
             fields.push(Field::new("raw", DataType::LargeBinary, false));
             arrays.push(Arc::new(raws.finish()));
         }

@@ -8,7 +8,7 @@ use memchr::memmem;
 
 use crate::documents::RANGES;
 use crate::json::push_string;
-use crate::members::{members, merge, ObjectWriter};
+use crate::members::{merge, Member, Members, ObjectWriter};
 use crate::{Error, Result};
 
 /// Replaces spans of code points in texts.
@@ -113,7 +113,10 @@ struct Rewrite<'a> {
     discard: &'a [String],
 }
 
-/// Appends the documents of `batch` (read with its lines kept) as JSON lines to `out`.
+/// Bytes of lines that are put together before they are written: what stays in the processor's cache.
+const LINES: usize = 1 << 17;
+
+/// Gives `write` the documents of `batch` (read with its lines kept) as JSON lines, some at a time.
 ///
 /// `copies`: how often each is written, once without it; `texts`: the new text of each, null to leave it;
 /// `attributes`: per attribute file the `attributes` object of each document, merged in that order into those that it
@@ -124,7 +127,7 @@ pub fn encode_documents(
     texts: Option<&LargeStringArray>,
     attributes: &[&LargeBinaryArray],
     changes: &Changes,
-    out: &mut Vec<u8>,
+    mut write: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Amount> {
     let rows = batch.num_rows();
     let lengths = [copies.map(Array::len), texts.map(Array::len)].into_iter().flatten();
@@ -144,6 +147,7 @@ pub fn encode_documents(
     let ranges = [integers(RANGES[0])?, integers(RANGES[1])?, integers(RANGES[2])?, integers(RANGES[3])?];
     let discarded = changes.discard.iter().any(|d| d == ATTRIBUTES);
     let mut amount = Amount::default();
+    let mut out = Vec::with_capacity(2 * LINES);
     for row in 0..rows {
         let times = copies.map_or(1, |c| c.value(row));
         if times == 0 {
@@ -157,15 +161,20 @@ pub fn encode_documents(
             discard: &changes.discard,
         };
         let start = out.len();
-        rewrite.encode(utf8(raw.value(row))?, ranges.map(|r| usize::try_from(r.value(row)).ok()), out)?;
+        rewrite.encode(utf8(raw.value(row))?, ranges.map(|r| usize::try_from(r.value(row)).ok()), &mut out)?;
         out.push(b'\n');
         let end = out.len();
         for _ in 1..times {
             out.extend_from_within(start..end);
         }
+        if out.len() > LINES {
+            write(&out)?;
+            out.clear();
+        }
         amount.documents += u64::from(times);
         amount.text_bytes += u64::from(times) * rewrite.text.unwrap_or(old.value(row)).len() as u64;
     }
+    write(&out)?;
     Ok(amount)
 }
 
@@ -173,6 +182,14 @@ const ATTRIBUTES: &str = "attributes";
 
 fn utf8(bytes: &[u8]) -> Result<&str> {
     simdutf8::basic::from_utf8(bytes).map_err(|e| Error::invalid(e.to_string()))
+}
+
+/// What is put into a document.
+enum Part<'a> {
+    Text(&'a str),
+    Attributes,
+    /// JSON before it, the value, JSON after it.
+    Provenance(&'a str, &'a str, &'a str),
 }
 
 impl Rewrite<'_> {
@@ -199,44 +216,42 @@ impl Rewrite<'_> {
         if !simple {
             return self.rebuild(document, out);
         }
-        let mut splices: Vec<(usize, usize, Vec<u8>)> = Vec::with_capacity(3);
-        if let (Some(text), Some(start), Some(end)) = (self.text, text_start, text_end) {
-            let mut json = Vec::with_capacity(text.len() + text.len() / 16 + 2);
-            push_string(text, &mut json);
-            splices.push((start, end, json));
-        }
         let last = document.rfind('}').unwrap_or(document.len());
+        let mut splices: Vec<(usize, usize, Part<'_>)> = Vec::with_capacity(3);
+        if let (Some(text), Some(start), Some(end)) = (self.text, text_start, text_end) {
+            splices.push((start, end, Part::Text(text)));
+        }
         if !self.beside.is_empty() {
-            let mut json = Vec::with_capacity(self.beside.iter().map(|b| b.len()).sum::<usize>() + 16);
-            json.extend_from_slice(b",\"attributes\":");
-            merge(self.beside.iter().copied(), &mut json)?;
-            splices.push((last, last, json));
+            splices.push((last, last, Part::Attributes));
         }
         if let Some(value) = &self.provenance {
-            let mut json = Vec::with_capacity(value.len() + 40);
-            let at = match metadata {
+            let (at, before, after) = match metadata {
                 Some((end, object)) => {
                     let empty = object.get(1..object.len() - 1).is_none_or(|inner| inner.trim().is_empty());
-                    json.extend_from_slice(if empty { b"\"provenance\":" } else { b",\"provenance\":" });
-                    push_string(value, &mut json);
-                    end - 1
+                    (end - 1, if empty { "\"provenance\":" } else { ",\"provenance\":" }, "")
                 }
-                None => {
-                    json.extend_from_slice(b",\"metadata\":{\"provenance\":");
-                    push_string(value, &mut json);
-                    json.push(b'}');
-                    last
-                }
+                None => (last, ",\"metadata\":{\"provenance\":", "}"),
             };
-            splices.push((at, at, json));
+            splices.push((at, at, Part::Provenance(before, value, after)));
         }
         // Stable: of two at the end, attributes come first.
         splices.sort_by_key(|s| s.0);
         let mut done = 0;
-        for (start, end, json) in &splices {
-            out.extend_from_slice(document.get(done..*start).unwrap_or_default().as_bytes());
-            out.extend_from_slice(json);
-            done = *end;
+        for (start, end, part) in splices {
+            out.extend_from_slice(document.get(done..start).unwrap_or_default().as_bytes());
+            match part {
+                Part::Text(text) => push_string(text, out),
+                Part::Attributes => {
+                    out.extend_from_slice(b",\"attributes\":");
+                    merge(self.beside.iter().copied(), out)?;
+                }
+                Part::Provenance(before, value, after) => {
+                    out.extend_from_slice(before.as_bytes());
+                    push_string(value, out);
+                    out.extend_from_slice(after.as_bytes());
+                }
+            }
+            done = end;
         }
         out.extend_from_slice(document.get(done..).unwrap_or_default().as_bytes());
         Ok(())
@@ -244,12 +259,13 @@ impl Rewrite<'_> {
 
     /// Member by member, for what splicing cannot do: leaving fields out, replacing what is there.
     fn rebuild(&self, document: &str, out: &mut Vec<u8>) -> Result<()> {
-        let members = members(document)?;
+        let members = Members::of(document)?.collect::<Result<Vec<Member<'_>>>>()?;
         // Of several the last one counts, as it does for whoever parses the line.
         let own = members.iter().rposition(|(key, _)| key == ATTRIBUTES).filter(|_| !self.beside.is_empty());
         let mut object = ObjectWriter::begin(out);
         let mut has_metadata = false;
-        for (i, (key, value)) in members.iter().enumerate() {
+        for (i, member) in members.iter().enumerate() {
+            let (key, value) = member;
             if self.discard.iter().any(|d| d == key.as_ref()) || (key == ATTRIBUTES && own.is_some_and(|o| o != i)) {
                 continue;
             }
@@ -261,15 +277,15 @@ impl Rewrite<'_> {
                 ("metadata", _, Some(file)) => {
                     has_metadata = true;
                     object.key(key);
-                    rebuild_metadata(value.get(), file, object.out)?;
+                    rebuild_metadata(value, file, object.out)?;
                 }
                 (ATTRIBUTES, _, _) if own.is_some() => {
                     object.key(key);
                     // Anything but an object is replaced, as it is by Dolma.
-                    let there = Some(value.get()).filter(|v| v.starts_with('{'));
+                    let there = Some(*value).filter(|v| v.starts_with('{'));
                     merge(there.into_iter().chain(self.beside.iter().copied()), object.out)?;
                 }
-                _ => object.member(key, value.get()),
+                _ => object.member(member),
             }
         }
         if !self.beside.is_empty() && own.is_none() {
@@ -288,7 +304,7 @@ impl Rewrite<'_> {
 /// Anything but an object or null is somebody's own data and stays as it is.
 fn rebuild_metadata(json: &str, provenance: &str, out: &mut Vec<u8>) -> Result<()> {
     let old = match json.as_bytes().first() {
-        Some(b'{') => members(json)?,
+        Some(b'{') => Members::of(json)?.collect::<Result<Vec<Member<'_>>>>()?,
         Some(b'n') => Vec::new(),
         _ => {
             out.extend_from_slice(json.as_bytes());
@@ -296,8 +312,8 @@ fn rebuild_metadata(json: &str, provenance: &str, out: &mut Vec<u8>) -> Result<(
         }
     };
     let mut object = ObjectWriter::begin(out);
-    for (key, value) in old.iter().filter(|(key, _)| key != "provenance") {
-        object.member(key, value.get());
+    for member in old.iter().filter(|(key, _)| key != "provenance") {
+        object.member(member);
     }
     object.key("provenance");
     push_string(provenance, object.out);
