@@ -174,7 +174,7 @@ class Columns:
     """The JSON objects of every file, in order, where they are asked for."""
 
     def spells(self, name: str, raw: pa.LargeBinaryArray | None) -> bool:
-        """Whether filters can see an attribute `name` here, or in `raw` documents, as far as its plain spelling tells."""
+        """Whether filters can see an attribute `name`, here or in `raw` documents, as far as plain spelling tells."""
         if any(key == name for key, _ in self.whole):
             return True
         quoted = json.dumps(name, ensure_ascii=False).encode()

@@ -212,8 +212,8 @@ mod tests {
             let error = merge([bad], &mut Vec::new()).unwrap_err().to_string();
             assert_eq!(error, format!("expected a JSON object, found `{bad}`"));
         }
-        let error = merge([r#"{"a":1,b}"#], &mut Vec::new()).unwrap_err().to_string();
-        assert_eq!(error, "expected a member of an object, found `b}`");
+        let error = merge([r#"{"a":1,"b}"#], &mut Vec::new()).unwrap_err().to_string();
+        assert_eq!(error, "expected a member of an object, found `\"b}`");
     }
 
     /// JSON values as somebody might spell them: spaces, strings that look like structure, nested empties.
