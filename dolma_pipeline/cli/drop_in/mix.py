@@ -53,9 +53,13 @@ class Stream(Config, frozen=True):
 class MixerConfig(Config, frozen=True):
     """Dolma's configuration of `mix`."""
 
-    streams: Annotated[list[Stream], Meta(description="what to mix into what; usually in the file")] = field(
-        default_factory=list
-    )
+    streams: Annotated[
+        list[Stream],
+        Meta(
+            description="what to mix into what; usually in the file. Documents keep all attributes unless "
+            "`output.discard_fields` names `attributes`"
+        ),
+    ] = field(default_factory=list)
     work_dir: WorkDir = WorkDir()
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
     shuffle: Annotated[bool, Meta(description="join inputs into files of max_size_in_bytes; --no-: one each")] = True

@@ -192,7 +192,8 @@ pub struct AttributeReader {
 }
 
 impl AttributeReader {
-    /// `keys`: the attributes to give as span columns; `raw`: also give each row's `attributes` object as it stands.
+    /// `keys`: the attributes to give as span columns; `raw`: also give each row's `attributes` as they stand,
+    /// which must then be an object.
     pub fn open(path: &Path, keys: Vec<String>, raw: bool) -> Result<Self> {
         Ok(AttributeReader { rows: Rows::open(path)?, keys, raw, expected: 0 })
     }
