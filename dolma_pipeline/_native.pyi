@@ -87,8 +87,11 @@ def stripped_bytes(texts: Any) -> Any:
 def string_field(raw: Any, path: str) -> Any:
     """The string at a dotted path of each JSON line; null where there is none."""
 
-def attribute_objects(lengths: Any, keys: Sequence[str], columns: Sequence[Any]) -> Any:
-    """Columns of attributes as an attribute file's JSON objects: large_binary. `lengths`: code points of each text."""
+def attribute_objects(lengths: Any, keys: Sequence[str], columns: Sequence[Any], wanted: Any | None = None) -> Any:
+    """Columns of attributes as an attribute file's JSON objects: large_binary, null where not `wanted` (booleans).
+
+    `lengths`: code points of each text.
+    """
 
 def attribute_keys(path: str, rows: int) -> list[str]: ...
 

@@ -48,7 +48,7 @@ class Decision:
     edited: dict[str, int]
     """Spans changed, by edit."""
     attributes: list[pa.LargeBinaryArray]
-    """Where attributes are kept: of each file the JSON objects that stand beside the documents."""
+    """Where attributes are kept: of each file the JSON objects that stand beside the documents that stay."""
 
     @property
     def kept(self) -> npt.NDArray[np.bool_]:
@@ -120,11 +120,11 @@ class Decider:
         edited: dict[str, int] = {}
         if self.mix.edit and lengths is not None:
             texts, edited = self._edit(documents, columns, attributes.to_integers(lengths), rule < 0)
-        decision = Decision(documents, rule, texts, edited, columns.objects)
         if self.mix.min_text_length:
-            stripped = attributes.to_integers(_native.stripped_bytes(decision.final_texts()))
+            final = documents.text if texts is None else pc.coalesce(texts, documents.text)
+            stripped = attributes.to_integers(_native.stripped_bytes(final))
             rule[(rule < 0) & (stripped < self.mix.min_text_length)] = len(self.drop) + 1
-        return decision
+        return Decision(documents, rule, texts, edited, columns.objects(documents, rule < 0))
 
     def _edit(
         self, documents: Documents, columns: Columns, lengths: Integers, wanted: npt.NDArray[np.bool_]
@@ -170,8 +170,12 @@ class Columns:
     """For filters: the JSON objects of each file that has lines."""
     whole: list[tuple[str, pa.Array]]
     """For filters: all columns of the other files, by key; of equal keys they win over `rows`."""
-    objects: list[pa.LargeBinaryArray]
-    """The JSON objects of every file, in order, where they are asked for."""
+    files: list[pa.LargeBinaryArray | dict[str, pa.Array]]
+    """What is to be written of every file, in order: JSON objects, or all columns by key."""
+
+    def objects(self, documents: Documents, wanted: npt.NDArray[np.bool_]) -> list[pa.LargeBinaryArray]:
+        """The JSON objects of every file; those of columns are made only of the `wanted` documents."""
+        return [_objects(f, documents, wanted) if isinstance(f, dict) else f for f in self.files]
 
     def spells(self, name: str, raw: pa.LargeBinaryArray | None) -> bool:
         """Whether filters can see an attribute `name`, here or in `raw` documents, as far as plain spelling tells."""
@@ -212,29 +216,29 @@ class Beside:
         absent = pa.nulls(len(documents))
         # A file without the column has it for no document: JSON lines leave out what is empty, and so may a shard.
         named = {name: tables.get(e, {}).get(key, absent) for name, (e, key) in self._names.items()}
-        objects = self._json(tables, documents)
-        late = [table for e, table in tables.items() if e in self._columnar - self._early]
-        return Columns(
-            named,
-            rows=[objects[e] for e in tables if e not in self._columnar - self._early] if self._whole else [],
-            whole=[item for table in late for item in _filled(table).items()] if self._whole else [],
-            objects=list(objects.values()) if self._objects else [],
-        )
+        rows: list[pa.LargeBinaryArray] = []
+        whole: list[tuple[str, pa.Array]] = []
+        files: list[pa.LargeBinaryArray | dict[str, pa.Array]] = []
+        for experiment, table in tables.items() if self._whole or self._objects else ():
+            if experiment not in self._columnar:
+                files.append(table["__raw__"])
+            elif self._whole and experiment in self._early:
+                files.append(_objects(_filled(table), documents))
+            else:
+                files.append(_filled(table))
+                whole += _filled(table).items()
+                continue
+            rows.append(files[-1])
+        return Columns(named, rows, whole, files if self._objects else [])
 
-    def _json(self, tables: Mapping[str, dict[str, pa.Array]], documents: Documents) -> dict[str, pa.LargeBinaryArray]:
-        """What a JSON lines file would hold, of each file where that is asked for."""
-        if not self._whole and not self._objects:
-            return {}
-        wanted = self._columnar if self._objects else self._early
-        lengths = _native.char_lengths(documents.text) if wanted else None
-        objects = {}
-        for experiment, table in tables.items():
-            if experiment in wanted:
-                columns = _filled(table)
-                objects[experiment] = _native.attribute_objects(lengths, list(columns), list(columns.values()))
-            elif experiment not in self._columnar:
-                objects[experiment] = table["__raw__"]
-        return objects
+
+def _objects(
+    columns: Mapping[str, pa.Array], documents: Documents, wanted: npt.NDArray[np.bool_] | None = None
+) -> pa.LargeBinaryArray:
+    """What a JSON lines file would hold; null where it is not wanted."""
+    mask = None if wanted is None else pa.array(wanted)
+    lengths = _native.char_lengths(documents.text)
+    return _native.attribute_objects(lengths, list(columns), list(columns.values()), mask)
 
 
 def _filled(table: Mapping[str, pa.Array]) -> dict[str, pa.Array]:

@@ -1,5 +1,6 @@
 import json
 import tempfile
+import weakref
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolma_pipeline import _native
-from dolma_pipeline.formats.attributes import SPANS, AttributeWriter
+from dolma_pipeline.formats.attributes import SPANS, AttributeCursor, AttributeWriter, _parquet_batches
 from dolma_pipeline.formats.documents import read_documents
 
 ODD = (
@@ -146,6 +147,10 @@ def test_columns_become_the_objects_of_an_attribute_file(tmp_path: Path) -> None
     columns = [pa.array([0.5, None]), spans]
     found = _native.attribute_objects(lengths, ["e__t__doc", "e__t__spans"], columns)
     assert found.to_pylist() == [b'{"e__t__doc":[[0,3,0.5]]}', b'{"e__t__spans":[[1,2,1.0]]}']
+    some = _native.attribute_objects(lengths, ["e__t__doc"], columns[:1], pa.array([False, True]))
+    assert some.to_pylist() == [None, b"{}"]
+    with pytest.raises(ValueError, match="expected 2 rows, found 1"):
+        _native.attribute_objects(lengths, [], [], pa.array([True]))
     with pytest.raises(ValueError, match="attribute `x`: 1 rows, not 2"):
         _native.attribute_objects(lengths, ["x"], [pa.array([0.5])])
 
@@ -227,6 +232,31 @@ def test_attribute_rows_are_dolmas(tmp_path: Path) -> None:
     assert batch.column("nope").to_pylist() == [[], []]
     assert reader.next_rows(10).num_rows == 0
     assert _native.attribute_keys(str(path), 100) == ["e__t__doc", "e__t__spans"]
+
+
+def test_a_cursor_goes_with_its_last_reference(tmp_path: Path) -> None:
+    """In a cycle it would hold a file's columns until the garbage collector comes by, files later."""
+    (tmp_path / "d.jsonl").write_text('{"id":"a","text":"t"}\n{"id":"b","text":"t"}\n')
+    (documents,) = read_documents(tmp_path / "d.jsonl")
+    writer = AttributeWriter(tmp_path / "a.parquet")
+    writer.write(documents, {"k": pa.array([1.0, None])})
+    writer.finish()
+    cursor = AttributeCursor(tmp_path / "a.parquet", ["k"])
+    assert cursor.next(documents)["k"].to_pylist() == [1.0, None]
+    there = weakref.ref(cursor)
+    del cursor
+    assert there() is None
+
+
+def test_rows_are_read_by_their_size(tmp_path: Path) -> None:
+    spans = pa.array([[{"start": i, "end": i + 1, "score": 1.0} for i in range(20_000)]], SPANS)
+    writer = AttributeWriter(tmp_path / "a.parquet")
+    for i in range(200):
+        writer.write_rows(pa.array([str(i)], pa.large_string()), {"k": spans})
+    writer.finish()
+    batches = list(_parquet_batches(str(tmp_path / "a.parquet"), ["k"]))
+    assert sum(b.num_rows for b in batches) == 200
+    assert max(b.nbytes for b in batches) < 10_000_000
 
 
 def test_long_spans_do_not_pile_up(tmp_path: Path) -> None:

@@ -286,17 +286,24 @@ fn string_field<'py>(py: Python<'py>, raw: PyArray, path: String) -> PyResult<Bo
 
 /// Columns as the `attributes` objects of an attribute file.
 #[pyfunction]
+#[pyo3(signature = (lengths, keys, columns, wanted=None))]
 fn attribute_objects<'py>(
     py: Python<'py>,
     lengths: PyArray,
     keys: Vec<String>,
     columns: Vec<PyArray>,
+    wanted: Option<PyArray>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let wanted = wanted.map(|w| w.into_inner().0);
+    let wanted = match &wanted {
+        Some(w) => Some(typed(w.as_boolean_opt(), w, "booleans")?),
+        None => None,
+    };
     let lengths = lengths.into_inner().0;
     let lengths = typed(lengths.as_primitive_opt::<Int64Type>(), &lengths, "int64 lengths")?;
     let columns: Vec<(String, ArrayRef)> =
         keys.into_iter().zip(columns.into_iter().map(|c| c.into_inner().0)).collect();
-    let objects = released(py, || Ok(AttributeObjects::new(lengths, &columns)?.to_array()))?;
+    let objects = released(py, || AttributeObjects::new(lengths, &columns)?.to_array(wanted))?;
     to_pyarrow(py, Arc::new(objects))
 }
 

@@ -9,7 +9,7 @@ use arrow_array::builder::{LargeBinaryBuilder, LargeStringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{
-    Array, ArrayRef, Float64Array, Int64Array, LargeBinaryArray, LargeStringArray, ListArray, RecordBatch,
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeBinaryArray, LargeStringArray, ListArray, RecordBatch,
 };
 use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
@@ -67,16 +67,23 @@ impl<'a> AttributeObjects<'a> {
         Ok(AttributeObjects { lengths, columns: columns.iter().map(of_key).collect::<Result<_>>()? })
     }
 
-    /// The object of each row.
-    pub fn to_array(&self) -> LargeBinaryArray {
+    /// The object of each row; of those that are not `wanted`, null.
+    pub fn to_array(&self, wanted: Option<&BooleanArray>) -> Result<LargeBinaryArray> {
+        if let Some(other) = wanted.map(Array::len).filter(|&l| l != self.lengths.len()) {
+            return Err(Error::invalid(format!("expected {} rows, found {other}", self.lengths.len())));
+        }
         let mut objects = LargeBinaryBuilder::with_capacity(self.lengths.len(), 0);
         let mut object = Vec::new();
         for row in 0..self.lengths.len() {
+            if wanted.is_some_and(|w| !w.value(row)) {
+                objects.append_null();
+                continue;
+            }
             object.clear();
             self.push(row, &mut object);
             objects.append_value(&object);
         }
-        objects.finish()
+        Ok(objects.finish())
     }
 
     /// Appends the object of one row. A null score, or no span, leaves the key out.
