@@ -51,10 +51,14 @@ class LineWriter:
         *,
         copies: Any | None = None,
         texts: Any | None = None,
+        attributes: Sequence[Any] = ...,
         provenance: str | None = None,
         discard: Sequence[str] = ...,
     ) -> tuple[int, int]:
-        """Documents (read with keep_raw) as JSON lines; returns (documents, UTF-8 bytes of text) written."""
+        """Documents (read with keep_raw) as JSON lines; returns (documents, UTF-8 bytes of text) written.
+
+        `attributes`: per attribute file the JSON object of each document (large_binary), merged in order into its own.
+        """
 
     def write_attributes(
         self, ids: Any, lengths: Any, sources: Any | None, keys: Sequence[str], columns: Sequence[Any]
@@ -82,6 +86,12 @@ def stripped_bytes(texts: Any) -> Any:
 
 def string_field(raw: Any, path: str) -> Any:
     """The string at a dotted path of each JSON line; null where there is none."""
+
+def attribute_objects(lengths: Any, keys: Sequence[str], columns: Sequence[Any], wanted: Any | None = None) -> Any:
+    """Columns of attributes as an attribute file's JSON objects: large_binary, null where not `wanted` (booleans).
+
+    `lengths`: code points of each text.
+    """
 
 def attribute_keys(path: str, rows: int) -> list[str]: ...
 

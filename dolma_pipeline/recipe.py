@@ -180,6 +180,9 @@ class Mix(Base, frozen=True):
     budget: Budget | None = None
     min_text_length: Annotated[int, Meta(ge=0, description="bytes of stripped text after the edits")] = 0
     discard_fields: Annotated[list[str], Meta(description="top-level fields to leave out")] = []
+    keep_attributes: Annotated[
+        bool, Meta(description="merge all attributes beside a document into its field `attributes`, as Dolma does")
+    ] = False
     provenance: Annotated[bool, Meta(description="write metadata.provenance = file:line")] = True
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
     max_size_in_bytes: Annotated[

@@ -163,6 +163,9 @@ class _Checks:
             self._select(mix.select, (*path, "select"))
         for i, edit in enumerate(mix.edit):
             self._edit(edit, (*path, "edit", i))
+        if mix.keep_attributes and "attributes" in mix.discard_fields:
+            text = "expected false where `discard_fields` names `attributes`, found true: nothing would be kept"
+            self._note((*path, "keep_attributes"), text)
         if mix.budget is not None:
             self._budget(mix.budget, (*path, "budget"))
 

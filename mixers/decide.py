@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -46,6 +47,8 @@ class Decision:
     """Texts after the edits; null where nothing changed. None: nowhere."""
     edited: dict[str, int]
     """Spans changed, by edit."""
+    attributes: list[pa.LargeBinaryArray]
+    """Where attributes are kept: of each file the JSON objects that stand beside the documents that stay."""
 
     @property
     def kept(self) -> npt.NDArray[np.bool_]:
@@ -82,13 +85,20 @@ class Decider:
         An attribute file that does not match is a DataError.
         """
         self.warnings, self._undecided = [], {}
-        beside = Beside(source, self.names, whole=self.select is not None or bool(self.spans))
+        filters = [s for s in (self.select, *self.spans.values()) if s is not None]
+        beside = Beside(source, self.names, whole=bool(filters), objects=self.mix.keep_attributes)
+        unseen = {name for selector in filters for name in selector.names}
         for documents in stream:
-            yield self._decide(documents, beside.next(documents))
+            columns = beside.next(documents)
+            unseen = {name for name in unseen if not columns.spells(name, documents.raw)}
+            yield self._decide(documents, columns)
         if stream.damage is not None:
             self.warnings.append(f"{source.path}: {stream.damage}")
-        for selector in (self.select, *self.spans.values()):
-            for name in sorted(set(selector.names) - beside.keys) if selector is not None else ():
+        if unseen:
+            # A key may be spelled with escapes.
+            unseen -= {key for path in source.attributes.values() for key in attribute_keys(path)}
+        for selector in filters:
+            for name in sorted(unseen.intersection(selector.names)):
                 self.warnings.append(f"{source.path}: no attribute `{name}` beside it, which a filter or span asks for")
         for what, (count, first) in self._undecided.items():
             self.warnings.append(f"{source.path}: {what}: {count} documents could not be judged; the first: {first}")
@@ -110,11 +120,11 @@ class Decider:
         edited: dict[str, int] = {}
         if self.mix.edit and lengths is not None:
             texts, edited = self._edit(documents, columns, attributes.to_integers(lengths), rule < 0)
-        decision = Decision(documents, rule, texts, edited)
         if self.mix.min_text_length:
-            stripped = attributes.to_integers(_native.stripped_bytes(decision.final_texts()))
+            final = documents.text if texts is None else pc.coalesce(texts, documents.text)
+            stripped = attributes.to_integers(_native.stripped_bytes(final))
             rule[(rule < 0) & (stripped < self.mix.min_text_length)] = len(self.drop) + 1
-        return decision
+        return Decision(documents, rule, texts, edited, columns.objects(documents, rule < 0))
 
     def _edit(
         self, documents: Documents, columns: Columns, lengths: Integers, wanted: npt.NDArray[np.bool_]
@@ -157,38 +167,80 @@ class Columns:
     named: dict[str, pa.Array]
     """By the name that the mix gives them."""
     rows: list[pa.LargeBinaryArray]
-    """Whole rows of JSON lines, file by file."""
+    """For filters: the JSON objects of each file that has lines."""
     whole: list[tuple[str, pa.Array]]
-    """All columns of the other files, by key."""
+    """For filters: all columns of the other files, by key; of equal keys they win over `rows`."""
+    files: list[pa.LargeBinaryArray | dict[str, pa.Array]]
+    """What is to be written of every file, in order: JSON objects, or all columns by key."""
+
+    def objects(self, documents: Documents, wanted: npt.NDArray[np.bool_]) -> list[pa.LargeBinaryArray]:
+        """The JSON objects of every file; those of columns are made only of the `wanted` documents."""
+        return [_objects(f, documents, wanted) if isinstance(f, dict) else f for f in self.files]
+
+    def spells(self, name: str, raw: pa.LargeBinaryArray | None) -> bool:
+        """Whether filters can see an attribute `name`, here or in `raw` documents, as far as plain spelling tells."""
+        if any(key == name for key, _ in self.whole):
+            return True
+        quoted = json.dumps(name, ensure_ascii=False).encode()
+        places = self.rows if raw is None else [*self.rows, raw]
+        return any(pc.any(pc.match_substring(rows, quoted)).as_py() for rows in places)
 
 
 class Beside:
     """The attribute files beside one file of documents, read in step with it."""
 
-    def __init__(self, source: MixInput, names: Mapping[str, tuple[str, str]], *, whole: bool) -> None:
+    def __init__(
+        self, source: MixInput, names: Mapping[str, tuple[str, str]], *, whole: bool, objects: bool = False
+    ) -> None:
+        """`whole`: also give filters all there is; `objects`: also give what is to be written into documents."""
         self._names = names
         self._whole = whole
+        self._objects = objects
         self._cursors: dict[str, AttributeCursor] = {}
-        self._columnar: set[str] = set()
-        self.keys: set[str] = set()
-        """All keys there are, where whole files are read."""
+        order = list(source.attributes)
+        self._columnar = {e for e, path in source.attributes.items() if path.endswith(".parquet")}
+        last_lines = max((i for i, e in enumerate(order) if e not in self._columnar), default=0)
+        self._early = self._columnar & set(order[:last_lines])
+        """Columns that lines come after: they become lines too, for of equal keys those of the last file count."""
         for experiment, path in source.attributes.items():
+            columnar = experiment in self._columnar
             wanted = [key for e, key in dict.fromkeys(names.values()) if e == experiment]
-            if whole:
-                there = attribute_keys(path)
-                self.keys.update(there)
-                if path.endswith(".parquet"):
-                    self._columnar.add(experiment)
-                    wanted = there
-            if wanted or whole:
-                rows = whole and experiment not in self._columnar
-                self._cursors[experiment] = AttributeCursor(path, wanted, raw=rows)
+            if columnar and (whole or objects):
+                wanted = attribute_keys(path)
+            lines = (whole or objects) and not columnar
+            if wanted or whole or objects:
+                self._cursors[experiment] = AttributeCursor(path, wanted, raw=lines)
 
     def next(self, documents: Documents) -> Columns:
         tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}
         absent = pa.nulls(len(documents))
         # A file without the column has it for no document: JSON lines leave out what is empty, and so may a shard.
         named = {name: tables.get(e, {}).get(key, absent) for name, (e, key) in self._names.items()}
-        rows = [table["__raw__"] for table in tables.values() if "__raw__" in table]
-        whole = [item for e, table in tables.items() if e in self._columnar for item in table.items()]
-        return Columns(named, rows, whole)
+        rows: list[pa.LargeBinaryArray] = []
+        whole: list[tuple[str, pa.Array]] = []
+        files: list[pa.LargeBinaryArray | dict[str, pa.Array]] = []
+        for experiment, table in tables.items() if self._whole or self._objects else ():
+            if experiment not in self._columnar:
+                files.append(table["__raw__"])
+            elif self._whole and experiment in self._early:
+                files.append(_objects(_filled(table), documents))
+            else:
+                files.append(_filled(table))
+                whole += _filled(table).items()
+                continue
+            rows.append(files[-1])
+        return Columns(named, rows, whole, files if self._objects else [])
+
+
+def _objects(
+    columns: Mapping[str, pa.Array], documents: Documents, wanted: npt.NDArray[np.bool_] | None = None
+) -> pa.LargeBinaryArray:
+    """What a JSON lines file would hold; null where it is not wanted."""
+    mask = None if wanted is None else pa.array(wanted)
+    lengths = _native.char_lengths(documents.text)
+    return _native.attribute_objects(lengths, list(columns), list(columns.values()), mask)
+
+
+def _filled(table: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Without the columns of which nothing is known, not even their type."""
+    return {key: column for key, column in table.items() if not pa.types.is_null(column.type)}

@@ -31,8 +31,9 @@ def digests(work_dir: Path) -> dict[str, str]:
 
 
 def settings_of(corpus: Path, work_dir: Path) -> dict[str, Any]:
-    """The recipe, and packed tokens beside its own."""
+    """The recipe with the attributes kept, and packed tokens beside its own."""
     settings = recipe(corpus, work_dir)
+    settings["stages"][3]["mix"]["keep_attributes"] = True
     tokenizer = {"train": {"vocab_size": 300, "sample_bytes": 5000}, "eos": "<|endoftext|>"}
     for pack in (
         {"by": "best_fit", "length": 128, "mask_first": True},

@@ -195,6 +195,11 @@ def test_names_become_directories() -> None:
             [{"mix": {"drop": {"x": " "}}}],
             "$.stages[0].mix.drop.x: expected an expression such as `gopher_v2.word_count < 50`, found none",
         ),
+        (
+            [{"mix": {"keep_attributes": True, "discard_fields": ["attributes"]}}],
+            "$.stages[0].mix.keep_attributes: expected false where `discard_fields` names `attributes`, found true: "
+            "nothing would be kept",
+        ),
         ([{"mix": {"select": {}}}], "$.stages[0].mix.select: expected `include` or `exclude`, found neither"),
         (
             [{"mix": {"edit": [{"cut": "a", "replace": "b"}]}}],

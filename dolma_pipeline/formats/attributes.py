@@ -37,6 +37,9 @@ ROW_GROUP = 65_536
 GROUP_BYTES = 32 << 20
 """Most bytes of columns held: spans of long documents reach this long before the rows do."""
 
+BATCH_BYTES = 8 << 20
+"""Of all columns, read at a time."""
+
 
 class AttributeWriter:
     """Writes the attribute file of one shard; `.parquet` by extension, else JSON lines."""
@@ -135,18 +138,10 @@ class AttributeCursor:
         self._parquet = self._path.endswith(".parquet")
         self._rows = 0
         if self._parquet:
-            self._batches = self._iterate()
+            self._batches = _parquet_batches(self._path, self._keys)
             self._rest: pa.Table | None = None
         else:
             self._reader = _native.AttributeReader(self._path, self._keys, raw=raw)
-
-    def _iterate(self) -> Iterator[pa.RecordBatch]:
-        try:
-            file = pq.ParquetFile(self._path)
-            present = [k for k in self._keys if k in file.schema_arrow.names]
-            yield from file.iter_batches(batch_size=ROW_GROUP, columns=["id", *present])
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{self._path}: truncated or corrupt: {error}") from None
 
     def next(self, documents: Documents) -> dict[str, pa.Array]:
         """The columns for the next `len(documents)` rows; `__raw__` holds the JSON objects where asked for.
@@ -188,7 +183,26 @@ class AttributeCursor:
         return table.slice(0, count)
 
 
+def _parquet_batches(path: str, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """No method: a generator that holds its cursor would keep a file's columns until the garbage collector comes by."""
+    try:
+        file = pq.ParquetFile(path)
+        present = [k for k in keys if k in file.schema_arrow.names]
+        yield from file.iter_batches(batch_size=_batch_rows(file), columns=["id", *present])
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path}: truncated or corrupt: {error}") from None
+
+
+def _batch_rows(file: pq.ParquetFile) -> int:
+    """Rows that are about BATCH_BYTES: a batch goes over the ends of row groups, so their size does not bound it."""
+    groups = [file.metadata.row_group(g) for g in range(file.metadata.num_row_groups)]
+    longest = max((g.total_byte_size / g.num_rows for g in groups if g.num_rows), default=1.0)
+    return max(1, min(ROW_GROUP, int(BATCH_BYTES / longest)))
+
+
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
     combined = column.combine_chunks()
     if isinstance(combined, pa.ChunkedArray):
         return combined.chunk(0) if combined.num_chunks else pa.array([], combined.type)

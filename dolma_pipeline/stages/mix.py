@@ -28,7 +28,7 @@ from dolma_pipeline.stages.tag import FAILED
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
 
-VERSION = 2
+VERSION = 3
 TAGGER_FAILED = "tagger_failed"
 """The first rule where taggers may set documents aside: those are in quarantine, and so not in the output."""
 SAMPLED_OUT = "budget"
@@ -127,6 +127,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
                         decision.documents.records,
                         copies=pa.array(copies, pa.uint32()),
                         texts=decision.texts,
+                        attributes=decision.attributes,
                         provenance=each.label if mix.provenance else None,
                         discard=mix.discard_fields,
                     )
@@ -229,15 +230,16 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         failed = " or ".join(f"{sanitize(e)}.{'.'.join(FAILED)}" for e in corpus.failures)
         config = msgspec.structs.replace(config, drop={TAGGER_FAILED: failed, **config.drop})
     names = resolve_names(config, corpus.keys, corpus.attributes, where)
-    experiments = sorted({e for e, _ in names.values()})
+    deciding = sorted({e for e, _ in names.values()})
     if config.select is not None or any(e.span is not None for e in config.edit):
-        experiments = list(corpus.attributes)
+        deciding = list(corpus.attributes)
+    written = list(corpus.attributes) if config.keep_attributes else deciding
     directory = places.directory(config.destination, "mixed", config.name)
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
     all_groups = list(groups(corpus.shards, config, directory))
     seed = builder.recipe.seed
 
-    def inputs(group: Group) -> list[MixInput]:
+    def inputs(group: Group, experiments: list[str]) -> list[MixInput]:
         return [
             MixInput(
                 path=s.path,
@@ -248,8 +250,8 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
             for s in group.shards
         ]
 
-    def files(group: Group) -> list[str]:
-        return [p for i in inputs(group) for p in (i.path, *i.attributes.values())]
+    def files(read: list[MixInput]) -> list[str]:
+        return [p for i in read for p in (i.path, *i.attributes.values())]
 
     def measure_path(group: Group) -> str:
         return str(places.scratch(measured, group.output, ".json"))
@@ -257,19 +259,24 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     rates = str(places.work_dir / "scratch" / sampled / "rates.json") if config.budget is not None else None
 
     def build_measures(state: State) -> list[Task]:
-        return [
-            make_task(
-                phase=measured,
-                name=g.output.id,
-                run=f"{__name__}:measure",
-                config=MeasureShards(
-                    mix=config, source=g.source, inputs=inputs(g), names=names, seed=seed, path=measure_path(g)
-                ),
-                inputs=tuple(files(g)),
-                version=VERSION,
+        measuring = msgspec.structs.replace(config, keep_attributes=False)
+        tasks = []
+        for g in all_groups:
+            read = inputs(g, deciding)
+            task = MeasureShards(
+                mix=measuring, source=g.source, inputs=read, names=names, seed=seed, path=measure_path(g)
             )
-            for g in all_groups
-        ]
+            tasks.append(
+                make_task(
+                    phase=measured,
+                    name=g.output.id,
+                    run=f"{__name__}:measure",
+                    config=task,
+                    inputs=tuple(files(read)),
+                    version=VERSION,
+                )
+            )
+        return tasks
 
     def build_rates(state: State) -> list[Task]:
         measures = [measure_path(g) for g in all_groups]
@@ -286,25 +293,23 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         ]
 
     def build_mix(state: State) -> list[Task]:
-        return [
-            make_task(
-                phase=final,
-                name=g.output.id,
-                run=f"{__name__}:mix_shards",
-                config=MixShards(
-                    mix=config,
-                    source=g.source,
-                    inputs=inputs(g),
-                    names=names,
-                    seed=seed,
-                    path=g.output.path,
-                    rates=rates,
-                ),
-                inputs=(*files(g), *([rates] if rates is not None else [])),
-                version=VERSION,
+        tasks = []
+        for g in all_groups:
+            read = inputs(g, written)
+            task = MixShards(
+                mix=config, source=g.source, inputs=read, names=names, seed=seed, path=g.output.path, rates=rates
             )
-            for g in all_groups
-        ]
+            tasks.append(
+                make_task(
+                    phase=final,
+                    name=g.output.id,
+                    run=f"{__name__}:mix_shards",
+                    config=task,
+                    inputs=(*files(read), *([rates] if rates is not None else [])),
+                    version=VERSION,
+                )
+            )
+        return tasks
 
     if rates is not None:
         what = f"measure what {counted(len(all_groups), 'shard')} would keep"

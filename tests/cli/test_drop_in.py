@@ -266,6 +266,19 @@ def test_mix() -> None:
     assert first.work_dir != second.work_dir
 
 
+def test_mix_keeps_attributes_unless_they_are_discarded() -> None:
+    (discarded,) = recipes(mix, {"streams": [STREAM]})
+    (kept,) = recipes(mix, {"streams": [{**STREAM, "output": {"path": "/o", "discard_fields": ["text"]}}]})
+    assert isinstance(discarded.stages[0].mix, Mix)
+    assert isinstance(kept.stages[0].mix, Mix)
+    assert (discarded.stages[0].mix.keep_attributes, kept.stages[0].mix.keep_attributes) == (False, True)
+
+
+def test_mix_attributes_named_twice_count_where_they_are_last() -> None:
+    (recipe,) = recipes(mix, {"streams": [{**STREAM, "attributes": ["base", "dups", "base"]}]})
+    assert recipe.sources["web"].attributes == ["dups", "base"]
+
+
 def test_mix_without_shuffle_has_one_output_per_input() -> None:
     (recipe,) = recipes(mix, {"streams": [STREAM], "shuffle": False})
     assert isinstance(recipe.stages[0].mix, Mix)

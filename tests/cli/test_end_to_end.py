@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import tokenizers
 
 from dolma_pipeline.cli.main import main
+from dolma_pipeline.formats.documents import read_documents
 
 RECIPE = """\
 name: toy
@@ -146,6 +148,51 @@ def test_tag_then_mix(capsys: pytest.CaptureFixture[str]) -> None:
     (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.jsonl").read_text().splitlines()]
     assert (mixed["id"], mixed["text"]) == ("long", "a longer document")
     assert mixed["metadata"] == {"provenance": "toy/documents/a.jsonl:6"}
+    assert mixed["attributes"] == {"base__char_length_v1__length": [[0, 17, 17.0]]}
+    capsys.readouterr()
+    assert main(["-c", "mix.yaml", "mix"]) == 0
+    assert "(1 task, 1 up to date)" in capsys.readouterr().err
+    discarding = Path("mix.yaml").read_text().replace("{path: mixed}", "{path: mixed, discard_fields: [attributes]}")
+    Path("mix.yaml").write_text(discarding)
+    assert main(["-c", "mix.yaml", "mix"]) == 0
+    assert "(1 task)" in capsys.readouterr().err
+    (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.jsonl").read_text().splitlines()]
+    assert list(mixed) == ["id", "text", "metadata"]
+
+
+MIX = """\
+name: kept
+work_dir: {work_dir}
+sources: {{toy: {{documents: toy/documents/*.jsonl}}}}
+stages:
+  - tag: {{experiment: base, taggers: [char_length_v1, whitespace_tokenizer_with_paragraphs_v1], format: {form}}}
+  - dedupe: {{name: exact, documents: {{key: text}}, format: {form}}}
+  - mix:
+      drop: {{short: char_length_v1.length < 15}}
+      keep_attributes: true
+      budget: {{bytes: 300, max_epochs: 2}}
+      format: {output}
+"""
+
+
+def test_a_recipe_keeps_the_attributes_of_all_stages_in_either_form() -> None:
+    with Path("toy/documents/a.jsonl").open("a") as file:
+        file.write('{"id":"copy","text":"document 3 of a","n":1.50}\n')
+    made = {}
+    for form, output in (("parquet", "jsonl"), ("jsonl", "jsonl"), ("parquet", "parquet")):
+        work_dir = f"{form}-{output}"
+        Path("kept.yaml").write_text(MIX.format(form=form, output=output, work_dir=work_dir))
+        assert main(["run", "kept.yaml", "--quiet", "--no-report"]) == 0
+        assert main(["verify", work_dir]) == 0
+        streams = [read_documents(p, keep_raw=True) for p in sorted(Path(work_dir, "mixed").rglob("*.*"))]
+        raws = [b for s in streams for d in s for b in (d.raw or pa.array([])).to_pylist()]
+        made[form, output] = raws if output == "jsonl" else [json.loads(r) for r in raws]
+    assert made["parquet", "jsonl"] == made["jsonl", "jsonl"]
+    assert made["parquet", "parquet"] == [json.loads(r) for r in made["parquet", "jsonl"]]
+    copies = [raw for raw in made["jsonl", "jsonl"] if b'"copy"' in raw]
+    assert len(copies) == 2
+    assert b'"n":1.50,"attributes":{"base__char_length_v1__length":[[0,15,15.0]],"base__whitespace_' in copies[0]
+    assert list(json.loads(copies[0])["attributes"])[-1] == "duplicate"
 
 
 def test_ignore_existing_does_everything_again_and_debug_in_one_process(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_documents() -> None:
         "books": Source(documents="/d/books/documents/*.gz", attributes=["base"]),
     }
     sweeps = [Sweep(expression="a.b < {t}", at=[1.0, 2.5])]
-    assert recipe.stages == [Stage(stat=Stat(sweeps=sweeps, drop={"x": "a.b > 9"}, examples=1))]
+    assert recipe.stages == [Stage(stat=Stat(histograms=False, sweeps=sweeps, drop={"x": "a.b > 9"}, examples=1))]
     assert recipe.work_dir == "/tmp/w"
 
 
@@ -151,6 +151,21 @@ def test_rules_of_a_recipe_beside_its_run(tmp_path: Path, capsys: pytest.Capture
     for rule in whatif["rules"]:
         assert sum(a["documents"] for a in rule["first"].values()) == first[rule["name"]]
     assert re.search(rf"all rules +{sum(first.values())} ", shown.out)
+
+
+def test_beside_rules_only_the_distributions_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = make_corpus(tmp_path, shards=1)
+    documents = ["--documents", str(corpus / "a" / "documents" / "**" / "*.gz")]
+    taggers = ["char_length_v1", "whitespace_tokenizer_v1"]
+    assert main(["tag", *documents, "--experiment", "e", "--taggers", *taggers]) == 0
+    rule = ["--expression", "char_length_v1.length < {t}", "--sweep", "100"]
+    titles = []
+    for options in ([], rule, [*rule, "--regex", "char"]):
+        capsys.readouterr()
+        assert main(["stat", *documents, "--attributes", "e", *options]) == 0
+        titles.append(re.findall(r"^\S+/score$|^\S+ < \{t\}$", capsys.readouterr().out, re.M))
+    scores = ["e__char_length_v1__length/score", "e__whitespace_tokenizer_v1__length/score"]
+    assert titles == [scores, ["char_length_v1.length < {t}"], ["char_length_v1.length < {t}", scores[0]]]
 
 
 def test_which_mix_of_a_recipe(tmp_path: Path) -> None:

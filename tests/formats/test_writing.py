@@ -1,6 +1,9 @@
 import json
+import tempfile
+import weakref
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolma_pipeline import _native
-from dolma_pipeline.formats.attributes import SPANS, AttributeWriter
+from dolma_pipeline.formats.attributes import SPANS, AttributeCursor, AttributeWriter, _parquet_batches
 from dolma_pipeline.formats.documents import read_documents
 
 ODD = (
@@ -64,6 +67,92 @@ def test_provenance(tmp_path: Path, line: bytes, expected: bytes) -> None:
 def test_fields_are_left_out(tmp_path: Path) -> None:
     line = b'{"id":"a","drop":{"text":"no"},"text":"t","keep":1.0}'
     assert written(tmp_path, line, discard=["drop"]) == b'{"id":"a","text":"t","keep":1.0}'
+
+
+def objects(*rows: str | None) -> pa.LargeBinaryArray:
+    return pa.array([None if r is None else r.encode() for r in rows], pa.large_binary())
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        # In their place where there are some, else last; keys sorted, numbers as they are spelled.
+        (
+            '{"id":"a","attributes":{"own": 1.50, "k":0},"text":"t"}',
+            '{"id":"a","attributes":{"B":[],"k":[[0,1,1e-5]],"own":1.50,"é":2},"text":"t"}',
+        ),
+        ('{"id":"a","text":"t"}', '{"id":"a","text":"t","attributes":{"B":[],"k":[[0,1,1e-5]],"é":2}}'),
+        (
+            '{"id":"a","text":"t","metadata":{"attributes":{"own":1}} }',
+            '{"id":"a","text":"t","metadata":{"attributes":{"own":1}},"attributes":{"B":[],"k":[[0,1,1e-5]],"é":2}}',
+        ),
+        (
+            '{"attributes":null,"id":"a","attributes":{"own":1},"text":"t"}',
+            '{"id":"a","attributes":{"B":[],"k":[[0,1,1e-5]],"own":1,"é":2},"text":"t"}',
+        ),
+        (
+            '{"id":"a","text":"t","attributes":[1]}',
+            '{"id":"a","text":"t","attributes":{"B":[],"k":[[0,1,1e-5]],"é":2}}',
+        ),
+    ],
+)
+def test_attributes_are_merged(tmp_path: Path, line: str, expected: str) -> None:
+    beside = [objects('{"k":[[0,1,0.5]],"é":2}'), objects(None), objects('{"k": [[0,1,1e-5]], "B":[]}')]
+    assert written(tmp_path, line.encode(), attributes=beside).decode() == expected
+    assert written(tmp_path, line.encode(), attributes=[]).decode() == line
+    assert written(tmp_path, line.encode(), attributes=beside, discard=["attributes"]).count(b"k") == 0
+
+
+def test_attributes_with_everything_else(tmp_path: Path) -> None:
+    line, beside = b'{"text":"t","id":"a"}', [objects('{"k":1}')]
+    texts = pa.array(["new"], pa.large_string())
+    out = b'{"text":"new","id":"a","attributes":{"k":1},"metadata":{"provenance":"f:1"}}'
+    changes = {"attributes": beside, "texts": texts, "provenance": "f"}
+    assert written(tmp_path, line, **changes) == out
+    assert written(tmp_path, line, **changes, copies=pa.array([2], pa.uint32())) == out + b"\n" + out
+    assert written(tmp_path, line, **changes, discard=["text"]) == out.replace(b'"text":"new",', b"")
+
+
+def test_attributes_of_other_rows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected 1 rows, found 2"):
+        written(tmp_path, b'{"text":"t","id":"a"}', attributes=[objects("{}", "{}")])
+    with pytest.raises(TypeError, match="expected large_binary attributes, found Utf8"):
+        written(tmp_path, b'{"text":"t","id":"a"}', attributes=[pa.array(["{}"])])
+
+
+KEYS = st.text(max_size=3)
+NUMBERS = st.sampled_from(["1.50", "1e400", "-0", "12345678901234567890123", '"]}, \\" "', "[ [0,1 ,0.10] ]", "{}"])
+
+
+@given(st.lists(st.lists(st.tuples(KEYS, NUMBERS), max_size=5), min_size=1, max_size=3), st.booleans(), st.booleans())
+def test_merging_equals_a_slow_twin(rows: list[list[tuple[str, str]]], own: bool, ascii_only: bool) -> None:
+    def spelled(row: list[tuple[str, str]]) -> str:
+        return "{" + " , ".join(f"{json.dumps(k, ensure_ascii=ascii_only)} : {v}" for k, v in row) + "}"
+
+    merged = {k: v for row in rows for k, v in row}
+    expected = ",".join(f"{json.dumps(k, ensure_ascii=False)}:{merged[k]}" for k in sorted(merged, key=str.encode))
+    line = '{"id":"a","text":"t"' + (f',"attributes":{spelled(rows.pop(0))}' if own else "") + "}"
+    with tempfile.TemporaryDirectory() as directory:
+        out = written(Path(directory), line.encode(), attributes=[objects(spelled(row)) for row in rows]).decode()
+    assert not rows or attributes_of(out) == "{" + expected + "}"
+
+
+def attributes_of(line: str) -> str:
+    return bytes(msgspec.json.decode(line, type=dict[str, msgspec.Raw])["attributes"]).decode()
+
+
+def test_columns_become_the_objects_of_an_attribute_file(tmp_path: Path) -> None:
+    lengths = pa.array([3, 4], pa.int64())
+    spans = pa.array([[], [{"start": 1, "end": 2, "score": 1.0}]], SPANS)
+    columns = [pa.array([0.5, None]), spans]
+    found = _native.attribute_objects(lengths, ["e__t__doc", "e__t__spans"], columns)
+    assert found.to_pylist() == [b'{"e__t__doc":[[0,3,0.5]]}', b'{"e__t__spans":[[1,2,1.0]]}']
+    some = _native.attribute_objects(lengths, ["e__t__doc"], columns[:1], pa.array([False, True]))
+    assert some.to_pylist() == [None, b"{}"]
+    with pytest.raises(ValueError, match="expected 2 rows, found 1"):
+        _native.attribute_objects(lengths, [], [], pa.array([True]))
+    with pytest.raises(ValueError, match="attribute `x`: 1 rows, not 2"):
+        _native.attribute_objects(lengths, ["x"], [pa.array([0.5])])
 
 
 def test_copies(tmp_path: Path) -> None:
@@ -143,6 +232,31 @@ def test_attribute_rows_are_dolmas(tmp_path: Path) -> None:
     assert batch.column("nope").to_pylist() == [[], []]
     assert reader.next_rows(10).num_rows == 0
     assert _native.attribute_keys(str(path), 100) == ["e__t__doc", "e__t__spans"]
+
+
+def test_a_cursor_goes_with_its_last_reference(tmp_path: Path) -> None:
+    """In a cycle it would hold a file's columns until the garbage collector comes by, files later."""
+    (tmp_path / "d.jsonl").write_text('{"id":"a","text":"t"}\n{"id":"b","text":"t"}\n')
+    (documents,) = read_documents(tmp_path / "d.jsonl")
+    writer = AttributeWriter(tmp_path / "a.parquet")
+    writer.write(documents, {"k": pa.array([1.0, None])})
+    writer.finish()
+    cursor = AttributeCursor(tmp_path / "a.parquet", ["k"])
+    assert cursor.next(documents)["k"].to_pylist() == [1.0, None]
+    there = weakref.ref(cursor)
+    del cursor
+    assert there() is None
+
+
+def test_rows_are_read_by_their_size(tmp_path: Path) -> None:
+    spans = pa.array([[{"start": i, "end": i + 1, "score": 1.0} for i in range(20_000)]], SPANS)
+    writer = AttributeWriter(tmp_path / "a.parquet")
+    for i in range(200):
+        writer.write_rows(pa.array([str(i)], pa.large_string()), {"k": spans})
+    writer.finish()
+    batches = list(_parquet_batches(str(tmp_path / "a.parquet"), ["k"]))
+    assert sum(b.num_rows for b in batches) == 200
+    assert max(b.nbytes for b in batches) < 10_000_000
 
 
 def test_long_spans_do_not_pile_up(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -107,6 +109,56 @@ def test_a_filter_on_an_attribute_that_is_not_there_is_loud(source: MixInput) ->
     assert decider.warnings == [
         f"{source.path}: no attribute `base__ft__eng` beside it, which a filter or span asks for"
     ]
+
+
+def test_attributes_that_are_kept(source: MixInput) -> None:
+    """The rows are those of a JSON lines file, whatever the form, and whatever the rules read."""
+    rows = [
+        {"base__ft__en": [[0, 17, 0.9]], "base__pii__MAIL": [[6, 11, 1.0]]},
+        {"base__ft__en": [[0, 5, 0.8]]},
+        {"base__ft__en": [[0, 17, 0.2]], "base__pii__MAIL": [[5, 13, 2.0]]},
+        {},
+        {"base__ft__en": [[0, 15, 0.7]]},
+    ]
+    select = Select(exclude=["$.attributes[?(@.base__ft__en && @.base__ft__en[0][2] < 0.75)]"])
+    for mix in (Mix(), Mix(drop={"foreign": "ft.en < 0.5"}), Mix(select=select)):
+        assert decide(mix, source)[1].attributes == []
+        _, decision = decide(msgspec.structs.replace(mix, keep_attributes=True), source)
+        (found,) = decision.attributes
+        kept = np.flatnonzero(decision.kept)
+        assert [json.loads(found[i].as_py()) for i in kept] == [rows[i] for i in kept]
+
+
+def test_of_equal_keys_filters_see_the_one_that_is_written(source: MixInput, tmp_path: Path) -> None:
+    later = [{"id": f"d{i}", "attributes": {"base__ft__en": [[0, 1, i / 4]]}} for i in range(5)]
+    path = write_lines(tmp_path / "attributes" / "later" / "a.jsonl", later)
+    select = Select(include=["$.attributes[?(@.base__ft__en && @.base__ft__en[0][2] > 0.6)]"])
+    for order, kept in ((["base", "later"], [3, 4]), (["later", "base"], [0, 1, 3, 4])):
+        files = {"later": path, **source.attributes}
+        both = MixInput(path=source.path, label="a", attributes={name: files[name] for name in order})
+        decider, decision = decide(Mix(select=select, keep_attributes=True), both)
+        assert np.flatnonzero(decision.kept).tolist() == kept
+        assert len(decision.attributes) == 2
+        assert decider.warnings == []
+
+
+def test_an_attribute_spelled_with_escapes_or_in_the_document_is_there(tmp_path: Path) -> None:
+    documents = [{"id": "a", "text": "t", "attributes": {"own__t__a": [[0, 1, 1.0]]}}]
+    path = write_lines(tmp_path / "a.jsonl", documents)
+    rows = write_lines(tmp_path / "e.jsonl", ['{"id":"a","attributes":{"e__t__\\u0061":[[0,1,1.0]]}}'])
+    select = Select(include=["$.attributes[?(@.e__t__a && @.own__t__a)]"], exclude=["$.attributes.e__t__none"])
+    decider, decision = decide(Mix(select=select), MixInput(path=path, label="a", attributes={"e": rows}))
+    assert decision.kept.tolist() == [True]
+    assert decider.warnings == [f"{path}: no attribute `e__t__none` beside it, which a filter or span asks for"]
+
+
+@pytest.mark.parametrize("bad", ['{"id":"b","attributes":null}', '{"id":"b","attributes":[[0,1,1.0]]}', '{"id":"b"}'])
+def test_a_row_whose_attributes_could_not_be_kept_is_an_error(bad: str, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", [{"id": i, "text": "t"} for i in "ab"])
+    rows = write_lines(tmp_path / "e.jsonl", [{"id": "a", "attributes": {}}, bad])
+    reason = "missing field `attributes`" if bad == '{"id":"b"}' else "expected an object of attributes, found `"
+    with pytest.raises(DataError, match=re.escape(f"{rows}: line 2: expected an attribute row: {reason}")):
+        decide(Mix(keep_attributes=True), MixInput(path=path, label="a", attributes={"e": rows}))
 
 
 def test_bad_lines_and_many_batches(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`dolma mix`: each stream is filtered and edited by its attributes into files of its own."""
+"""`dolma mix`: each stream is filtered and edited by its attributes, and keeps them, in files of its own."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FORMATS: dict[str | None, DocumentFormat] = {None: "jsonl.gz", "gz": "jsonl.gz",
 class StreamOutput(Config, frozen=True):
     path: Annotated[str | None, Meta(description="directory of the mixed files")] = None
     max_size_in_bytes: Annotated[int, Meta(ge=1, description="of inputs that become one file")] = 2 * 2**30
-    discard_fields: Annotated[list[str], Meta(description="top-level fields to leave out")] = field(
-        default_factory=list
-    )
+    discard_fields: Annotated[
+        list[str], Meta(description="top-level fields to leave out; `attributes`: do not write them into the documents")
+    ] = field(default_factory=list)
     min_text_length: Annotated[Count | None, Meta(description="bytes of stripped text after the edits")] = 0
 
 
@@ -54,9 +54,13 @@ class Stream(Config, frozen=True):
 class MixerConfig(Config, frozen=True):
     """Dolma's configuration of `mix`."""
 
-    streams: Annotated[list[Stream], Meta(description="what to mix into what; usually in the file")] = field(
-        default_factory=list
-    )
+    streams: Annotated[
+        list[Stream],
+        Meta(
+            description="what to mix into what; usually in the file. Documents keep all attributes unless "
+            "`output.discard_fields` names `attributes`"
+        ),
+    ] = field(default_factory=list)
     work_dir: WorkDir = WorkDir()
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
     shuffle: Annotated[bool, Meta(description="join inputs into files of max_size_in_bytes; --no-: one each")] = True
@@ -124,16 +128,19 @@ def _recipe(config: MixerConfig, stream: Stream, where: str) -> Recipe:
         ],
         min_text_length=stream.output.min_text_length or 0,
         discard_fields=stream.output.discard_fields,
+        keep_attributes="attributes" not in stream.output.discard_fields,
         destination=path,
         max_size_in_bytes=stream.output.max_size_in_bytes if config.shuffle else 0,
         format=FORMATS[stream.compression.output],
     )
     # All of a stream's files are one source: an output may hold documents of several data sets.
     documents = list(dict.fromkeys(stream.documents))
+    # Of equal keys the last file's wins: what is named twice counts where it is named last.
+    attributes = list(dict.fromkeys(reversed(stream.attributes)))[::-1]
     return Recipe(
         name=f"mix {stream.name}",
         work_dir=ledger(config.work_dir, path, "mix", stream.name, documents),
         layout="beside",
-        sources={name_of(stream.name): Source(documents=documents, attributes=stream.attributes)},
+        sources={name_of(stream.name): Source(documents=documents, attributes=attributes)},
         stages=[Stage(mix=mix)],
     )

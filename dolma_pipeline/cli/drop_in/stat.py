@@ -31,7 +31,10 @@ class StatConfig(Config, frozen=True):
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
     seed: Annotated[int, Meta(description="of the choice among equally near examples")] = 0
     total: Annotated[bool, Meta(description="also print sums and counts")] = False
-    regex: Annotated[str | None, Meta(description="only attributes whose key this finds")] = None
+    regex: Annotated[
+        str | None,
+        Meta(description="only attributes whose key this finds; beside `expression` or `drop`, none without it"),
+    ] = None
     debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
     work_dir: WorkDir = WorkDir()
     documents: Annotated[list[str], Meta(description="globs of documents to try rules on")] = field(
@@ -157,6 +160,8 @@ def _stage(config: StatConfig, drop: dict[str, str]) -> Stat:
             f"$.{missing}: expected it beside `{other}`, as in `--expression 'x.y < {{t}}' --sweep 1 2 5`"
         )
     return Stat(
+        # Who asks about rules is not shown some hundred distributions before the answer.
+        histograms=config.regex is not None or not (config.expression or drop),
         bins=config.bins,
         regex=config.regex,
         sweeps=[Sweep(expression=e, at=config.sweep) for e in config.expression],

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef};
-use dolma_core::attributes::{self, AttributeReader, AttributeRows};
+use dolma_core::attributes::{self, AttributeObjects, AttributeReader, AttributeRows};
 use dolma_core::documents::{DocumentReader, Options};
 use dolma_core::rewrite::{self, Changes};
 use dolma_core::spans::SpanScanner;
@@ -123,13 +123,15 @@ impl PyLineWriter {
         released(py, || lock(&self.0)?.write(data))
     }
 
-    #[pyo3(signature = (batch, *, copies=None, texts=None, provenance=None, discard=vec![]))]
+    #[pyo3(signature = (batch, *, copies=None, texts=None, attributes=vec![], provenance=None, discard=vec![]))]
+    #[allow(clippy::too_many_arguments)]
     fn write_documents(
         &self,
         py: Python<'_>,
         batch: PyRecordBatch,
         copies: Option<PyArray>,
         texts: Option<PyArray>,
+        attributes: Vec<PyArray>,
         provenance: Option<String>,
         discard: Vec<String>,
     ) -> PyResult<(u64, u64)> {
@@ -144,12 +146,13 @@ impl PyLineWriter {
             Some(t) => Some(typed(t.as_string_opt::<i64>(), t, "large_string texts")?),
             None => None,
         };
+        let attributes: Vec<ArrayRef> = attributes.into_iter().map(|a| a.into_inner().0).collect();
+        let objects = |a| typed(ArrayRef::as_binary_opt::<i64>(a), a, "large_binary attributes");
+        let attributes = attributes.iter().map(objects).collect::<PyResult<Vec<_>>>()?;
         let changes = Changes { provenance, discard };
         let amount = released(py, || {
-            let mut out = Vec::new();
-            let amount = rewrite::encode_documents(&batch, copies, texts, &changes, &mut out)?;
-            lock(&self.0)?.write(&out)?;
-            Ok(amount)
+            let mut writer = lock(&self.0)?;
+            rewrite::encode_documents(&batch, copies, texts, &attributes, &changes, |lines| writer.write(lines))
         })?;
         Ok((amount.documents, amount.text_bytes))
     }
@@ -281,6 +284,29 @@ fn string_field<'py>(py: Python<'py>, raw: PyArray, path: String) -> PyResult<Bo
     to_pyarrow(py, Arc::new(values))
 }
 
+/// Columns as the `attributes` objects of an attribute file.
+#[pyfunction]
+#[pyo3(signature = (lengths, keys, columns, wanted=None))]
+fn attribute_objects<'py>(
+    py: Python<'py>,
+    lengths: PyArray,
+    keys: Vec<String>,
+    columns: Vec<PyArray>,
+    wanted: Option<PyArray>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let wanted = wanted.map(|w| w.into_inner().0);
+    let wanted = match &wanted {
+        Some(w) => Some(typed(w.as_boolean_opt(), w, "booleans")?),
+        None => None,
+    };
+    let lengths = lengths.into_inner().0;
+    let lengths = typed(lengths.as_primitive_opt::<Int64Type>(), &lengths, "int64 lengths")?;
+    let columns: Vec<(String, ArrayRef)> =
+        keys.into_iter().zip(columns.into_iter().map(|c| c.into_inner().0)).collect();
+    let objects = released(py, || AttributeObjects::new(lengths, &columns)?.to_array(wanted))?;
+    to_pyarrow(py, Arc::new(objects))
+}
+
 #[pyfunction]
 fn attribute_keys(py: Python<'_>, path: PathBuf, rows: usize) -> PyResult<Vec<String>> {
     released(py, || attributes::attribute_keys(&path, rows))
@@ -297,5 +323,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(char_lengths, module)?)?;
     module.add_function(wrap_pyfunction!(stripped_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(string_field, module)?)?;
+    module.add_function(wrap_pyfunction!(attribute_objects, module)?)?;
     module.add_function(wrap_pyfunction!(attribute_keys, module)?)
 }

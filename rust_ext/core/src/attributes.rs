@@ -2,21 +2,21 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::builder::{LargeBinaryBuilder, LargeStringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, LargeStringArray, ListArray, RecordBatch};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeBinaryArray, LargeStringArray, ListArray, RecordBatch,
+};
 use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::codec;
-use crate::json::{push_float, push_integer, push_string, unescape_into};
-use crate::lines::{Event, Lines};
+use crate::json::{excerpt, push_float, push_integer, push_string, unescape_into};
+use crate::rows::Rows;
 use crate::taggers::{Column, Kind};
 use crate::{Error, Result};
 
@@ -45,57 +45,50 @@ fn scores<'a>(key: &str, column: &'a ArrayRef) -> Result<Scores<'a>> {
     }
 }
 
-/// The documents of a batch and their attributes, to be written as JSON lines.
-pub struct AttributeRows<'a> {
-    ids: &'a LargeStringArray,
+/// Columns of attributes as the `attributes` objects of rows.
+pub struct AttributeObjects<'a> {
     lengths: &'a Int64Array,
-    sources: Option<&'a LargeStringArray>,
     /// `"key":` and its values.
     columns: Vec<(Vec<u8>, Scores<'a>)>,
 }
 
-impl<'a> AttributeRows<'a> {
+impl<'a> AttributeObjects<'a> {
     /// `lengths`: code points of each text, the end of a document's span.
-    pub fn new(
-        ids: &'a LargeStringArray,
-        lengths: &'a Int64Array,
-        sources: Option<&'a LargeStringArray>,
-        columns: &'a [(String, ArrayRef)],
-    ) -> Result<Self> {
+    pub fn new(lengths: &'a Int64Array, columns: &'a [(String, ArrayRef)]) -> Result<Self> {
         let of_key = |(key, column): &'a (String, ArrayRef)| {
-            if column.len() != ids.len() || lengths.len() != ids.len() {
-                return Err(Error::invalid(format!("attribute `{key}`: {} rows, not {}", column.len(), ids.len())));
+            if column.len() != lengths.len() {
+                return Err(Error::invalid(format!("attribute `{key}`: {} rows, not {}", column.len(), lengths.len())));
             }
             let mut name = Vec::new();
             push_string(key, &mut name);
             name.push(b':');
             Ok((name, scores(key, column)?))
         };
-        let columns = columns.iter().map(of_key).collect::<Result<_>>()?;
-        Ok(AttributeRows { ids, lengths, sources, columns })
+        Ok(AttributeObjects { lengths, columns: columns.iter().map(of_key).collect::<Result<_>>()? })
     }
 
-    /// Appends all lines to `out`, which `full` is given to empty whenever it holds more than `most` bytes.
-    pub fn write(
-        &self,
-        out: &mut Vec<u8>,
-        most: usize,
-        mut full: impl FnMut(&mut Vec<u8>) -> Result<()>,
-    ) -> Result<()> {
-        for row in 0..self.ids.len() {
-            self.push(row, out);
-            if out.len() > most {
-                full(out)?;
-            }
+    /// The object of each row; of those that are not `wanted`, null.
+    pub fn to_array(&self, wanted: Option<&BooleanArray>) -> Result<LargeBinaryArray> {
+        if let Some(other) = wanted.map(Array::len).filter(|&l| l != self.lengths.len()) {
+            return Err(Error::invalid(format!("expected {} rows, found {other}", self.lengths.len())));
         }
-        Ok(())
+        let mut objects = LargeBinaryBuilder::with_capacity(self.lengths.len(), 0);
+        let mut object = Vec::new();
+        for row in 0..self.lengths.len() {
+            if wanted.is_some_and(|w| !w.value(row)) {
+                objects.append_null();
+                continue;
+            }
+            object.clear();
+            self.push(row, &mut object);
+            objects.append_value(&object);
+        }
+        Ok(objects.finish())
     }
 
-    /// Appends the line of one document. A null score, or no span, leaves the key out.
+    /// Appends the object of one row. A null score, or no span, leaves the key out.
     fn push(&self, row: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"id\":");
-        push_string(self.ids.value(row), out);
-        out.extend_from_slice(b",\"attributes\":{");
+        out.push(b'{');
         let mut first = true;
         for (name, scores) in &self.columns {
             let (from, to) = match scores {
@@ -128,6 +121,56 @@ impl<'a> AttributeRows<'a> {
             out.push(b']');
         }
         out.push(b'}');
+    }
+}
+
+/// The documents of a batch and their attributes, to be written as JSON lines.
+pub struct AttributeRows<'a> {
+    ids: &'a LargeStringArray,
+    sources: Option<&'a LargeStringArray>,
+    objects: AttributeObjects<'a>,
+}
+
+impl<'a> AttributeRows<'a> {
+    /// `lengths`: code points of each text.
+    pub fn new(
+        ids: &'a LargeStringArray,
+        lengths: &'a Int64Array,
+        sources: Option<&'a LargeStringArray>,
+        columns: &'a [(String, ArrayRef)],
+    ) -> Result<Self> {
+        if lengths.len() != ids.len() {
+            return Err(Error::invalid(format!(
+                "expected the lengths of {} texts, found {}",
+                ids.len(),
+                lengths.len()
+            )));
+        }
+        Ok(AttributeRows { ids, sources, objects: AttributeObjects::new(lengths, columns)? })
+    }
+
+    /// Appends all lines to `out`, which `full` is given to empty whenever it holds more than `most` bytes.
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        most: usize,
+        mut full: impl FnMut(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        for row in 0..self.ids.len() {
+            self.push(row, out);
+            if out.len() > most {
+                full(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the line of one document.
+    fn push(&self, row: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\":");
+        push_string(self.ids.value(row), out);
+        out.extend_from_slice(b",\"attributes\":");
+        self.objects.push(row, out);
         if let Some(sources) = self.sources.filter(|s| !s.is_null(row)) {
             out.extend_from_slice(b",\"source\":");
             push_string(sources.value(row), out);
@@ -148,17 +191,18 @@ type Spans<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 
 /// Streams the rows of one JSONL attribute file.
 pub struct AttributeReader {
-    path: PathBuf,
-    lines: Lines<Box<dyn Read + Send>>,
+    rows: Rows,
     keys: Vec<String>,
     raw: bool,
+    /// Bytes of the last batch's objects: the next one's are about as many.
+    expected: usize,
 }
 
 impl AttributeReader {
-    /// `keys`: the attributes to give as span columns; `raw`: also give each row's `attributes` object as it stands.
+    /// `keys`: the attributes to give as span columns; `raw`: also give each row's `attributes` as they stand,
+    /// which must then be an object.
     pub fn open(path: &Path, keys: Vec<String>, raw: bool) -> Result<Self> {
-        let lines = Lines::new(codec::open(path)?, 1 << 30);
-        Ok(AttributeReader { path: path.to_path_buf(), lines, keys, raw })
+        Ok(AttributeReader { rows: Rows::open(path)?, keys, raw, expected: 0 })
     }
 
     /// At most `n` rows: `id`, `raw` where asked for, then a list<struct<start, end, score>> per key.
@@ -166,40 +210,32 @@ impl AttributeReader {
     /// A row that is no attribute row is an error: what follows it could not be told to belong to which document.
     pub fn next_rows(&mut self, n: usize) -> Result<RecordBatch> {
         let mut ids = LargeStringBuilder::new();
-        let mut raws = LargeBinaryBuilder::new();
+        let mut raws = LargeBinaryBuilder::with_capacity(0, self.expected + self.expected / 8);
         let mut columns: Vec<Column> = self.keys.iter().map(|_| Column::new(Kind::Spans, n)).collect();
         let (mut rows, mut id) = (0, Vec::new());
         while rows < n {
-            let (at, line) = match self.lines.next() {
-                Event::Line(at, line) => (at, line),
-                Event::End => break,
-                Event::TooLong(at, _, length) => {
-                    return Err(Error::data(&self.path, format!("line {}: {length} bytes long", at.line)))
-                }
-                Event::Damage(at, _, error) => {
-                    return Err(Error::data(&self.path, format!("line {}: truncated or corrupt: {error}", at.line)))
-                }
-            };
-            if line.iter().all(u8::is_ascii_whitespace) {
+            let Some(line) = self.rows.next()? else { break };
+            if line.is_blank() {
                 continue;
             }
-            let bad = |reason: String| {
-                Error::data(&self.path, format!("line {}: expected an attribute row: {reason}", at.line))
-            };
-            let text = simdutf8::basic::from_utf8(line).map_err(|e| bad(e.to_string()))?;
-            let row: Row<'_> = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+            let row: Row<'_> = line.parse()?;
             id.clear();
-            unescape_into(row.id.get(), &mut id).map_err(bad)?;
-            ids.append_value(std::str::from_utf8(&id).map_err(|e| bad(e.to_string()))?);
+            unescape_into(row.id.get(), &mut id).map_err(|e| line.bad(e))?;
+            ids.append_value(std::str::from_utf8(&id).map_err(|e| line.bad(e))?);
             if self.raw {
-                raws.append_value(row.attributes.get());
+                let object = row.attributes.get();
+                if !object.starts_with('{') {
+                    let found = excerpt(object, 40);
+                    return Err(line.bad(format!("expected an object of attributes, found `{found}`")));
+                }
+                raws.append_value(object);
             }
             if !self.keys.is_empty() {
-                let spans: Spans<'_> = serde_json::from_str(row.attributes.get()).map_err(|e| bad(e.to_string()))?;
+                let spans: Spans<'_> = serde_json::from_str(row.attributes.get()).map_err(|e| line.bad(e))?;
                 for (key, column) in self.keys.iter().zip(&mut columns) {
                     if let Some(value) = spans.get(key.as_str()) {
                         let list: Vec<(f64, f64, f64)> = serde_json::from_str(value.get())
-                            .map_err(|e| bad(format!("`{key}`: expected [[start, end, score], ...]: {e}")))?;
+                            .map_err(|e| line.bad(format!("`{key}`: expected [[start, end, score], ...]: {e}")))?;
                         for (start, end, score) in list {
                             column.span(start.max(0.0) as usize, end.max(0.0) as usize, score);
                         }
@@ -212,6 +248,7 @@ impl AttributeReader {
         let mut fields = vec![Field::new("id", DataType::LargeUtf8, false)];
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids.finish())];
         if self.raw {
+            self.expected = raws.values_slice().len();
             fields.push(Field::new("raw", DataType::LargeBinary, false));
             arrays.push(Arc::new(raws.finish()));
         }

@@ -1,18 +1,14 @@
 //! Documents on their way out: text edited, provenance added, fields left out; everything else byte for byte as it came.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use arrow_array::builder::LargeStringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, Int64Array, LargeBinaryArray, LargeStringArray, ListArray, RecordBatch, UInt32Array};
 use memchr::memmem;
-use serde::de::{MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::documents::RANGES;
 use crate::json::push_string;
+use crate::members::{merge, Member, Members, ObjectWriter};
 use crate::{Error, Result};
 
 /// Replaces spans of code points in texts.
@@ -108,18 +104,34 @@ pub struct Amount {
     pub text_bytes: u64,
 }
 
-/// Appends the documents of `batch` (read with its lines kept) as JSON lines to `out`.
+/// What becomes of one document.
+struct Rewrite<'a> {
+    text: Option<&'a str>,
+    /// `attributes` objects of the files beside it, merged in order into its own.
+    beside: Vec<&'a str>,
+    provenance: Option<String>,
+    discard: &'a [String],
+}
+
+/// Bytes of lines that are put together before they are written: what stays in the processor's cache.
+const LINES: usize = 1 << 17;
+
+/// Gives `write` the documents of `batch` (read with its lines kept) as JSON lines, some at a time.
 ///
-/// `copies`: how often each is written, once without it; `texts`: the new text of each, null to leave it.
+/// `copies`: how often each is written, once without it; `texts`: the new text of each, null to leave it;
+/// `attributes`: per attribute file the `attributes` object of each document, merged in that order into those that it
+/// has; a null adds nothing.
 pub fn encode_documents(
     batch: &RecordBatch,
     copies: Option<&UInt32Array>,
     texts: Option<&LargeStringArray>,
+    attributes: &[&LargeBinaryArray],
     changes: &Changes,
-    out: &mut Vec<u8>,
+    mut write: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Amount> {
     let rows = batch.num_rows();
-    for length in [copies.map(Array::len), texts.map(Array::len)].into_iter().flatten() {
+    let lengths = [copies.map(Array::len), texts.map(Array::len)].into_iter().flatten();
+    for length in lengths.chain(attributes.iter().map(|a| a.len())) {
         if length != rows {
             return Err(Error::invalid(format!("expected {rows} rows, found {length}")));
         }
@@ -133,150 +145,166 @@ pub fn encode_documents(
         |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>()).ok_or_else(missing);
     let lines = integers("line")?;
     let ranges = [integers(RANGES[0])?, integers(RANGES[1])?, integers(RANGES[2])?, integers(RANGES[3])?];
+    let discarded = changes.discard.iter().any(|d| d == ATTRIBUTES);
     let mut amount = Amount::default();
+    let mut out = Vec::with_capacity(2 * LINES);
     for row in 0..rows {
         let times = copies.map_or(1, |c| c.value(row));
         if times == 0 {
             continue;
         }
-        let new_text = texts.and_then(|t| (!t.is_null(row)).then(|| t.value(row)));
-        let provenance = changes.provenance.as_ref().map(|file| format!("{file}:{}", lines.value(row)));
-        let document = std::str::from_utf8(raw.value(row)).map_err(|e| Error::invalid(e.to_string()))?;
+        let beside = attributes.iter().filter(|a| !discarded && !a.is_null(row)).map(|a| utf8(a.value(row)));
+        let rewrite = Rewrite {
+            text: texts.and_then(|t| (!t.is_null(row)).then(|| t.value(row))),
+            beside: beside.collect::<Result<_>>()?,
+            provenance: changes.provenance.as_ref().map(|file| format!("{file}:{}", lines.value(row))),
+            discard: &changes.discard,
+        };
         let start = out.len();
-        let at = ranges.map(|r| usize::try_from(r.value(row)).ok());
-        encode(document, at, new_text, provenance.as_deref(), &changes.discard, out)?;
+        rewrite.encode(utf8(raw.value(row))?, ranges.map(|r| usize::try_from(r.value(row)).ok()), &mut out)?;
         out.push(b'\n');
         let end = out.len();
         for _ in 1..times {
             out.extend_from_within(start..end);
         }
+        if out.len() > LINES {
+            write(&out)?;
+            out.clear();
+        }
         amount.documents += u64::from(times);
-        amount.text_bytes += u64::from(times) * new_text.unwrap_or(old.value(row)).len() as u64;
+        amount.text_bytes += u64::from(times) * rewrite.text.unwrap_or(old.value(row)).len() as u64;
     }
+    write(&out)?;
     Ok(amount)
 }
 
-fn encode(
-    document: &str,
-    [text_start, text_end, metadata_start, metadata_end]: [Option<usize>; 4],
-    new_text: Option<&str>,
-    provenance: Option<&str>,
-    discard: &[String],
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    if new_text.is_none() && provenance.is_none() && discard.is_empty() {
-        out.extend_from_slice(document.as_bytes());
-        return Ok(());
-    }
-    let metadata = metadata_start.zip(metadata_end).and_then(|(a, b)| Some((b, document.get(a..b)?)));
-    // A quoted key cannot stand inside a string, where its quotes would be escaped: not found means not there.
-    let simple = discard.is_empty()
-        && match (provenance, metadata) {
-            (None, _) => true,
-            (Some(_), Some((_, object))) => memmem::find(object.as_bytes(), b"\"provenance\"").is_none(),
-            (Some(_), None) => memmem::find(document.as_bytes(), b"\"metadata\"").is_none(),
-        };
-    let mut splices: Vec<(usize, usize, Vec<u8>)> = Vec::with_capacity(2);
-    if let (Some(text), Some(start), Some(end)) = (new_text, text_start, text_end) {
-        let mut json = Vec::with_capacity(text.len() + text.len() / 16 + 2);
-        push_string(text, &mut json);
-        splices.push((start, end, json));
-    }
-    if !simple {
-        return rebuild(document, new_text, provenance, discard, out);
-    }
-    if let Some(value) = provenance {
-        let mut json = Vec::with_capacity(value.len() + 40);
-        let at = match metadata {
-            Some((end, object)) => {
-                let empty = object.get(1..object.len() - 1).is_none_or(|inner| inner.trim().is_empty());
-                json.extend_from_slice(if empty { b"\"provenance\":" } else { b",\"provenance\":" });
-                push_string(value, &mut json);
-                end - 1
-            }
-            None => {
-                json.extend_from_slice(b",\"metadata\":{\"provenance\":");
-                push_string(value, &mut json);
-                json.push(b'}');
-                document.rfind('}').unwrap_or(document.len())
-            }
-        };
-        splices.push((at, at, json));
-    }
-    splices.sort_by_key(|s| s.0);
-    let mut done = 0;
-    for (start, end, json) in &splices {
-        out.extend_from_slice(document.get(done..*start).unwrap_or_default().as_bytes());
-        out.extend_from_slice(json);
-        done = *end;
-    }
-    out.extend_from_slice(document.get(done..).unwrap_or_default().as_bytes());
-    Ok(())
+const ATTRIBUTES: &str = "attributes";
+
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    simdutf8::basic::from_utf8(bytes).map_err(|e| Error::invalid(e.to_string()))
 }
 
-/// The top-level members of an object, in order, values untouched.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// What is put into a document.
+enum Part<'a> {
+    Text(&'a str),
+    Attributes,
+    /// JSON before it, the value, JSON after it.
+    Provenance(&'a str, &'a str, &'a str),
+}
 
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
-                    members.push(member);
+impl Rewrite<'_> {
+    fn encode(
+        &self,
+        document: &str,
+        [text_start, text_end, metadata_start, metadata_end]: [Option<usize>; 4],
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        if self.text.is_none() && self.beside.is_empty() && self.provenance.is_none() && self.discard.is_empty() {
+            out.extend_from_slice(document.as_bytes());
+            return Ok(());
+        }
+        let metadata = metadata_start.zip(metadata_end).and_then(|(a, b)| Some((b, document.get(a..b)?)));
+        // A quoted key cannot stand inside a string, where its quotes would be escaped: not found means not there.
+        let lacks = |json: &str, key: &str| memmem::find(json.as_bytes(), key.as_bytes()).is_none();
+        let simple = self.discard.is_empty()
+            && (self.beside.is_empty() || lacks(document, "\"attributes\""))
+            && match (&self.provenance, metadata) {
+                (None, _) => true,
+                (Some(_), Some((_, object))) => lacks(object, "\"provenance\""),
+                (Some(_), None) => lacks(document, "\"metadata\""),
+            };
+        if !simple {
+            return self.rebuild(document, out);
+        }
+        let last = document.rfind('}').unwrap_or(document.len());
+        let mut splices: Vec<(usize, usize, Part<'_>)> = Vec::with_capacity(3);
+        if let (Some(text), Some(start), Some(end)) = (self.text, text_start, text_end) {
+            splices.push((start, end, Part::Text(text)));
+        }
+        if !self.beside.is_empty() {
+            splices.push((last, last, Part::Attributes));
+        }
+        if let Some(value) = &self.provenance {
+            let (at, before, after) = match metadata {
+                Some((end, object)) => {
+                    let empty = object.get(1..object.len() - 1).is_none_or(|inner| inner.trim().is_empty());
+                    (end - 1, if empty { "\"provenance\":" } else { ",\"provenance\":" }, "")
                 }
-                Ok(Members(members))
+                None => (last, ",\"metadata\":{\"provenance\":", "}"),
+            };
+            splices.push((at, at, Part::Provenance(before, value, after)));
+        }
+        // Stable: of two at the end, attributes come first.
+        splices.sort_by_key(|s| s.0);
+        let mut done = 0;
+        for (start, end, part) in splices {
+            out.extend_from_slice(document.get(done..start).unwrap_or_default().as_bytes());
+            match part {
+                Part::Text(text) => push_string(text, out),
+                Part::Attributes => {
+                    out.extend_from_slice(b",\"attributes\":");
+                    merge(self.beside.iter().copied(), out)?;
+                }
+                Part::Provenance(before, value, after) => {
+                    out.extend_from_slice(before.as_bytes());
+                    push_string(value, out);
+                    out.extend_from_slice(after.as_bytes());
+                }
+            }
+            done = end;
+        }
+        out.extend_from_slice(document.get(done..).unwrap_or_default().as_bytes());
+        Ok(())
+    }
+
+    /// Member by member, for what splicing cannot do: leaving fields out, replacing what is there.
+    fn rebuild(&self, document: &str, out: &mut Vec<u8>) -> Result<()> {
+        let members = Members::of(document)?.collect::<Result<Vec<Member<'_>>>>()?;
+        // Of several the last one counts, as it does for whoever parses the line.
+        let own = members.iter().rposition(|(key, _)| key == ATTRIBUTES).filter(|_| !self.beside.is_empty());
+        let mut object = ObjectWriter::begin(out);
+        let mut has_metadata = false;
+        for (i, member) in members.iter().enumerate() {
+            let (key, value) = member;
+            if self.discard.iter().any(|d| d == key.as_ref()) || (key == ATTRIBUTES && own.is_some_and(|o| o != i)) {
+                continue;
+            }
+            match (key.as_ref(), self.text, &self.provenance) {
+                ("text", Some(text), _) => {
+                    object.key(key);
+                    push_string(text, object.out);
+                }
+                ("metadata", _, Some(file)) => {
+                    has_metadata = true;
+                    object.key(key);
+                    rebuild_metadata(value, file, object.out)?;
+                }
+                (ATTRIBUTES, _, _) if own.is_some() => {
+                    object.key(key);
+                    // Anything but an object is replaced, as it is by Dolma.
+                    let there = Some(*value).filter(|v| v.starts_with('{'));
+                    merge(there.into_iter().chain(self.beside.iter().copied()), object.out)?;
+                }
+                _ => object.member(member),
             }
         }
-        deserializer.deserialize_map(Collect)
-    }
-}
-
-fn members(json: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>> {
-    serde_json::from_str::<Members<'_>>(json).map(|m| m.0).map_err(|e| Error::invalid(e.to_string()))
-}
-
-/// Member by member, for what splicing cannot do: leaving fields out, replacing an earlier provenance.
-fn rebuild(
-    document: &str,
-    new_text: Option<&str>,
-    provenance: Option<&str>,
-    discard: &[String],
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    let mut object = ObjectWriter::begin(out);
-    let mut has_metadata = false;
-    for (key, value) in members(document)? {
-        if discard.iter().any(|d| d == key.as_ref()) {
-            continue;
+        if !self.beside.is_empty() && own.is_none() {
+            object.key(ATTRIBUTES);
+            merge(self.beside.iter().copied(), object.out)?;
         }
-        object.key(&key);
-        match (key.as_ref(), new_text, provenance) {
-            ("text", Some(text), _) => push_string(text, object.out),
-            ("metadata", _, Some(file)) => {
-                has_metadata = true;
-                rebuild_metadata(value.get(), file, object.out)?;
-            }
-            _ => object.out.extend_from_slice(value.get().as_bytes()),
+        if let (false, Some(file)) = (has_metadata || self.discard.iter().any(|d| d == "metadata"), &self.provenance) {
+            object.key("metadata");
+            rebuild_metadata("null", file, object.out)?;
         }
+        object.end();
+        Ok(())
     }
-    if let (false, Some(file)) = (has_metadata || discard.iter().any(|d| d == "metadata"), provenance) {
-        object.key("metadata");
-        rebuild_metadata("null", file, object.out)?;
-    }
-    object.end();
-    Ok(())
 }
 
 /// Anything but an object or null is somebody's own data and stays as it is.
 fn rebuild_metadata(json: &str, provenance: &str, out: &mut Vec<u8>) -> Result<()> {
     let old = match json.as_bytes().first() {
-        Some(b'{') => members(json)?,
+        Some(b'{') => Members::of(json)?.collect::<Result<Vec<Member<'_>>>>()?,
         Some(b'n') => Vec::new(),
         _ => {
             out.extend_from_slice(json.as_bytes());
@@ -284,37 +312,11 @@ fn rebuild_metadata(json: &str, provenance: &str, out: &mut Vec<u8>) -> Result<(
         }
     };
     let mut object = ObjectWriter::begin(out);
-    for (key, value) in old.iter().filter(|(key, _)| key != "provenance") {
-        object.key(key);
-        object.out.extend_from_slice(value.get().as_bytes());
+    for member in old.iter().filter(|(key, _)| key != "provenance") {
+        object.member(member);
     }
     object.key("provenance");
     push_string(provenance, object.out);
     object.end();
     Ok(())
-}
-
-struct ObjectWriter<'o> {
-    out: &'o mut Vec<u8>,
-    first: bool,
-}
-
-impl<'o> ObjectWriter<'o> {
-    fn begin(out: &'o mut Vec<u8>) -> Self {
-        out.push(b'{');
-        ObjectWriter { out, first: true }
-    }
-
-    fn key(&mut self, key: &str) {
-        if !self.first {
-            self.out.push(b',');
-        }
-        self.first = false;
-        push_string(key, self.out);
-        self.out.push(b':');
-    }
-
-    fn end(self) {
-        self.out.push(b'}');
-    }
 }

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, Int64Builder, UInt32Builder};
@@ -13,8 +12,7 @@ use arrow_schema::{DataType, Field, Schema};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::codec;
-use crate::lines::{Event, Lines};
+use crate::rows::Rows;
 use crate::{Error, Result};
 
 #[derive(Deserialize)]
@@ -55,16 +53,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 
 /// Streams the spans of one JSONL attribute file.
 pub struct SpanScanner {
-    path: PathBuf,
-    lines: Lines<Box<dyn Read + Send>>,
+    rows: Rows,
     keys: Vec<String>,
     index: HashMap<String, u32>,
 }
 
 impl SpanScanner {
     pub fn open(path: &Path) -> Result<Self> {
-        let lines = Lines::new(codec::open(path)?, 1 << 30);
-        Ok(SpanScanner { path: path.to_path_buf(), lines, keys: Vec::new(), index: HashMap::new() })
+        Ok(SpanScanner { rows: Rows::open(path)?, keys: Vec::new(), index: HashMap::new() })
     }
 
     /// The keys met so far, in order of appearance.
@@ -81,24 +77,11 @@ impl SpanScanner {
         let (mut starts, mut ends) = (Int64Builder::new(), Int64Builder::new());
         let mut rows = 0;
         while rows < n {
-            let (at, line) = match self.lines.next() {
-                Event::Line(at, line) => (at, line),
-                Event::End => break,
-                Event::TooLong(at, _, length) => {
-                    return Err(Error::data(&self.path, format!("line {}: {length} bytes long", at.line)))
-                }
-                Event::Damage(at, _, error) => {
-                    return Err(Error::data(&self.path, format!("line {}: truncated or corrupt: {error}", at.line)))
-                }
-            };
-            if line.iter().all(u8::is_ascii_whitespace) {
+            let Some(row) = self.rows.next()? else { break };
+            if row.is_blank() {
                 continue;
             }
-            let bad = |reason: String| {
-                Error::data(&self.path, format!("line {}: expected an attribute row: {reason}", at.line))
-            };
-            let text = simdutf8::basic::from_utf8(line).map_err(|e| bad(e.to_string()))?;
-            let row: Row<'_> = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+            let row: Row<'_> = row.parse()?;
             for (name, spans) in row.attributes.0 {
                 let key = match self.index.get(name.as_ref()) {
                     Some(&key) => key,

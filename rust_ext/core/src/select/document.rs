@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, LargeBinaryArray, L
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::members::Members;
 use crate::{Error, Result};
 
 /// A batch of raw documents and the attributes of the same rows.
@@ -84,7 +85,7 @@ impl<'a> Documents<'a> {
             _ => Map::new(),
         };
         for beside in self.rows.iter().filter(|r| !r.is_null(row)) {
-            attributes.extend(object(beside.value(row), keys, false)?);
+            extend(&mut attributes, beside.value(row), keys)?;
         }
         let length = match document.get("text") {
             Some(Value::String(text)) if scored => text.chars().count(),
@@ -143,6 +144,22 @@ impl<'a> Column<'a> {
 
 fn span(start: i64, end: i64, score: f64) -> Value {
     Value::Array(vec![Value::from(start), Value::from(end), Value::from(score)])
+}
+
+/// Adds the wanted members of the object in an attribute row, which its reader has found well-formed.
+fn extend(to: &mut Map<String, Value>, row: &[u8], keys: Option<&[String]>) -> std::result::Result<(), String> {
+    if keys.is_none() {
+        to.extend(object(row, None, false)?);
+        return Ok(());
+    }
+    let json = simdutf8::basic::from_utf8(row).map_err(|e| e.to_string())?;
+    for member in Members::of(json).map_err(|e| e.to_string())? {
+        let (key, value) = member.map_err(|e| e.to_string())?;
+        if wants(keys, &key) {
+            to.insert(key.into_owned(), serde_json::from_str(value).map_err(|e| e.to_string())?);
+        }
+    }
+    Ok(())
 }
 
 /// The JSON object in `line`, without the fields that nobody asks for: those are skipped, not built.
