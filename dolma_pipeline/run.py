@@ -16,7 +16,7 @@ from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Sta
 from dolma_pipeline.plan import Phase, Plan, State, make_plan
 from dolma_pipeline.progress import Progress, make_progress
 from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.storage import lock, read_json, remove_temporaries, write_json
+from dolma_pipeline.storage import lock, read_json, remove_leftovers, remove_temporaries, write_json
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -51,6 +51,8 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
                 runner.run(phase)
         finally:
             runner.close()
+        # What lies outside the work directory, where drop-in commands write, is known once it is written.
+        remove_leftovers(runner.state.known)
         manifest = make_manifest(plan, runner.state)
         write_json(account / NAME, manifest)
         _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)

@@ -10,7 +10,7 @@ import fcntl
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,8 +19,8 @@ import msgspec
 from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.task import Output
 
-TEMPORARY = re.compile(r"^\..+\.tmp-\d+$")
-"""What a file is called until it is whole: `.NAME.tmp-PID`."""
+TEMPORARY = re.compile(r"^\.(.+)\.tmp-\d+$")
+"""What a file is called until it is whole: `.NAME.tmp-PID`, or `.NAME.STEP.tmp-PID`."""
 
 
 def local(path: str) -> Path:
@@ -129,6 +129,24 @@ def remove_temporaries(directory: Path) -> int:
         for name in names:
             if TEMPORARY.match(name):
                 Path(root, name).unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
+def remove_leftovers(files: Iterable[str]) -> int:
+    """Removes what killed writers of `files`, which are whole now, left beside them; returns how many files.
+
+    Temporary files of other names are left: another run may be at work in the same directory.
+    """
+    names: dict[Path, set[str]] = {}
+    for file in map(Path, files):
+        names.setdefault(file.parent, set()).add(file.name)
+    removed = 0
+    for directory, whole in names.items():
+        for path in directory.iterdir() if directory.is_dir() else []:
+            left = TEMPORARY.match(path.name)
+            if left and not whole.isdisjoint((left[1], left[1].rpartition(".")[0])):
+                path.unlink(missing_ok=True)
                 removed += 1
     return removed
 

@@ -10,6 +10,7 @@ from dolma_pipeline.storage import (
     lock,
     read_json,
     relative_name,
+    remove_leftovers,
     remove_temporaries,
     replace_component,
     write_json,
@@ -72,6 +73,15 @@ def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "a" / ".hidden").touch()
     assert remove_temporaries(tmp_path) == 1
     assert [p.name for p in (tmp_path / "a").iterdir()] == [".hidden"]
+
+
+def test_what_killed_writers_of_whole_files_left_is_removed(tmp_path: Path) -> None:
+    mine = [".p.npy.tmp-7", ".p.npy.unsorted.tmp-8"]
+    others = [".q.npy.tmp-7", ".p.npy", "p.npy", "p.npy.tmp-7"]
+    for name in mine + others:
+        (tmp_path / name).touch()
+    assert remove_leftovers([str(tmp_path / "p.npy"), str(tmp_path / "gone" / "x")]) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(others)
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:

@@ -312,6 +312,15 @@ def test_killed_and_run_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert bytes_of("killed") == bytes_of("r")
 
 
+def test_what_a_killed_run_left_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("r").mkdir()
+    left, other = Path("r/.part-00000.npy.tmp-1"), Path("r/.part-99999.npy.tmp-1")
+    left.touch()
+    other.touch()
+    said(capsys, "-c", "reshard.yaml", "tokens", "reshard")
+    assert (left.exists(), other.exists()) == (False, True)
+
+
 def test_what_is_damaged_is_written_again(capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "-c", "reshard.yaml", "tokens", "reshard")
     before = bytes_of("r")
