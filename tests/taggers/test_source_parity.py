@@ -125,7 +125,7 @@ def as_dolma_counts(text: str, row: dict[str, Any]) -> dict[str, Any]:
     for name in ("copyright_notice", "comment_block"):
         for span in row.get(name, []):
             if name == "comment_block":
-                kept = text[: span[1]].split("\n")[:-1]
+                kept = text[: span[1]].split("\n")[: None if span[1] == len(text) else -1]
                 span[1] = sum(len(line) or 1 for line in kept)
             row["doc"][0][2] = round((span[1] - span[0] + 1) / len(text), 5)
     return row
