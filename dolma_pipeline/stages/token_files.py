@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from dolma_pipeline.tokens.write import WritePart
 PACKAGE = "dolma_pipeline.tokens"
 
 
-class TokenFilePhases:
+class TokenFilePhases(ABC):
     """What `tokens` and `reshard` share; each says where its shards, its amounts and its tokenizer come from."""
 
     kind: str
@@ -47,13 +48,13 @@ class TokenFilePhases:
     def tokenizer_files(self) -> list[str]:
         return [self.tokenizer_path]
 
+    @abstractmethod
     def shards(self, state: State, split: str) -> list[ShardFiles]:
         """What the files are made of, in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def amounts(self, state: State, split: str) -> dict[str, Amount]:
         """What each source gives to the files."""
-        raise NotImplementedError
 
     def phase(self, part: str) -> str:
         return f"{self.prefix}-{part}"
