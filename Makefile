@@ -9,13 +9,14 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dolma_pipeline
 STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml $(shell find rust_ext -name '*.rs' -o -name 'Cargo.*' -not -path '*/target/*')
 
-.PHONY: help demo test check rust bench clean setup
+.PHONY: help demo test check rust bench parity clean setup
 
 help:
 	@echo "make demo    set up, then the quickstart: real text to a trained model"
 	@echo "make test    set up, then lint, types, Rust tests and Python tests"
 	@echo "make check   lint and types alone"
 	@echo "make bench   every stage on real documents, beside dolma 1.2.1"
+	@echo "make parity  results beside dolma 1.2.1; with DOLMA_UPSTREAM=DIR, a checkout, its own tests too"
 
 toolchain:
 	@command -v cargo >/dev/null 2>&1 || { echo "dolma_pipeline needs a Rust toolchain: install it from https://rustup.rs (or your package manager: rustc and cargo >= 1.89)" >&2; exit 1; }
@@ -48,6 +49,14 @@ test: check rust
 
 bench: setup
 	$(BIN)/python -m bench.run
+
+# Builds an environment with dolma 1.2.1 unless DOLMA_PEER_VENV names one.
+parity: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check beautifulsoup4 boto3
+	peer=$$(dirname $$(dirname $$($(BIN)/python -m bench.peer))) && DOLMA_PEER_VENV=$$peer $(BIN)/python -m pytest -rs \
+		tests/taggers/test_parity.py tests/taggers/test_source_parity.py tests/mixers/test_mix_parity.py
+	@if [ -n "$(DOLMA_UPSTREAM)" ]; then $(BIN)/python tests/parity/run_upstream.py "$(DOLMA_UPSTREAM)"; \
+	else echo "DOLMA_UPSTREAM=DIR, a checkout of Dolma, runs its own tests as well"; fi
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info dolma_pipeline/_native*.so

@@ -40,3 +40,9 @@ def peer(cache: Path) -> Path:
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
         subprocess.run([str(venv / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS], check=True)
     return command
+
+
+if __name__ == "__main__":
+    from bench.run import CACHE
+
+    print(peer(CACHE))

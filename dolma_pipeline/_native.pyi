@@ -275,7 +275,10 @@ def licenses(pages: Any, anywhere: bool) -> Any:
     """The Creative Commons licences of each page in order, such as `by-sa_4.0_de`: list<large_string>."""
 
 def text_pieces(texts: Any, unit: str) -> Any:
-    """`row`, `start`, `end` (code points) and `text` of every `paragraph` or `sentence`: a RecordBatch."""
+    """A RecordBatch of every `paragraph`, `sentence`, `word` or `segment`: `row`, `start`, `end` (code points), `text`.
+
+    Words are those of UAX 29, punctuation marks too; segments are the same with the white space between them.
+    """
 
 def word_spans(texts: Any) -> tuple[Any, Any, Any]:
     """Words by Unicode's rules (UAX 29) that hold a letter or a number, all int64.

@@ -4,12 +4,10 @@
 """
 
 from dolma_pipeline.taggers.base import Attribute, Documents, Tagger, TaggerFailure
+from dolma_pipeline.taggers.data_types import DocResult, Document, Span
 from dolma_pipeline.taggers.python import (
     BaseTagger,
     BaseTaggerWithMetadata,
-    DocResult,
-    Document,
-    Span,
     add_tagger,
     batch_tagger,
     tagger,

@@ -14,10 +14,10 @@ import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -25,6 +25,14 @@ import pyarrow as pa
 from dolma_pipeline import _native
 from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
 from dolma_pipeline.taggers.base import Attribute, Documents, Kind, Tagger, TaggerFailure
+from dolma_pipeline.taggers.data_types import (
+    DocResult,
+    Document,
+    DocumentWithMetadata,
+    InputSpec,
+    InputSpecWithMetadata,
+    Span,
+)
 from dolma_pipeline.taggers.registry import USER, Entry
 
 DECIMALS = 5
@@ -32,47 +40,10 @@ SCORE = "score"
 """The attribute of a function that returns a number."""
 
 
-@dataclass(slots=True)
-class Span:
-    """A half-open range of code points; spans of one `type` become one attribute."""
-
-    start: int
-    end: int
-    type: str = ""
-    score: float = 1.0
-
-    def __len__(self) -> int:
-        return self.end - self.start
-
-
-@dataclass(slots=True)
-class Document:
-    """What a tagger in Dolma's shape is given."""
-
-    source: str
-    id: str
-    text: str
-    version: str | None = None
-
-
-@dataclass(slots=True)
-class DocumentWithMetadata(Document):
-    """What a `BaseTaggerWithMetadata` is given."""
-
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class DocResult:
-    """What a tagger in Dolma's shape gives."""
-
-    doc: Document
-    spans: list[Span]
-
-
 class BaseTagger:
     """Dolma's shape: subclasses define `predict`, and `add_tagger` gives them a name. Made once in each process."""
 
+    FIELDS: ClassVar[list[str]] = ["text"]
     attributes: Mapping[str, Kind] | None = None
     """Declares what `predict` gives. A `document` attribute is one span over the whole text; its score is kept."""
 
@@ -84,9 +55,24 @@ class BaseTagger:
     def predict(self, doc: Any) -> DocResult:
         raise NotImplementedError(f"{type(self).__name__} defines no `predict`")
 
+    def group_output(self, doc_result: DocResult) -> dict[str, list[tuple[int, int, float]]]:
+        """Returns (start, end, score) by attribute, scores to five decimals."""
+        grouped: dict[str, list[tuple[int, int, float]]] = {name: [] for name in self.defaults}
+        for span in doc_result.spans:
+            triple = (span.start, span.end, round(float(span.score), DECIMALS))
+            grouped.setdefault(span.type, []).append(triple)
+        return grouped
+
+    def tag(self, row: Any) -> dict[str, list[tuple[int, int, float]]]:
+        """Returns the attributes of a row of a document file, an `InputSpec`."""
+        return self.group_output(self.predict(Document.from_spec(row)))
+
 
 class BaseTaggerWithMetadata(BaseTagger):
     """The same for taggers whose `predict` takes a DocumentWithMetadata."""
+
+    def tag(self, row: Any) -> dict[str, list[tuple[int, int, float]]]:
+        return self.group_output(self.predict(DocumentWithMetadata.from_spec(row)))
 
 
 class _Header(msgspec.Struct):
@@ -169,6 +155,8 @@ class RowTagger:
         self.name = name
         self.attributes = attributes
         self.needs_raw = needs_raw
+        self.model: Path | None = None
+        """File that the tagger reads: when it changes, so do the attributes."""
         self._value = value
 
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
@@ -355,14 +343,27 @@ def _load_class(name: str, cls: type[BaseTagger], declared: tuple[Attribute, ...
     defaults = list(instance.defaults)
     with_metadata = isinstance(instance, BaseTaggerWithMetadata)
     decoder = msgspec.json.Decoder(_Header)
+    base = BaseTaggerWithMetadata if with_metadata else BaseTagger
+    own_rows = cls.tag is not base.tag or cls.group_output is not BaseTagger.group_output
 
-    def value(row: _Row) -> dict[str, Value]:
-        document = Document(row.source, row.id, row.text)
+    def document(row: _Row) -> Document:
         if with_metadata and row.raw is not None:
             header = decoder.decode(row.raw)
-            document = DocumentWithMetadata(row.source, row.id, row.text, header.version, header.metadata or {})
+            return DocumentWithMetadata(row.source, row.id, row.text, header.version, header.metadata or {})
+        return Document(row.source, row.id, row.text)
+
+    def triples(row: _Row) -> dict[str, Value]:
+        """A class that makes its rows by itself is asked for them, as Dolma does."""
+        given = document(row)
+        spec = (InputSpecWithMetadata if with_metadata else InputSpec)(**given.to_json())
+        return {
+            attribute: [Span(start, end, attribute, score) for start, end, score in found]
+            for attribute, found in instance.tag(spec).items()
+        }
+
+    def value(row: _Row) -> dict[str, Value]:
         spans: dict[str, Value] = {attribute: [] for attribute in defaults}
-        for span in instance.predict(document).spans:
+        for span in instance.predict(document(row)).spans:
             # An attribute without a name is left out, as Dolma does.
             if span.type:
                 found = spans.setdefault(span.type, [])
@@ -370,4 +371,7 @@ def _load_class(name: str, cls: type[BaseTagger], declared: tuple[Attribute, ...
                     found.append(span)
         return spans
 
-    return RowTagger(name, declared, value, needs_raw=with_metadata)
+    tagger = RowTagger(name, declared, triples if own_rows else value, needs_raw=with_metadata)
+    model = getattr(instance, "model", None)
+    tagger.model = model if isinstance(model, Path) else None
+    return tagger

@@ -64,6 +64,10 @@ class Registry:
     def get(self, name: str) -> Entry | None:
         return self._entries.get(name)
 
+    def remove(self, name: str) -> bool:
+        """Returns whether there was such an entry."""
+        return self._entries.pop(name, None) is not None
+
 
 USER = Registry()
 """Filled by the decorators while a user's module is imported, which has no other way to hand its taggers over; nothing

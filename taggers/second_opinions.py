@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.taggers.base import Attribute, Kind, Tagger
-from dolma_pipeline.taggers.python import RowTagger, Span, Value
+from dolma_pipeline.taggers.data_types import Span
+from dolma_pipeline.taggers.python import RowTagger, Value
 
 Scores = list[tuple[str, float]]
 Detect = Callable[[str], Scores]

@@ -40,7 +40,7 @@ def test_taggers_of_a_page_run(page: Path, tmp_path: Path) -> None:
     code = [m[2] for m in BLOCK.finditer(page.read_text()) if m[1] == "python"]
     if not code:
         return
-    names = re.findall(r'@(?:add_)?tagger\("(\w+)"\)', "".join(code))
+    names = re.findall(r'(?:tagger|TaggerRegistry\.add)\("(\w+)"\)', "".join(code))
     (tmp_path / "my_taggers.py").write_text("\n\n".join(code))
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "d.jsonl").write_text('{"id":"1","text":"Is it? YES! 42"}\n')

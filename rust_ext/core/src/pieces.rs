@@ -17,6 +17,10 @@ pub enum Unit {
     Paragraph,
     /// Sentences of UAX #29 without the white space around them.
     Sentence,
+    /// Words and punctuation marks of UAX #29; white space is left out.
+    Word,
+    /// The same with the white space: together they are the text.
+    Segment,
 }
 
 impl Unit {
@@ -24,7 +28,9 @@ impl Unit {
         match name {
             "paragraph" => Ok(Unit::Paragraph),
             "sentence" => Ok(Unit::Sentence),
-            _ => Err(Error::invalid(format!("expected `paragraph` or `sentence`, found `{name}`"))),
+            "word" => Ok(Unit::Word),
+            "segment" => Ok(Unit::Segment),
+            _ => Err(Error::invalid(format!("expected `paragraph`, `sentence`, `word` or `segment`, found `{name}`"))),
         }
     }
 }
@@ -40,9 +46,9 @@ pub fn pieces(texts: &LargeStringArray, unit: Unit) -> Result<RecordBatch> {
             let trimmed = piece.trim_start_matches(is_python_space);
             let before = count_chars(piece) - count_chars(trimmed);
             let end = start + count_chars(piece);
-            if !trimmed.is_empty() {
+            if !trimmed.is_empty() || unit == Unit::Segment {
                 let (piece, from, to) = match unit {
-                    Unit::Paragraph => (piece, start, end),
+                    Unit::Paragraph | Unit::Word | Unit::Segment => (piece, start, end),
                     Unit::Sentence => {
                         let sentence = trimmed.trim_end_matches(is_python_space);
                         (sentence, start + before, start + before + count_chars(sentence))
@@ -76,6 +82,7 @@ fn each<'t>(text: &'t str, unit: Unit, give: impl FnMut(&'t str)) {
     match unit {
         Unit::Paragraph => text.split_inclusive('\n').for_each(give),
         Unit::Sentence => text.split_sentence_bounds().for_each(give),
+        Unit::Word | Unit::Segment => text.split_word_bounds().for_each(give),
     }
 }
 
@@ -112,10 +119,19 @@ mod tests {
         assert_eq!(found(&texts, Unit::Sentence), expected.map(|(r, s, e, t)| (r, s, e, t.to_owned())));
     }
 
+    #[test]
+    fn words_and_what_is_between_them() {
+        let place = |(s, e, t): (i64, i64, &str)| (0, s, e, t.to_owned());
+        let words = [(0, 5, "Don't"), (6, 10, "pané"), (10, 11, ","), (13, 16, "3.5")];
+        assert_eq!(found(&["Don't pané, \n3.5"], Unit::Word), words.map(place));
+        let segments = [(0, 1, "a"), (1, 3, "  "), (3, 4, "\n"), (4, 5, "b")];
+        assert_eq!(found(&["a  \nb"], Unit::Segment), segments.map(place));
+    }
+
     proptest! {
         #[test]
         fn pieces_are_what_their_offsets_say(text in "(\\PC|[a.!? \\n\\x1c])*") {
-            for unit in [Unit::Paragraph, Unit::Sentence] {
+            for unit in [Unit::Paragraph, Unit::Sentence, Unit::Word, Unit::Segment] {
                 for (_, start, end, piece) in found(&[&text], unit) {
                     let cut: String = text.chars().skip(start as usize).take((end - start) as usize).collect();
                     prop_assert_eq!(cut, piece);
