@@ -4,7 +4,8 @@
 
 For each configuration, documents are made where its globs look, and attributes with the keys its filters name, with
 scores around its thresholds. Scores are never integers and spans never overlap: what differs then is in
-docs/differences.md. Both commands run in a directory of their own; documents out (id and text) or attribute rows must be equal.
+docs/differences.md. Each command runs in a directory of its own; documents (id and text) or attribute rows must be
+equal.
 Every configuration of the checkout is also read by our command alone (`--dryrun`). Exits with 1 if one differs.
 """
 
@@ -28,7 +29,7 @@ import yaml
 FEWEST, ENOUGH = 12, 300
 """Documents of a file, and of a configuration with few files."""
 KEY = re.compile(r"(?:@|attributes)\.([A-Za-z]\w+)")
-WORDS = "one two three four five six seven eight nine ten".split()
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 COMMANDS = ("mix", "dedupe", "tokens", "tag")
 
 
