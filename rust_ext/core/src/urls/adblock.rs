@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::Xxh3Builder;
 
-use super::address::{without_www, Address};
+use super::address::{canonical_host, without_www, Address};
 use super::lines::{domains, is_name};
 
 /// What a rule says of the addresses below its domain.
@@ -70,7 +70,7 @@ impl Rules {
     }
 
     fn insert(&mut self, name: &str, rest: &str, allows: bool, important: bool) {
-        let of = self.by_domain.entry(without_www(name).into()).or_default();
+        let of = self.by_domain.entry(without_www(&canonical_host(name)).into()).or_default();
         let rules = match (allows, important) {
             (true, _) => &mut of.allow,
             (false, true) => &mut of.important,

@@ -1,5 +1,6 @@
 //! URLs taken apart.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// Host, port and path of a URL, lower-cased; the query is kept apart, the fragment dropped.
@@ -26,7 +27,7 @@ impl Address {
             Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or_default()),
             None => authority.split_once(':').unwrap_or((authority, "")),
         };
-        let host = host.trim_end_matches('.').to_lowercase();
+        let host = canonical_host(host.trim_end_matches(['.', '。'])).into_owned();
         let is_port = port.bytes().all(|b| b.is_ascii_digit());
         if host.is_empty() || !is_port || host.contains(char::is_whitespace) {
             return None;
@@ -59,6 +60,22 @@ impl Address {
     }
 }
 
+/// One spelling for each host: lower case, `xn--` labels as the letters they stand for (UTS 46), and IP addresses in
+/// their shortest form. A name that is not valid stays as it is.
+pub fn canonical_host(host: &str) -> Cow<'_, str> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Cow::Owned(address.to_string());
+    }
+    let lower = host.to_lowercase();
+    if lower.is_ascii() && !lower.contains("xn--") {
+        return if lower == host { Cow::Borrowed(host) } else { Cow::Owned(lower) };
+    }
+    match idna::domain_to_unicode(&lower) {
+        (name, Ok(())) => Cow::Owned(name),
+        _ => Cow::Owned(lower),
+    }
+}
+
 /// Only the prefix: `web.de` and `wired.com` begin with letters of it, and stay as they are.
 pub fn without_www(host: &str) -> &str {
     host.strip_prefix("www.").unwrap_or(host)
@@ -82,6 +99,11 @@ mod tests {
             ("[::1]:80/a", Some("::1:80/a")),
             ("example.com?u=http://x.y/", Some("example.com")),
             ("münchen.de/ß", Some("münchen.de/ß")),
+            ("http://xn--bcher-kva.example/", Some("bücher.example")),
+            ("http://BÜCHER.example/", Some("bücher.example")),
+            ("http://bücher。example。/", Some("bücher.example")),
+            ("http://xn--a.example/", Some("xn--a.example")),
+            ("http://[2001:DB8:0:0::1]:80/", Some("2001:db8::1:80")),
             ("/just/a/path", None),
             ("a b.com", None),
             ("x.com:port", None),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::address::{without_www, Address};
+use super::address::{canonical_host, without_www, Address};
 
 /// Names that every hosts file gives addresses to.
 const LOCAL: [&str; 8] = [
@@ -32,7 +32,7 @@ pub fn domains(line: &str, mut found: impl FnMut(&str)) -> bool {
         let (name, rest) = rule.split_at(rule.find('^').unwrap_or(rule.len()));
         let whole = rest.is_empty() || rest == "^" || rest.starts_with("^$");
         return whole && is_name(name) && {
-            found(without_www(name));
+            found(without_www(&canonical_host(name)));
             true
         };
     }
@@ -48,7 +48,7 @@ pub fn domains(line: &str, mut found: impl FnMut(&str)) -> bool {
     let mut known = true;
     for name in words.take_while(|w| !w.starts_with('#')) {
         if is_name(name) {
-            found(without_www(name));
+            found(without_www(&canonical_host(name)));
         } else {
             known &= LOCAL.contains(&name) || name.parse::<IpAddr>().is_ok();
         }
@@ -58,7 +58,7 @@ pub fn domains(line: &str, mut found: impl FnMut(&str)) -> bool {
 
 fn single(word: &str, mut found: impl FnMut(&str)) -> bool {
     let word = word.strip_prefix("*.").or_else(|| word.strip_prefix('.')).unwrap_or(word);
-    let bare = word.parse::<IpAddr>().ok().map(|ip| (ip, word.to_owned()));
+    let bare = word.parse::<IpAddr>().ok().map(|ip| (ip, ip.to_string()));
     let bare = bare.or_else(|| {
         let host = Address::parse(word)?.host().to_owned();
         Some((host.parse::<IpAddr>().ok()?, host))
@@ -106,6 +106,10 @@ mod tests {
             ("8.8.8.8", Some(vec!["8.8.8.8"])),
             ("http://8.8.8.8:80/x", Some(vec!["8.8.8.8"])),
             ("*.wild.org", Some(vec!["wild.org"])),
+            ("xn--bcher-kva.example", Some(vec!["bücher.example"])),
+            ("0.0.0.0 xn--bcher-kva.example", Some(vec!["bücher.example"])),
+            ("||xn--bcher-kva.example^", Some(vec!["bücher.example"])),
+            ("2001:0db8::0:1", Some(vec!["2001:db8::1"])),
             ("||a.com^$third-party", Some(vec!["a.com"])),
             ("||a.com/path^", None),
             ("@@||a.com^", None),
