@@ -22,6 +22,8 @@ Step = str | int
 """A key or an index on the way to a value."""
 
 MAX_DEPTH = 100
+MAX_REPEATED = 100_000
+"""Most values that aliases or references may repeat: nine lines of nine aliases each would be 387 million."""
 _INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F][0-9a-fA-F_]*|0o[0-7][0-7_]*|0b[01][01_]*)$")
 _FLOAT = re.compile(
     r"^[-+]?(?:(?:\d[\d_]*)?\.\d[\d_]*|\d[\d_]*\.|\d[\d_]*(?=e))(?:e[-+]?\d+)?$", re.ASCII | re.IGNORECASE
@@ -122,7 +124,17 @@ def parse(text: str, name: str) -> File:
         raise ConfigError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ConfigError(f"{name}: expected at most {MAX_DEPTH} levels of nesting, found more") from None
-    return File(name, None if root is None else _Builder(name).build(root, ()), root)
+    try:
+        data = None if root is None else _Builder(name).build(root, ())
+    except RecursionError:
+        raise ConfigError(f"{name}: expected at most {MAX_DEPTH} levels of nesting, found more") from None
+    repeated = repeated_values(data)
+    if repeated > MAX_REPEATED:
+        raise ConfigError(
+            f"{name}: expected aliases that repeat at most {MAX_REPEATED:,d} values, found {repeated:,d}; write out "
+            f"what is wanted"
+        )
+    return File(name, data, root)
 
 
 def parse_value(text: str, name: str = "value") -> Any:
@@ -175,6 +187,25 @@ def _parse_json(text: str, name: str) -> Any:
         raise ConfigError(f"{name}: expected at most {MAX_DEPTH} levels of nesting, found more") from None
 
 
+def repeated_values(data: Any) -> int:
+    """Returns how many more values `data` has when each shared list and mapping is counted wherever it stands."""
+    sizes: dict[int, int] = {}
+    once = 0
+
+    def size(value: Any) -> int:
+        nonlocal once
+        if not isinstance(value, (dict, list)):
+            return 1
+        if id(value) not in sizes:
+            items = value.values() if isinstance(value, dict) else value
+            once += 1 + sum(not isinstance(item, (dict, list)) for item in items)
+            sizes[id(value)] = 1 + sum(map(size, items))
+        return sizes[id(value)]
+
+    whole = size(data)
+    return whole - max(once, 1)
+
+
 def plain_value(text: str) -> Any:
     """What a scalar without quotes means."""
     if text in _NULL:
@@ -202,6 +233,8 @@ class _Builder:
     def __init__(self, name: str) -> None:
         self._name = name
         self._built: dict[int, Any] = {}
+        self._merged = 0
+        """Number of keys that `<<` has brought in."""
         self._open: set[int] = set()
 
     def build(self, node: Any, path: tuple[Step, ...]) -> Any:
@@ -248,6 +281,9 @@ class _Builder:
         built = [self.build(part, (*path, "<<")) for part in parts]
         if not all(isinstance(part, dict) for part in built):
             raise self._error(node, "`<<` with something else than mappings to merge")
+        self._merged += sum(map(len, built))
+        if self._merged > MAX_REPEATED:
+            raise self._error(node, f"`<<` that merges more than {MAX_REPEATED:,d} keys; write out what is wanted")
         return functools.reduce(lambda later, earlier: {**later, **earlier}, reversed(built), {})
 
     def _scalar(self, node: Any) -> Any:
