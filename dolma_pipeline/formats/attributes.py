@@ -5,7 +5,7 @@ A document attribute is a nullable float64, a span attribute a list<struct<start
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.storage import output
 from dolma_pipeline.task import Output
+from dolma_pipeline.writing import temporary_path, writing
 
 SPANS = pa.list_(
     pa.field(
@@ -52,7 +53,7 @@ class AttributeWriter:
         self._parquet = self.path.suffix == ".parquet"
         self._lines: _native.LineWriter | None = None
         self._table: pq.ParquetWriter | None = None
-        self._temporary = self.path.parent / f".{self.path.name}.tmp-{os.getpid()}"
+        self._temporary = temporary_path(self.path)
         self._pending: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
         if self._parquet:
@@ -83,7 +84,8 @@ class AttributeWriter:
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
         if self._declared and (self._rows >= ROW_GROUP or self._bytes >= GROUP_BYTES):
-            self._flush(batch.schema)
+            with writing(self.path):
+                self._flush(batch.schema)
 
     def _flush(self, schema: pa.Schema) -> None:
         if self._table is None:
@@ -102,19 +104,22 @@ class AttributeWriter:
         if self._lines is not None:
             size, digest = self._lines.finish()
             return Output(str(self.path), size, digest)
-        if self._pending or self._table is None:
-            none = pa.schema([("id", pa.large_string())])
-            self._flush(pa.unify_schemas([b.schema for b in self._pending] or [none]))
-        if self._table is not None:
-            self._table.close()
-        self._temporary.replace(self.path)
+        with writing(self.path):
+            if self._pending or self._table is None:
+                none = pa.schema([("id", pa.large_string())])
+                self._flush(pa.unify_schemas([b.schema for b in self._pending] or [none]))
+            if self._table is not None:
+                self._table.close()
+            self._temporary.replace(self.path)
         return output(self.path)
 
     def abort(self) -> None:
         if self._lines is not None:
             self._lines.abort()
-        if self._table is not None:
-            self._table.close()
+        # Closing writes, which fails where the disk is full.
+        with contextlib.suppress(OSError, pa.ArrowException):
+            if self._table is not None:
+                self._table.close()
         self._temporary.unlink(missing_ok=True)
 
 
