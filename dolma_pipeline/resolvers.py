@@ -24,7 +24,7 @@ from typing import Any
 
 from dolma_pipeline.errors import ConfigError, suggest, unknown
 from dolma_pipeline.storage import atomic_path, find_files
-from dolma_pipeline.yaml_file import MAX_REPEATED, Step, json_path, parse_value, repeated_values
+from dolma_pipeline.yaml_file import MAX_REPEATED, Step, json_path, missing_packages, parse_value, repeated_values
 
 Where = Callable[[Sequence[Step]], str]
 MAX_DEPTH = 50
@@ -299,9 +299,12 @@ def _cache(values: list[Any], where: str) -> str:
             temporary.open("wb") as handle,
         ):
             shutil.copyfileobj(remote, handle, 1 << 20)
+    except ImportError:
+        raise ConfigError(f"{where}: could not download {url}: {missing_packages(url)}") from None
     # Each transport has its own exceptions, and none of them is a fault of this program.
     except Exception as error:
-        raise ConfigError(f"{where}: could not download {url}: {type(error).__name__}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{where}: could not download {url}: {type(error).__name__}: {reason}") from error
     return str(path)
 
 

@@ -21,6 +21,8 @@ from dolma_pipeline.errors import ConfigError
 Step = str | int
 """A key or an index on the way to a value."""
 
+PACKAGES = {"s3": "s3", "s3a": "s3", "gs": "gcs", "azure": "azure", "http": "http", "https": "http"}
+"""Extras of smart-open that bring what a scheme needs."""
 MAX_DEPTH = 100
 MAX_REPEATED = 100_000
 """Most values that aliases or references may repeat: nine lines of nine aliases each would be 387 million."""
@@ -156,10 +158,21 @@ def read(location: str) -> File:
         raise ConfigError(f"{location}: expected a YAML or JSON file, found none{_nearby(location)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{location}: expected UTF-8 text, found other bytes at offset {error.start}") from None
-    except (OSError, ImportError, NotImplementedError, ValueError) as error:
+    except ImportError:
+        raise ConfigError(f"{location}: could not be read: {missing_packages(location)}") from None
+    except (OSError, NotImplementedError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{location}: could not be read: {reason}") from None
     return parse(text, location)
+
+
+def missing_packages(url: str) -> str:
+    """Returns what to say where the packages that read `url` are not installed."""
+    scheme = url.partition("://")[0]
+    return (
+        f"the packages for `{scheme}://` are not installed; `pip install 'smart-open[{PACKAGES.get(scheme, 'all')}]'` "
+        f"brings them, or copy the file here"
+    )
 
 
 def _nearby(location: str) -> str:

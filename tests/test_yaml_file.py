@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,14 @@ def test_aliases_that_repeat_a_little_are_not() -> None:
 def test_deep_nesting_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^r\.yaml(:1)?: (expected at most|found more than) 100 levels of nesting"):
         parse(text, "r.yaml")
+
+
+def test_a_place_whose_packages_are_missing() -> None:
+    if importlib.util.find_spec("azure") is not None:
+        pytest.skip("what reads azure:// is installed here")
+    with pytest.raises(ConfigError) as error:
+        read("azure://container/recipe.yaml")
+    assert str(error.value) == (
+        "azure://container/recipe.yaml: could not be read: the packages for `azure://` are not installed; "
+        "`pip install 'smart-open[azure]'` brings them, or copy the file here"
+    )
