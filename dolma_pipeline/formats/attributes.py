@@ -157,20 +157,35 @@ class AttributeCursor:
         table = self._take(count) if self._parquet else pa.Table.from_batches([self._reader.next_rows(count)])
         if table.num_rows != count:
             raise DataError(
-                f"{self._path}: expected a row for each document, found {self._rows + table.num_rows} rows "
-                f"and at least {self._rows + count} documents; tag the documents again"
+                f"{self._at(self._rows + table.num_rows + 1)}: expected a row for each document, found "
+                f"{self._rows + table.num_rows} rows and at least {self._rows + count} documents; tag the documents "
+                f"again"
             )
         table = table.combine_chunks()
         ids = table.column("id").cast(pa.large_string())
         if not ids.equals(pa.chunked_array([documents.id])):
             row = next(i for i in range(count) if ids[i].as_py() != documents.id[i].as_py())
             raise DataError(
-                f"{self._path}: row {self._rows + row + 1}: expected the attributes of document "
-                f"`{documents.id[row].as_py()}`, found those of `{ids[row].as_py()}`; tag the documents again"
+                f"{self._at(self._rows + row + 1)}: expected the attributes of document "
+                f"`{documents.id[row].as_py()}`, found those of `{ids[row].as_py()}` (line "
+                f"{documents.line[row].as_py()} of the documents); tag the documents again"
             )
         self._rows += count
         names = {"raw": "__raw__"} if self._raw else {}
         return {names.get(name, name): _one_chunk(table.column(name)) for name in table.schema.names if name != "id"}
+
+    def finish(self) -> None:
+        """Raises DataError if rows are left, after the last documents were read: the files do not match."""
+        left = self._take(1) if self._parquet else self._reader.next_rows(1)
+        if left.num_rows:
+            raise DataError(
+                f"{self._at(self._rows + 1)}: expected the end of the file after a row for each of {self._rows} "
+                f"documents, found another row, of document `{left.column('id')[0].as_py()}`; tag the documents again"
+            )
+
+    def _at(self, row: int) -> str:
+        """Returns the place of a row: a line of JSON lines is one."""
+        return f"{self._path}: row {row}" if self._parquet else f"{self._path}:{row}"
 
     def _take(self, count: int) -> pa.Table:
         parts = [] if self._rest is None else [self._rest]

@@ -21,7 +21,7 @@ from dolma_pipeline.dedupe.keys import KeyStep
 from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
-from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
@@ -92,6 +92,11 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
             column = verdicts.next_rows(rows.num_rows)
             marked += _marked(column)
             writer.write_rows(rows.column("id"), {key: column}, lengths=rows.column("chars"))
+        if verdicts.rows_left:
+            raise StageError(
+                f"{config.rows}: expected a row for each document of {config.keys}, found {verdicts.rows_left} rows "
+                f"less; remove both and run again"
+            )
         written = writer.finish()
     except BaseException:
         writer.abort()
