@@ -7,15 +7,11 @@ from typing import Any
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.dedupe.filter_keys import FilterKeys, encode, joined, keys_of, left_out, mismatch, read_filter
 from dolma_pipeline.dedupe.filters import filter_to_load, part_of
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.recipe import Bloom, Dedupe
 from dolma_pipeline.task import Context, Output, Report
-
-NEARLY_FULL = 0.9
-"""Share of the keys planned for, from which a filter that is kept is reported."""
-OVERFULL = 1.25
-"""Times the rate asked for: less is the spread of hashes over partitions."""
 
 
 class ReducePartition(Struct, frozen=True, kw_only=True):
@@ -27,8 +23,6 @@ class ReducePartition(Struct, frozen=True, kw_only=True):
     partition: int
     verdicts: str
     """The file to write; a filter that is kept leaves its partition beside it (see filters.part_of)."""
-    total_keys: int
-    """Of all shards and partitions. A filter is sized by the exact count of this partition's."""
 
 
 def reduce_partition(config: ReducePartition, context: Context) -> Report:
@@ -38,61 +32,57 @@ def reduce_partition(config: ReducePartition, context: Context) -> Report:
     tells them; and an eighth of a byte per key.
     """
     bloom = config.dedupe.bloom
-    options = _filter_options(config, bloom) if bloom is not None else {}
+    report = Report()
+    options = _filter_options(config, bloom, report) if bloom is not None else {}
     stats = _native.reduce_keys(config.keys, config.partition, config.verdicts, **options)
     size, digest = stats.pop("verdicts")
-    report = Report(outputs=[Output(path=config.verdicts, bytes=size, blake3=digest)], details=stats)
+    report.outputs.append(Output(path=config.verdicts, bytes=size, blake3=digest))
+    report.details = stats
     saved = stats.pop("saved", None)
     if saved is not None:
         report.outputs.append(Output(path=options["save"], bytes=saved[0], blake3=saved[1]))
-    # By the hash all partitions are alike: one of them speaks.
-    if config.partition == 0:
-        report.warnings.extend(_nothing_to_compare(config))
-        if bloom is not None:
-            report.warnings.extend(_too_full(config, bloom, stats))
     return report
 
 
-def _filter_options(config: ReducePartition, bloom: Bloom) -> dict[str, Any]:
+def _filter_options(config: ReducePartition, bloom: Bloom, report: Report) -> dict[str, Any]:
     load = filter_to_load(bloom, config.verdicts)
     if bloom.read_only and load is None:
         raise StageError(
             f"dedupe `{config.dedupe.name}`: expected a filter to compare with at {bloom.file or '`bloom.file`'}, "
             "found none; a run over the texts to look for, without `read_only`, writes it"
         )
+    keys = keys_of(config.dedupe)
+    if load is not None:
+        found = read_filter(load)
+        problem = mismatch(config.dedupe, found)
+        if problem is not None:
+            raise StageError(f"dedupe `{config.dedupe.name}`: {bloom.file}: {problem}")
+        report.warnings.extend(_of_the_filter(config.dedupe, bloom, keys, found.keys))
+        keys = joined(keys, found.keys)
     return {
         "false_positive_rate": bloom.false_positive_rate,
         "size_in_bytes": bloom.size_in_bytes,
         "estimated_keys": bloom.estimated_keys,
         "load": load,
         "save": part_of(config.verdicts) if bloom.file is not None and not bloom.read_only else None,
+        "keys": encode(keys),
         "read_only": bloom.read_only,
     }
 
 
-def _nothing_to_compare(config: ReducePartition) -> list[str]:
-    dedupe = config.dedupe
-    if config.total_keys:
-        return []
-    what = f"string at `{dedupe.documents.key}`" if dedupe.documents is not None else "paragraph"
-    return [
-        f"dedupe `{dedupe.name}`: nothing was compared: no document of {len(config.keys)} files has a {what} of "
-        f"at least {dedupe.min_length} code points and {dedupe.min_words} words"
-    ]
-
-
-def _too_full(config: ReducePartition, bloom: Bloom, stats: dict[str, Any]) -> list[str]:
-    held, capacity, rate = stats["held"], stats["capacity"], stats["false_positive_rate"]
-    partitions = config.dedupe.partitions
-    where = f"dedupe `{config.dedupe.name}`: the filter holds {held * partitions:,d} keys"
-    planned = f"it was planned for {capacity * partitions:,d} at {bloom.false_positive_rate:g}"
-    if held > capacity and rate > OVERFULL * bloom.false_positive_rate:
-        needed = _native.bloom_plan(bloom.false_positive_rate)[1]
-        size = int(held * partitions / needed * 64) + 64 * partitions
-        return [
-            f"{where}, {planned}: a share of {rate:.2g} of new keys is taken for duplicates; "
-            f"build it anew with `estimated_keys: {held * partitions}` or `size_in_bytes: {size}` at least"
-        ]
-    if bloom.file is not None and not bloom.read_only and held > NEARLY_FULL * capacity:
-        return [f"{where}, {planned}: another run will overfill it; `estimated_keys` is to count the keys of all runs"]
-    return []
+def _of_the_filter(dedupe: Dedupe, bloom: Bloom, mine: FilterKeys, loaded: FilterKeys) -> list[str]:
+    """Returns warnings about settings that differ from those of the filter that was loaded, and change no key."""
+    where = f"dedupe `{dedupe.name}`: the filter {bloom.file}"
+    warnings = []
+    lacks = left_out(mine, loaded)
+    if lacks:
+        warnings.append(
+            f"{where} was made with {', '.join(lacks)}: it lacks the items that this left out, and none of them is "
+            f"marked because of it"
+        )
+    if mine.false_positive_rate < loaded.false_positive_rate:
+        warnings.append(
+            f"{where} was planned for a false-positive rate of {loaded.false_positive_rate:g}: the "
+            f"{mine.false_positive_rate:g} of this run has no effect on a filter that is loaded"
+        )
+    return warnings

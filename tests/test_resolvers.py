@@ -186,3 +186,19 @@ def test_every_resolver_is_in_the_documentation() -> None:
     from dolma_pipeline import resolvers
 
     assert [name for name in RESOLVERS if f"${{{name}:" not in (resolvers.__doc__ or "")] == []
+
+
+def test_references_that_repeat_too_much_are_refused() -> None:
+    lists: dict[str, object] = {"a0": ["x"] * 9}
+    texts: dict[str, object] = {"a0": "x" * 9}
+    for i in range(1, 9):
+        lists[f"a{i}"] = [f"${{a{i - 1}}}"] * 9
+        texts[f"a{i}"] = f"${{a{i - 1}}}" * 9
+    with pytest.raises(ConfigError) as error:
+        resolve(lists)
+    assert str(error.value) == (
+        "$: expected references that repeat at most 100,000 values, found 490,329,036; write out what is wanted"
+    )
+    with pytest.raises(ConfigError) as error:
+        resolve(texts)
+    assert str(error.value) == ("$.a6: expected interpolations that make at most 1,048,576 characters, found 4,782,969")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.yaml_file import json_path, parse, parse_value, read
+from dolma_pipeline.yaml_file import json_path, parse, parse_value, read, repeated_values
 
 
 @pytest.mark.parametrize(
@@ -126,3 +127,50 @@ def test_read_names_what_is_there(tmp_path: Path) -> None:
         read(str(tmp_path / "latin.yaml"))
     with pytest.raises(ConfigError, match=r"could not be read: Is a directory$"):
         read(str(tmp_path))
+
+
+def _bomb(first: str, line: str) -> str:
+    """Nine lines, each of which repeats the one before nine times."""
+    return f"a0: {first}\n" + "".join(line.format(i=i, j=i - 1) for i in range(1, 9))
+
+
+def test_aliases_that_repeat_too_much_are_refused() -> None:
+    nine = ", ".join(["*a{j}"] * 9)
+    lists = _bomb("&a0 [x, x, x, x, x, x, x, x, x]", "a{i}: &a{i} [" + nine + "]\n")
+    mappings = _bomb("&a0 {x: 1}", "a{i}: &a{i} {{" + ", ".join(f"k{k}: *a{{j}}" for k in range(9)) + "}}\n")
+    merges = "a: &a {" + ", ".join(f"k{i}: 1" for i in range(1000)) + "}\nb: {<<: [" + ", ".join(["*a"] * 101) + "]}"
+    with pytest.raises(ConfigError) as error:
+        parse(lists, "r.yaml")
+    assert str(error.value) == (
+        "r.yaml: expected aliases that repeat at most 100,000 values, found 490,329,036; write out what is wanted"
+    )
+    with pytest.raises(ConfigError, match=r"^r\.yaml: expected aliases that repeat at most 100,000 values, found "):
+        parse(mappings, "r.yaml")
+    with pytest.raises(ConfigError, match=r"^r\.yaml:2: found `<<` that merges more than 100,000 keys; "):
+        parse(merges, "r.yaml")
+
+
+def test_aliases_that_repeat_a_little_are_not() -> None:
+    assert repeated_values([]) == repeated_values(1) == 0
+    assert repeated_values([1, [2, 3]]) == 0
+    shared = [2, 3]
+    assert repeated_values([1, shared, {"a": shared}, shared]) == 6
+    many = parse("a: &a [1, 2, 3]\nb: [" + ", ".join(["*a"] * 1000) + "]", "r.yaml").data
+    assert many["b"] == [[1, 2, 3]] * 1000
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 50_000, "a: " + "[" * 101 + "]" * 101])
+def test_deep_nesting_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^r\.yaml(:1)?: (expected at most|found more than) 100 levels of nesting"):
+        parse(text, "r.yaml")
+
+
+def test_a_place_whose_packages_are_missing() -> None:
+    if importlib.util.find_spec("azure") is not None:
+        pytest.skip("what reads azure:// is installed here")
+    with pytest.raises(ConfigError) as error:
+        read("azure://container/recipe.yaml")
+    assert str(error.value) == (
+        "azure://container/recipe.yaml: could not be read: the packages for `azure://` are not installed; "
+        "`pip install 'smart-open[azure]'` brings them, or copy the file here"
+    )

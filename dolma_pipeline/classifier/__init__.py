@@ -22,6 +22,6 @@ def require_fasttext() -> str:
                 continue
         return "fasttext unknown"
     raise ConfigError(
-        "training a classifier needs the fasttext library, found none; `pip install 'dolma-pipeline[classifier]'` "
-        "brings it (using a trained one needs nothing)"
+        "training a classifier needs the fasttext library, found none; `pip install fasttext-numpy2` brings it "
+        "(using a trained one needs nothing)"
     )

@@ -80,6 +80,8 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
             counts.documents_out += part.num_rows
             counts.bytes_out += pc.sum(pc.binary_length(part.column("text"))).as_py() or 0
             aside.take()
+        if stream.damage is None:
+            beside.finish()
     counts.dropped = dict(sorted(dropped.items()))
     table = pa.Table.from_batches(parts, SCHEMA)
     with atomic_path(config.out) as temporary:

@@ -68,6 +68,8 @@ def measure_fertility(config: MeasureFertility, context: Context) -> Report:
             names = best.groups(documents) if best is not None else _values(config.by_field, documents)
             _add(config, loaded, documents, names, groups, account)
             aside.take()
+        if best is not None and stream.damage is None:
+            best.finish()
     counts = ShardCounts(source=config.source, groups=dict(sorted(groups.items())))
     write_msgpack(config.out, counts)
     warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
@@ -105,6 +107,9 @@ class _BestScore:
                     found[row] = name
                 best = np.maximum(best, score)
         return found
+
+    def finish(self) -> None:
+        self._cursor.finish()
 
 
 def _values(field: str | None, documents: Documents) -> list[str]:

@@ -5,7 +5,7 @@ A document attribute is a nullable float64, a span attribute a list<struct<start
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.storage import output
 from dolma_pipeline.task import Output
+from dolma_pipeline.writing import temporary_path, writing
 
 SPANS = pa.list_(
     pa.field(
@@ -52,7 +53,7 @@ class AttributeWriter:
         self._parquet = self.path.suffix == ".parquet"
         self._lines: _native.LineWriter | None = None
         self._table: pq.ParquetWriter | None = None
-        self._temporary = self.path.parent / f".{self.path.name}.tmp-{os.getpid()}"
+        self._temporary = temporary_path(self.path)
         self._pending: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
         if self._parquet:
@@ -83,7 +84,8 @@ class AttributeWriter:
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
         if self._declared and (self._rows >= ROW_GROUP or self._bytes >= GROUP_BYTES):
-            self._flush(batch.schema)
+            with writing(self.path):
+                self._flush(batch.schema)
 
     def _flush(self, schema: pa.Schema) -> None:
         if self._table is None:
@@ -102,19 +104,22 @@ class AttributeWriter:
         if self._lines is not None:
             size, digest = self._lines.finish()
             return Output(str(self.path), size, digest)
-        if self._pending or self._table is None:
-            none = pa.schema([("id", pa.large_string())])
-            self._flush(pa.unify_schemas([b.schema for b in self._pending] or [none]))
-        if self._table is not None:
-            self._table.close()
-        self._temporary.replace(self.path)
+        with writing(self.path):
+            if self._pending or self._table is None:
+                none = pa.schema([("id", pa.large_string())])
+                self._flush(pa.unify_schemas([b.schema for b in self._pending] or [none]))
+            if self._table is not None:
+                self._table.close()
+            self._temporary.replace(self.path)
         return output(self.path)
 
     def abort(self) -> None:
         if self._lines is not None:
             self._lines.abort()
-        if self._table is not None:
-            self._table.close()
+        # Closing writes, which fails where the disk is full.
+        with contextlib.suppress(OSError, pa.ArrowException):
+            if self._table is not None:
+                self._table.close()
         self._temporary.unlink(missing_ok=True)
 
 
@@ -152,20 +157,35 @@ class AttributeCursor:
         table = self._take(count) if self._parquet else pa.Table.from_batches([self._reader.next_rows(count)])
         if table.num_rows != count:
             raise DataError(
-                f"{self._path}: expected a row for each document, found {self._rows + table.num_rows} rows "
-                f"and at least {self._rows + count} documents; tag the documents again"
+                f"{self._at(self._rows + table.num_rows + 1)}: expected a row for each document, found "
+                f"{self._rows + table.num_rows} rows and at least {self._rows + count} documents; tag the documents "
+                f"again"
             )
         table = table.combine_chunks()
         ids = table.column("id").cast(pa.large_string())
         if not ids.equals(pa.chunked_array([documents.id])):
             row = next(i for i in range(count) if ids[i].as_py() != documents.id[i].as_py())
             raise DataError(
-                f"{self._path}: row {self._rows + row + 1}: expected the attributes of document "
-                f"`{documents.id[row].as_py()}`, found those of `{ids[row].as_py()}`; tag the documents again"
+                f"{self._at(self._rows + row + 1)}: expected the attributes of document "
+                f"`{documents.id[row].as_py()}`, found those of `{ids[row].as_py()}` (line "
+                f"{documents.line[row].as_py()} of the documents); tag the documents again"
             )
         self._rows += count
         names = {"raw": "__raw__"} if self._raw else {}
         return {names.get(name, name): _one_chunk(table.column(name)) for name in table.schema.names if name != "id"}
+
+    def finish(self) -> None:
+        """Raises DataError if rows are left, after the last documents were read: the files do not match."""
+        left = self._take(1) if self._parquet else self._reader.next_rows(1)
+        if left.num_rows:
+            raise DataError(
+                f"{self._at(self._rows + 1)}: expected the end of the file after a row for each of {self._rows} "
+                f"documents, found another row, of document `{left.column('id')[0].as_py()}`; tag the documents again"
+            )
+
+    def _at(self, row: int) -> str:
+        """Returns the place of a row: a line of JSON lines is one."""
+        return f"{self._path}: row {row}" if self._parquet else f"{self._path}:{row}"
 
     def _take(self, count: int) -> pa.Table:
         parts = [] if self._rest is None else [self._rest]

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 from dolma_pipeline import _native
 from dolma_pipeline.formats.documents import METADATA, OTHER_FIELDS, Documents, read_documents
 from dolma_pipeline.storage import atomic_path, output
+from dolma_pipeline.writing import temporary_path, writing
 
 STRINGS = ("id", "text", "source", "added", "created", "version")
 SCHEMA = pa.schema(
@@ -41,16 +41,19 @@ class ParquetDocumentWriter:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._lines_path = self._path.parent / f".{self._path.name}.lines.tmp-{os.getpid()}"
-        self._lines = _native.LineWriter(str(self._lines_path))
+        self._lines_path = temporary_path(self._path, "lines")
+        with writing(self._path):
+            self._lines = _native.LineWriter(str(self._lines_path))
 
     def write_documents(self, batch: pa.RecordBatch, **changes: Any) -> tuple[int, int]:
         """Documents and bytes of text written; see `_native.LineWriter.write_documents`."""
-        return self._lines.write_documents(batch, **changes)
+        with writing(self._path):
+            return self._lines.write_documents(batch, **changes)
 
     def finish(self) -> tuple[int, str]:
         """Bytes and BLAKE3 of the finished file."""
-        self._lines.finish()
+        with writing(self._path):
+            self._lines.finish()
         try:
             with (
                 atomic_path(self._path) as temporary,

@@ -11,15 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from dolma_pipeline import _native
-from dolma_pipeline.dedupe.filters import MergeFilters, part_of
+from dolma_pipeline.dedupe.filter_keys import differences, keys_of, mismatch, read_filter
+from dolma_pipeline.dedupe.filters import MergeFilters, filter_to_load, part_of
 from dolma_pipeline.dedupe.keys import KeyStep
 from dolma_pipeline.dedupe.reduce import ReducePartition
+from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
-from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
@@ -30,7 +32,7 @@ from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.storage import local
 from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
 
-VERSION = 3
+VERSION = 4
 
 
 class KeyShard(StepConfig, frozen=True, kw_only=True):
@@ -75,6 +77,8 @@ class VerdictShard(Struct, frozen=True, kw_only=True):
     shard_index: int
     """Place of the shard's key file in the order in which the partitions were reduced."""
     path: str
+    warnings: list[str] = []
+    """What is to be said of the whole stage, by the first of its shards."""
 
 
 def write_verdicts(config: VerdictShard, context: Context) -> Report:
@@ -88,11 +92,16 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
             column = verdicts.next_rows(rows.num_rows)
             marked += _marked(column)
             writer.write_rows(rows.column("id"), {key: column}, lengths=rows.column("chars"))
+        if verdicts.rows_left:
+            raise StageError(
+                f"{config.rows}: expected a row for each document of {config.keys}, found {verdicts.rows_left} rows "
+                f"less; remove both and run again"
+            )
         written = writer.finish()
     except BaseException:
         writer.abort()
         raise
-    return Report(outputs=[written], counts={config.source: Counts(edited={key: marked})})
+    return Report(outputs=[written], counts={config.source: Counts(edited={key: marked})}, warnings=config.warnings)
 
 
 def _rows(path: str) -> Iterator[pa.RecordBatch]:
@@ -135,6 +144,9 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     def verdict_file(partition: int) -> str:
         return str(places.work_dir / "scratch" / reduce / f"partition-{partition:05d}.verdicts")
 
+    if config.bloom is not None and config.bloom.file is not None:
+        _check_filter(builder, number, config, verdict_file(0))
+
     def build_keys(state: State) -> list[Task]:
         return [
             make_task(
@@ -157,8 +169,6 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
         ]
 
     def build_reduce(state: State) -> list[Task]:
-        reports = state.reports.get(keys, {})
-        total = sum(r.details["keys"] for r in reports.values())
         bloom = config.bloom
         filter_file = bloom.file if bloom is not None else None
         loaded = (filter_file,) if filter_file is not None and Path(filter_file).is_file() else ()
@@ -172,7 +182,6 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                     keys=[key_file(s) for s in shards],
                     partition=p,
                     verdicts=verdict_file(p),
-                    total_keys=total,
                 ),
                 inputs=(*(key_file(s) for s in shards), *(loaded if bloom is not None and bloom.read_only else ())),
                 version=VERSION,
@@ -182,6 +191,8 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
 
     def build_verdicts(state: State) -> list[Task]:
         verdicts = [verdict_file(p) for p in range(config.partitions)]
+        reports = state.reports.get(reduce, {})
+        warnings = reduce_warnings(config, [reports[name].details for name in sorted(reports)], len(shards))
         return [
             make_task(
                 phase=final,
@@ -195,6 +206,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                     verdicts=verdicts,
                     shard_index=i,
                     path=files[s.id],
+                    warnings=warnings if i == 0 else [],
                 ),
                 inputs=(key_file(s), row_file(s), *verdicts),
                 version=VERSION,
@@ -227,3 +239,28 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
         later.append(Phase(id=f"{prefix}-filter", what=what, build=build_filter, after=[reduce]))
     builder.add_step(keys, build_keys, later)
     builder.stages.append(StageInfo(id=prefix, kind="dedupe", counted=(keys, final), phases=(keys, final, reduce)))
+
+
+def _check_filter(builder: Builder, number: int, config: Dedupe, verdicts: str) -> None:
+    """Raises ConfigError if the filter that the stage will load is known now, and holds other keys."""
+    bloom = config.bloom
+    if bloom is None or bloom.file is None:
+        return
+    where = f"$.stages[{number - 1}].dedupe.bloom.file: {bloom.file}"
+    for earlier, stage in enumerate(builder.recipe.stages[: number - 1]):
+        other = stage.dedupe
+        if other is UNSET or other.bloom is None or other.bloom.file is None or other.bloom.read_only:
+            continue
+        if local(other.bloom.file) == Path(bloom.file):
+            # The file is what that stage will make of it, whatever there is now.
+            different = differences(keys_of(config), keys_of(other))
+            if different:
+                raise ConfigError(
+                    f"{where}: `$.stages[{earlier}]` writes other keys into this filter than this stage makes: "
+                    f"{'; '.join(different)}; name another file"
+                )
+            return
+    load = filter_to_load(bloom, verdicts)
+    problem = mismatch(config, read_filter(load)) if load is not None else None
+    if problem is not None:
+        raise ConfigError(f"{where}: {problem}")

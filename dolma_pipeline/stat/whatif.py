@@ -58,6 +58,8 @@ def measure_shard(config: MeasureShard, context: Context) -> Report:
             counts.documents_out += len(documents)
             counts.bytes_in += documents.text_bytes
             aside.take()
+        if stream.damage is None:
+            beside.finish()
     counts.bytes_out = counts.bytes_in
     write_json(config.out, measure.result)
     warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []

@@ -39,6 +39,7 @@ from dolma_pipeline.tokens.source import (
     read_rows,
     token_files,
 )
+from dolma_pipeline.writing import write_array
 
 CHUNK_TOKENS = 1 << 22
 """In memory at once, or one document."""
@@ -178,7 +179,7 @@ def _write(config: ConvertFile, base: Path, chunks: Iterator[Chunk]) -> tuple[li
     try:
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             for tokens, rows in chunks:
-                tokens.tofile(file)
+                write_array(file, tokens)
                 ends = position + np.cumsum(rows.lengths)
                 coded = rows.sources.dictionary_encode()
                 ids.write_token_rows(
@@ -202,8 +203,8 @@ def _write(config: ConvertFile, base: Path, chunks: Iterator[Chunk]) -> tuple[li
             megatron.write_index(temporary, config.dtype, lengths)
         written.append(output(f"{base}.idx"))
     elif config.to == "datatrove":
-        with atomic_path(f"{path}.index") as temporary:
-            np.cumsum(lengths).astype("<u8").tofile(temporary)
+        with atomic_path(f"{path}.index") as temporary, temporary.open("wb") as file:
+            write_array(file, np.cumsum(lengths).astype("<u8"))
         with atomic_path(f"{path}.metadata") as temporary:
             temporary.write_text(datatrove.metadata(TOKENIZER, config.dtype, position), encoding="utf-8")
         written += [output(f"{path}.index"), output(f"{path}.metadata")]

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.tokens.rows import BATCH, Rows, numbered
+from dolma_pipeline.writing import write_array
 
 MAGIC = b"MMIDIDX\0\0"
 VERSION = 1
@@ -139,6 +140,6 @@ def write_index(path: Path, dtype: str, lengths: NDArray[np.int64]) -> None:
     size = np.dtype(dtype).itemsize
     with path.open("wb") as file:
         file.write(HEADER.pack(MAGIC, VERSION, CODES[dtype], len(lengths), len(lengths) + 1))
-        lengths.astype("<i4").tofile(file)
-        ((np.cumsum(lengths) - lengths) * size).astype("<i8").tofile(file)
-        np.arange(len(lengths) + 1, dtype="<i8").tofile(file)
+        write_array(file, lengths.astype("<i4"))
+        write_array(file, ((np.cumsum(lengths) - lengths) * size).astype("<i8"))
+        write_array(file, np.arange(len(lengths) + 1, dtype="<i8"))

@@ -22,6 +22,7 @@ from dolma_pipeline.tokens.manifest import TokenFile
 from dolma_pipeline.tokens.merge import TOKENS, Merge
 from dolma_pipeline.tokens.packing import Integers, Layout, kept_tokens, lay_out
 from dolma_pipeline.tokens.parts import Part, Parts
+from dolma_pipeline.writing import write_array
 
 ROWS = 1 << 18
 """Of a table in memory, with their ids."""
@@ -194,7 +195,7 @@ def _write_mask(layout: Layout, path: Path, mask_first: bool) -> Output:
             mask = column < fill[low : low + step, None]
             begin, end = np.searchsorted(firsts, [low * length, low * length + mask.size])
             mask.reshape(-1)[firsts[begin:end] - low * length] = False
-            mask.tofile(file)
+            write_array(file, mask)
     return output(path)
 
 

@@ -5,8 +5,8 @@ Both are sorted by key, so that any range of keys is one range of either file. T
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -20,6 +20,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.storage import atomic_path, output
 from dolma_pipeline.task import Output
+from dolma_pipeline.writing import temporary_path, write_array, writing
 
 Order: TypeAlias = Literal["shuffle", "input"]
 COPY_TOKENS = 4 << 20
@@ -56,8 +57,9 @@ class ShardWriter:
         self._lines: list[NDArray[np.int64]] = []
         self._ids: list[pa.LargeStringArray] = []
         self._tokens.parent.mkdir(parents=True, exist_ok=True)
-        self._unsorted = self._tokens.parent / f".{self._tokens.name}.unsorted.tmp-{os.getpid()}"
-        self._file = self._unsorted.open("wb")
+        self._unsorted = temporary_path(self._tokens, "unsorted")
+        with writing(self._tokens):
+            self._file = self._unsorted.open("wb")
 
     def add(
         self,
@@ -72,10 +74,12 @@ class ShardWriter:
         self._lines.append(lines)
         self._keys.append(keys)
         self._lengths.append(lengths)
-        tokens.tofile(self._file)
+        with writing(self._tokens):
+            write_array(self._file, tokens)
 
     def finish(self) -> ShardFiles:
-        self._file.close()
+        with writing(self._tokens):
+            self._file.close()
         keys = np.concatenate([np.zeros(0, dtype=np.uint64), *self._keys])
         lengths = np.concatenate([np.zeros(0, dtype=np.int64), *self._lengths])
         lines = np.concatenate([np.zeros(0, dtype=np.int64), *self._lines])
@@ -101,7 +105,9 @@ class ShardWriter:
         return ShardFiles(index=output(self._index), tokens=output(self._tokens))
 
     def abort(self) -> None:
-        self._file.close()
+        # Closing writes what is left in memory, which fails where the disk is full.
+        with contextlib.suppress(OSError):
+            self._file.close()
         self._unsorted.unlink(missing_ok=True)
 
 
@@ -137,7 +143,7 @@ def copy_documents(
     """Writes the documents that start there and are so long, in this order, COPY_TOKENS at a time."""
     with path.open("wb") as file:
         for rows in _runs(lengths):
-            gather(tokens, starts[rows], lengths[rows]).tofile(file)
+            write_array(file, gather(tokens, starts[rows], lengths[rows]))
 
 
 def gather(

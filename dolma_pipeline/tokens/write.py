@@ -19,6 +19,7 @@ from dolma_pipeline.tokens.merge import Chunk, Merge
 from dolma_pipeline.tokens.packed import write_packed
 from dolma_pipeline.tokens.parts import Parts, read_parts
 from dolma_pipeline.tokens.shard import ShardIndex, gather
+from dolma_pipeline.writing import write_array
 
 
 class WritePart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,7 +89,7 @@ def _loaded(plan: str, context: Context) -> tuple[Parts, Merge]:
 def _copy_tokens(merge: Merge, chunk: Chunk, file: IO[bytes]) -> None:
     """One read for each shard of the chunk, then documents in order: no seek for a document."""
     tokens, starts = merge.read(chunk)
-    gather(tokens, starts, chunk.lengths).tofile(file)
+    write_array(file, gather(tokens, starts, chunk.lengths))
 
 
 def _write_rows(merge: Merge, chunk: Chunk, first: int, index: LineWriter) -> None:

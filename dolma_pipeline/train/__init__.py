@@ -18,4 +18,4 @@ from dolma_pipeline.errors import ConfigError
 def require_torch() -> None:
     """Without PyTorch, a ConfigError that says how to get it."""
     if importlib.util.find_spec("torch") is None:
-        raise ConfigError("training needs PyTorch: pip install 'dolma-pipeline[train]'")
+        raise ConfigError("training needs PyTorch, found none; `pip install torch` brings it")

@@ -24,6 +24,11 @@ def main(arguments: list[str]) -> int:
     except DolmaError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
+    except OSError as error:
+        if error.errno is None or error.filename is None:
+            raise
+        print(f"error: {error.strerror}: {error.filename}", file=sys.stderr, flush=True)
+        return 1
 
 
 if __name__ == "__main__":

@@ -21,12 +21,14 @@ import torch
 import torch.distributed.checkpoint as dcp
 from msgspec import Struct
 from torch import Tensor, nn
-from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
-from torch.distributed.checkpoint.metadata import StorageMeta, TensorStorageMetadata
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.storage import write_json
+from dolma_pipeline.train.checkpoint_reader import METADATA, CheckpointPlanner, CheckpointReader
+from dolma_pipeline.train.checkpoint_writer import CheckpointWriter
 from dolma_pipeline.train.parallel import World
 from dolma_pipeline.train.presets import Architecture
 
@@ -60,13 +62,6 @@ class CheckpointManifest(Struct, frozen=True, kw_only=True):
     """SHA-256 in hex by name."""
 
 
-class _Writer(FileSystemWriter):
-    """The file writer without the random id it puts into the metadata."""
-
-    def storage_meta(self) -> StorageMeta | None:
-        return StorageMeta()
-
-
 class Checkpoints:
     """The checkpoints of one run."""
 
@@ -86,12 +81,17 @@ class Checkpoints:
             temporary.mkdir()
         self.world.barrier()
         parameters, moments = get_state_dict(model, optimizer)
-        writer = _Writer(temporary, single_file_per_rank=True, thread_count=1)
-        dcp.save({"model": parameters, "optimizer": moments}, storage_writer=writer)
+        writer = CheckpointWriter(temporary)
+        try:
+            dcp.save({"model": parameters, "optimizer": moments}, storage_writer=writer)
+            if self.world.first:
+                write_json(temporary / STATE, state)
+                files = {p.name: sha256(p) for p in sorted(temporary.iterdir())}
+                write_json(temporary / MANIFEST, CheckpointManifest(files=files))
+        except (CheckpointException, OSError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise writer.failure(final, error) from None
         if self.world.first:
-            write_json(temporary / STATE, state)
-            files = {p.name: sha256(p) for p in sorted(temporary.iterdir())}
-            write_json(temporary / MANIFEST, CheckpointManifest(files=files))
             if final.exists():
                 shutil.rmtree(final)
             temporary.rename(final)
@@ -105,22 +105,37 @@ class Checkpoints:
         """Fills `model` and `optimizer` in place; called on all ranks, of any number."""
         parameters, moments = get_state_dict(model, optimizer)
         state: dict[str, Any] = {"model": parameters, "optimizer": moments}
-        dcp.load(state, storage_reader=FileSystemReader(checkpoint))
+        reader = CheckpointReader(checkpoint)
+        # Outside of `load`, which hides errors in one of its own.
+        reader.read_metadata()
+        try:
+            dcp.load(state, storage_reader=reader, planner=CheckpointPlanner())
+        except CheckpointException as error:
+            reason = "; ".join(str(failure).splitlines()[0] for failure, _ in error.failures.values())
+            raise DataError(f"{checkpoint}: expected a checkpoint of this model, found another: {reason}") from None
         set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
 
     def newest(self, identity: Identity) -> tuple[Path, TrainerState, list[str]] | None:
-        """The newest whole checkpoint, its state, and what was wrong with newer ones; called on all ranks.
+        """Returns the newest whole checkpoint, its state, and what was wrong with newer ones; called on all ranks.
 
-        A checkpoint of another run is a ConfigError, so that no run is continued on other data by mistake.
+        Newer ones that are not whole are set aside under another name: they are neither read nor overwritten. Raises
+        ConfigError for a checkpoint of another run, so that no run is continued on other data by mistake, and DataError
+        if there are checkpoints and none is whole.
         """
         found: Any = self.world.share(self._newest() if self.world.first else None)
-        if found is None:
-            return None
         path, state, problems = found
+        if path is None:
+            if problems:
+                raise DataError(
+                    f"{self.directory}: expected a whole checkpoint to go on from, found none: {'; '.join(problems)}; "
+                    f"move the directory away, or remove it, to start over"
+                )
+            return None
         check_identity(state.identity, identity, path)
-        return path, state, problems
+        said = self._set_aside(state.step, problems) if self.world.first else None
+        return path, state, self.world.share(said)
 
-    def _newest(self) -> tuple[Path, TrainerState, list[str]] | None:
+    def _newest(self) -> tuple[Path | None, TrainerState | None, list[str]]:
         problems: list[str] = []
         for step in reversed(self._steps()):
             path = self.directory / step_name(step)
@@ -128,7 +143,19 @@ class Checkpoints:
                 return path, verify(path), problems
             except DataError as error:
                 problems.append(str(error))
-        return None
+        return None, None, problems
+
+    def _set_aside(self, step: int, problems: list[str]) -> list[str]:
+        """Renames the checkpoints after `step`, newest first, and returns what is to be said of each."""
+        said = []
+        for newer, problem in zip(reversed([s for s in self._steps() if s > step]), problems, strict=True):
+            path = self.directory / step_name(newer)
+            number = 1
+            while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+                number += 1
+            path.rename(aside)
+            said.append(f"{problem}; it was set aside as {aside.name}")
+        return said
 
     def _steps(self) -> list[int]:
         names = [p.name for p in self.directory.glob("step-*")] if self.directory.is_dir() else []
@@ -146,9 +173,16 @@ def step_name(step: int) -> str:
 
 
 def verify(checkpoint: Path) -> TrainerState:
-    """The state of a checkpoint all of whose files are what its manifest says; else a DataError that names the file."""
+    """Returns the state of a checkpoint if its manifest has the digest of each of its files, and no file differs.
+
+    Raises DataError that names the file otherwise. Nothing in a checkpoint is unpickled before this.
+    """
     try:
         manifest = msgspec.json.decode((checkpoint / MANIFEST).read_bytes(), type=CheckpointManifest)
+        there = {p.name for p in checkpoint.iterdir()} - {MANIFEST}
+        for name in sorted(there.symmetric_difference(manifest.files) | {METADATA, STATE} - set(manifest.files)):
+            found = "found a file without one" if name in there else "found no such file"
+            raise DataError(f"{checkpoint / name}: expected a file with a digest in {MANIFEST}, {found}")
         for name, expected in manifest.files.items():
             found = sha256(checkpoint / name)
             if found != expected:
@@ -174,8 +208,7 @@ def check_identity(found: Identity, expected: Identity, checkpoint: Path) -> Non
 
 def read_parameters(checkpoint: Path) -> Iterator[tuple[str, Tensor]]:
     """The name and the whole tensor of each parameter, in order of name, one in memory at a time; no ranks needed."""
-    reader = FileSystemReader(checkpoint)
-    metadata = reader.read_metadata().state_dict_metadata
+    metadata = CheckpointReader(checkpoint).read_metadata().state_dict_metadata
     for key in sorted(metadata):
         stored = metadata[key]
         if key.startswith("model.") and isinstance(stored, TensorStorageMetadata):
@@ -184,7 +217,7 @@ def read_parameters(checkpoint: Path) -> Iterator[tuple[str, Tensor]]:
             with warnings.catch_warnings():
                 # That it loads in a single process is what was asked for.
                 warnings.simplefilter("ignore", UserWarning)
-                dcp.load(state, storage_reader=FileSystemReader(checkpoint), no_dist=True)
+                dcp.load(state, storage_reader=CheckpointReader(checkpoint), planner=CheckpointPlanner(), no_dist=True)
             yield name, state["model"][name]
 
 

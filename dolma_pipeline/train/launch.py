@@ -118,7 +118,7 @@ def _fail(status: int, nproc: int, last: deque[str]) -> None:
     raised = [line for line in last if RAISED.match(line)]
     text = "\n".join(f"  {line}" for line in (raised[:1] or list(last)))
     errors = [line.partition("error: ")[2] for line in last if line.startswith("error: ")]
-    if errors and status == ConfigError.exit_code:
-        raise ConfigError(errors[0])
+    if errors:
+        raise (ConfigError if status == ConfigError.exit_code else StageError)(errors[0])
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"failed with status {status}"
     raise StageError(f"training with {nproc} processes {how}; its last lines:\n{text}")

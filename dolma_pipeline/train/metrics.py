@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.storage import atomic_path
+from dolma_pipeline.writing import writing
 
 NAME = "metrics.jsonl"
 RESULT = "result.json"
@@ -69,11 +70,13 @@ class MetricsFile:
         kept = [row for row in read_rows(path) if row.step <= step]
         with atomic_path(path) as temporary:
             temporary.write_bytes(msgspec.json.Encoder().encode_lines(kept))
+        self._path = path
         self._file = path.open("ab")
 
     def write(self, row: Row) -> None:
-        self._file.write(msgspec.json.encode(row) + b"\n")
-        self._file.flush()
+        with writing(self._path):
+            self._file.write(msgspec.json.encode(row) + b"\n")
+            self._file.flush()
 
     def __enter__(self) -> MetricsFile:
         return self

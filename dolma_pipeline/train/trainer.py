@@ -153,7 +153,7 @@ class Trainer:
             return
         path, state, problems = newest
         for problem in problems:
-            self.say(f"ignored a damaged checkpoint: {problem}")
+            self.say(f"a checkpoint that is not whole: {problem}")
         if state.step > self.config.steps:
             raise ConfigError(
                 f"{path} is at step {state.step:,}, past the {self.config.steps:,} steps of this run; set steps to at "

@@ -212,3 +212,49 @@ def test_what_cannot_be_meant_is_found_before_it_runs(mix: Mix, message: str, so
     with pytest.raises(ConfigError) as caught:
         names_of(mix, source)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("abba", None),
+        (
+            "abab",
+            "{3}: expected the attributes of document `b`, found those of `a` (line 3 of the documents); tag the docum",
+        ),
+        (
+            "abb",
+            "{4}: expected a row for each document, found 3 rows and at least 4 documents; tag the documents again",
+        ),
+        (
+            "abbab",
+            "{5}: expected the end of the file after a row for each of 4 documents, found another row, of document "
+            "`b`; tag the documents again",
+        ),
+        (
+            "aabba",
+            "{2}: expected the attributes of document `b`, found those of `a` (line 2 of the documents); tag the docum",
+        ),
+    ],
+)
+def test_rows_are_matched_in_order_where_ids_repeat(tmp_path: Path, form: str, rows: str, expected: str | None) -> None:
+    """No row is looked up by its id: each must stand where its document does."""
+    path = write_lines(tmp_path / "a.jsonl", [{"id": c, "text": c * 5} for c in "abba"])
+    writer = AttributeWriter(tmp_path / f"e.{form}")
+    scores = pa.array([float(i) for i in range(len(rows))])
+    lengths = pa.array([5] * len(rows), pa.int64())
+    writer.write_rows(pa.array(list(rows), pa.large_string()), {"e__t__n": scores}, lengths=lengths)
+    writer.finish()
+    source = MixInput(path=path, label="a", attributes={"e": str(writer.path)})
+    mix = Mix(drop={"low": "t.n < 2"})
+    decider = Decider(mix, names_of(mix, source))
+    if expected is None:
+        (decision,) = decider.decisions(source, read_documents(path, keep_raw=True))
+        assert decision.rule.tolist() == [0, 0, -1, -1]
+        return
+    with pytest.raises(DataError) as error:
+        list(decider.decisions(source, read_documents(path, keep_raw=True)))
+    row = expected[1]
+    place = f"{writer.path}: row {row}" if form == "parquet" else f"{writer.path}:{row}"
+    assert str(error.value).startswith(place + expected[3:])

@@ -56,4 +56,4 @@ def test_a_missing_package(name: str, module: str, package: str, monkeypatch: py
         load_taggers([name], where="$.stages[0].tag")
     message = str(caught.value)
     assert message.startswith(f"$.stages[0].tag.taggers[0]: expected the package `{package}`, found none (")
-    assert message.endswith(f"; `pip install {package}` or `pip install 'dolma-pipeline[language]'` brings it")
+    assert message.endswith(f"; `pip install {package}` brings it")

@@ -87,6 +87,7 @@ KEYS = {
     "stages[0].dedupe.documents.attribute": "dedupe.documents.attribute_name",
     "stages[0].dedupe.paragraphs.attribute": "dedupe.paragraphs.attribute_name",
     "stages[0].dedupe.bloom": "bloom_filter",
+    "stages[0].dedupe.partitions": "dedupe.num_partitions",
 }
 
 

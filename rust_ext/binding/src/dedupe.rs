@@ -120,7 +120,7 @@ impl PyVerdictColumns {
 #[pyfunction]
 #[pyo3(signature = (
     key_files, partition, out, *, false_positive_rate=None, size_in_bytes=0, estimated_keys=0, load=None, save=None,
-    read_only=false
+    keys="", read_only=false
 ))]
 #[allow(clippy::too_many_arguments)]
 fn reduce_keys<'py>(
@@ -133,9 +133,12 @@ fn reduce_keys<'py>(
     estimated_keys: u64,
     load: Option<PathBuf>,
     save: Option<PathBuf>,
+    keys: &str,
     read_only: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let bloom = false_positive_rate.map(|rate| Bloom { rate, size_in_bytes, estimated_keys, load, save, read_only });
+    let keys = keys.to_owned();
+    let bloom =
+        false_positive_rate.map(|rate| Bloom { rate, size_in_bytes, estimated_keys, load, save, keys, read_only });
     let reduced = released(py, || dedupe::reduce_keys(&key_files, partition, &out, bloom.as_ref()))?;
     let stats = PyDict::new(py);
     stats.set_item("keys", reduced.keys)?;
@@ -146,6 +149,7 @@ fn reduce_keys<'py>(
         stats.set_item("probes", filter.probes)?;
         stats.set_item("capacity", filter.capacity)?;
         stats.set_item("held", filter.held)?;
+        stats.set_item("loaded", filter.loaded)?;
         stats.set_item("fill", filter.fill)?;
         stats.set_item("false_positive_rate", filter.false_positive_rate)?;
         stats.set_item("saved", filter.saved.map(|s| (s.bytes, s.blake3)))?;
@@ -159,6 +163,18 @@ fn bloom_plan(py: Python<'_>, false_positive_rate: f64) -> PyResult<(u32, f64)> 
     released(py, || bloom::Plan::new(false_positive_rate)).map(|plan| (plan.probes, plan.load))
 }
 
+/// What a filter file says of itself: {"keys": the text it was saved with, "partitions", "held", "capacity"}.
+#[pyfunction]
+fn describe_filter<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, PyDict>> {
+    let found = released(py, || bloom::describe(&path))?;
+    let described = PyDict::new(py);
+    described.set_item("keys", found.keys)?;
+    described.set_item("partitions", found.partitions)?;
+    described.set_item("held", found.held)?;
+    described.set_item("capacity", found.capacity)?;
+    Ok(described)
+}
+
 /// Joins the filters of single partitions into one file; returns its (bytes, BLAKE3 in hex).
 #[pyfunction]
 fn merge_filters(py: Python<'_>, parts: Vec<PathBuf>, out: PathBuf) -> PyResult<(u64, String)> {
@@ -170,5 +186,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyVerdictColumns>()?;
     module.add_function(wrap_pyfunction!(reduce_keys, module)?)?;
     module.add_function(wrap_pyfunction!(bloom_plan, module)?)?;
+    module.add_function(wrap_pyfunction!(describe_filter, module)?)?;
     module.add_function(wrap_pyfunction!(merge_filters, module)?)
 }

@@ -11,14 +11,15 @@ pub fn released<T: Send>(py: Python<'_>, work: impl FnOnce() -> dolma_core::Resu
     py.detach(work).map_err(|e| to_python(py, e))
 }
 
-/// OSError by errno (so FileNotFoundError, PermissionError, ...), DataError for bad bytes, ValueError for bad arguments.
+/// Makes OSError by errno (FileNotFoundError, PermissionError, ...), DataError of bad bytes, ValueError of bad arguments.
 pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     match error {
         Error::Io { path, source } => {
             let text = source.to_string();
             match source.raw_os_error() {
                 Some(errno) => PyOSError::new_err((errno, strerror(&text), path.display().to_string())),
-                None => PyOSError::new_err(format!("{}: {text}", path.display())),
+                // Not from the system: a stream that ends too soon, or data that a codec refuses.
+                None => data_error(py, format!("{}: {text}", path.display())).unwrap_or_else(|e| e),
             }
         }
         Error::Data { .. } => data_error(py, error.to_string()).unwrap_or_else(|e| e),

@@ -1,7 +1,9 @@
 //! Files that are whole or not there: written under a temporary name, hashed on the way, renamed at the end.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::codec::{Compression, Encoder};
@@ -15,6 +17,38 @@ pub struct Written {
     pub blake3: String,
 }
 
+/// Bytes of the longest file name that a temporary name repeats in full: file systems allow 255, and `.`, a step such as
+/// `.unsorted`, and `.tmp-PID` are added.
+const LONGEST_STEM: usize = 230;
+
+/// The name of a file as its temporary name repeats it: a long one is cut, and a hash tells it from others that begin alike.
+fn temporary_stem(name: &OsStr) -> OsString {
+    let bytes = name.as_bytes();
+    if bytes.len() <= LONGEST_STEM {
+        return name.to_owned();
+    }
+    // FNV-1a, which storage.py computes too: what is left behind there is found by this name.
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    let mut head = LONGEST_STEM - 17;
+    while head > 0 && bytes.get(head).is_some_and(|b| b & 0xc0 == 0x80) {
+        head -= 1;
+    }
+    let mut stem = bytes.get(..head).unwrap_or_default().to_vec();
+    stem.extend(format!("~{hash:016x}").into_bytes());
+    OsString::from_vec(stem)
+}
+
+/// `.NAME.tmp-PID` beside `path`, where a file is written until it is whole; with `step` it is `.NAME.STEP.tmp-PID`.
+pub fn temporary_path(path: &Path, step: Option<&str>) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(temporary_stem(path.file_name().unwrap_or_default()));
+    if let Some(step) = step {
+        name.push(format!(".{step}"));
+    }
+    name.push(format!(".tmp-{}", std::process::id()));
+    path.with_file_name(name)
+}
+
 /// Writes `path` by way of `.NAME.tmp-PID` beside it. Dropped without `finish`, it removes the temporary file.
 pub struct Writer {
     path: PathBuf,
@@ -25,15 +59,19 @@ pub struct Writer {
 impl Writer {
     /// Compression by the extension of `path`; missing directories are made.
     pub fn create(path: &Path, level: Option<i32>) -> Result<Self> {
-        let name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: not a file name", path.display())))?;
+        if path.file_name().is_none() {
+            return Err(Error::invalid(format!("{}: not a file name", path.display())));
+        }
         let parent = path.parent().unwrap_or(Path::new(""));
         if !parent.as_os_str().is_empty() {
             fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
         }
-        let temporary = parent.join(format!(".{}.tmp-{}", name.to_string_lossy(), std::process::id()));
-        let file = File::create(&temporary).map_err(|e| Error::io(&temporary, e))?;
-        let encoder =
-            Encoder::new(Compression::of(path), level, Hashing::new(file)).map_err(|e| Error::io(&temporary, e))?;
+        let temporary = temporary_path(path, None);
+        let file = File::create(&temporary).map_err(|e| Error::io(path, e))?;
+        let encoder = Encoder::new(Compression::of(path), level, Hashing::new(file)).map_err(|e| {
+            let _ = fs::remove_file(&temporary);
+            Error::io(path, e)
+        })?;
         Ok(Writer { path: path.to_path_buf(), temporary, encoder: Some(encoder) })
     }
 
@@ -71,5 +109,38 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_have_short_temporary_ones() {
+        let pid = std::process::id();
+        let of = |name: &str, step| temporary_path(&Path::new("d").join(name), step).to_string_lossy().into_owned();
+        assert_eq!(of("a.gz", None), format!("d/.a.gz.tmp-{pid}"));
+        assert_eq!(of("a.gz", Some("spill")), format!("d/.a.gz.spill.tmp-{pid}"));
+        let name = "x".repeat(230);
+        assert_eq!(of(&name, None), format!("d/.{name}.tmp-{pid}"));
+        // The hash is pinned in tests/test_storage.py too.
+        let name = "x".repeat(240);
+        assert_eq!(of(&name, None), format!("d/.{}~ab63b56e728938e5.tmp-{pid}", "x".repeat(213)));
+        let name = "é".repeat(120);
+        assert!(of(&name, None).starts_with(&format!("d/.{}~", "é".repeat(106))), "cut between code points");
+    }
+
+    #[test]
+    fn a_file_of_a_long_name_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("n".repeat(255));
+        let mut writer = Writer::create(&path, None).unwrap();
+        writer.write(b"text").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"text");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let error = Writer::create(&directory.path().join("n".repeat(256)), None).and_then(|mut w| w.finish());
+        assert!(error.unwrap_err().to_string().contains(&"n".repeat(256)));
     }
 }

@@ -6,7 +6,7 @@
 mod file;
 mod sizing;
 
-pub use file::{load, merge, save};
+pub use file::{describe, load, merge, save, Description};
 pub use sizing::{best_probes, expected_rate, Plan, MAX_PROBES};
 
 use crate::keys::Key;

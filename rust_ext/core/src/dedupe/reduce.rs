@@ -20,6 +20,8 @@ pub struct Bloom {
     pub estimated_keys: u64,
     pub load: Option<PathBuf>,
     pub save: Option<PathBuf>,
+    /// What the keys are, for the file that is saved (see `bloom::describe`).
+    pub keys: String,
     /// Marks what the loaded filter holds, and inserts nothing.
     pub read_only: bool,
 }
@@ -31,6 +33,8 @@ pub struct FilterReport {
     pub capacity: u64,
     /// Keys in the filter, those loaded with it included.
     pub held: u64,
+    /// Keys that were loaded with it.
+    pub loaded: u64,
     pub fill: f64,
     pub false_positive_rate: f64,
     pub saved: Option<Written>,
@@ -73,6 +77,10 @@ pub fn reduce_keys(key_files: &[PathBuf], partition: u32, out: &Path, bloom: Opt
         Some(b) if b.read_only => Seen::Fixed(open_filter(b, partition, partitions, keys)?),
         Some(b) => Seen::Bloom(open_filter(b, partition, partitions, keys)?),
     };
+    let loaded = match &seen {
+        Seen::Exact(_) => 0,
+        Seen::Bloom(filter) | Seen::Fixed(filter) => filter.keys(),
+    };
     let mut writer = VerdictWriter::new();
     let mut duplicates = 0;
     for (path, slice) in key_files.iter().zip(slices) {
@@ -84,24 +92,25 @@ pub fn reduce_keys(key_files: &[PathBuf], partition: u32, out: &Path, bloom: Opt
         })?;
     }
     let filter = match (&seen, bloom) {
-        (Seen::Fixed(filter), _) => Some(report(filter, None)),
-        (Seen::Bloom(filter), Some(Bloom { save: Some(path), .. })) => {
-            let saved = bloom::save(path, u64::from(partition), u64::from(partitions), filter)?;
-            Some(report(filter, Some(saved)))
+        (Seen::Fixed(filter), _) => Some(report(filter, loaded, None)),
+        (Seen::Bloom(filter), Some(Bloom { save: Some(path), keys, .. })) => {
+            let saved = bloom::save(path, u64::from(partition), u64::from(partitions), filter, keys)?;
+            Some(report(filter, loaded, Some(saved)))
         }
-        (Seen::Bloom(filter), _) => Some(report(filter, None)),
+        (Seen::Bloom(filter), _) => Some(report(filter, loaded, None)),
         (Seen::Exact(_), _) => None,
     };
     let verdicts = writer.write(out, mode, partitions, partition)?;
     Ok(Reduced { keys, duplicates, verdicts, filter })
 }
 
-fn report(filter: &BloomFilter, saved: Option<Written>) -> FilterReport {
+fn report(filter: &BloomFilter, loaded: u64, saved: Option<Written>) -> FilterReport {
     FilterReport {
         bytes: filter.blocks() * BLOCK_BYTES,
         probes: filter.probes(),
         capacity: filter.capacity(),
         held: filter.keys(),
+        loaded,
         fill: filter.fill(),
         false_positive_rate: filter.false_positive_rate(),
         saved,

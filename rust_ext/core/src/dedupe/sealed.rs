@@ -15,7 +15,15 @@ pub const PREFIX: usize = 4;
 /// xxh3_128, the only hash of keys there is.
 pub const XXH3_128: u64 = 1;
 pub const SEED: u64 = 0;
-const VERSION: u64 = 1;
+
+/// A kind of file: its magic, the version that is written and read, and how messages call it.
+pub struct Kind {
+    pub magic: &'static [u8; 8],
+    pub version: u64,
+    pub what: &'static str,
+    /// What to do with a file of another version.
+    pub remedy: &'static str,
+}
 
 /// Bytes of a record of `words` words.
 pub const fn sealed_size(words: usize) -> u64 {
@@ -30,9 +38,9 @@ pub fn seal(words: &[u64], out: &mut Vec<u8>) {
     out.extend(sum.to_le_bytes());
 }
 
-/// The words that open a file of the kind `magic`.
-pub fn prefix(magic: &[u8; 8]) -> [u64; PREFIX] {
-    [u64::from_le_bytes(*magic), VERSION, XXH3_128, SEED]
+/// The words that open a file of this kind.
+pub fn prefix(kind: &Kind) -> [u64; PREFIX] {
+    [u64::from_le_bytes(*kind.magic), kind.version, XXH3_128, SEED]
 }
 
 /// A file of sealed records, open for reading at any place.
@@ -44,27 +52,26 @@ pub struct SealedFile {
 
 impl SealedFile {
     /// Opens `path` and reads its header of `N` words: [`prefix`], the length of the file in bytes, and what follows.
-    ///
-    /// `what` names the kind of file in the message when it is none, or of a version that is not ours.
-    pub fn open<const N: usize>(path: &Path, magic: &[u8; 8], what: &str) -> Result<(Self, [u64; N])> {
+    pub fn open<const N: usize>(path: &Path, kind: &Kind) -> Result<(Self, [u64; N])> {
+        let Kind { what, .. } = kind;
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
         let mut this = SealedFile { path: path.to_path_buf(), file, length };
         let header = match this.words::<N>(0) {
             Ok(header) => header,
             Err(Error::Io { path, source }) => return Err(Error::Io { path, source }),
-            Err(_) => return Err(this.unreadable(magic, what)),
+            Err(_) => return Err(this.unreadable(kind)),
         };
         let [magic_found, version, hash, seed, declared, ..] = header.get(..).unwrap_or_default() else {
             return Err(this.bad(format!("expected {what}, found a shorter header")));
         };
-        if *magic_found != u64::from_le_bytes(*magic) {
-            return Err(this.unreadable(magic, what));
+        if *magic_found != u64::from_le_bytes(*kind.magic) || *version != kind.version {
+            return Err(this.unreadable(kind));
         }
-        if (*version, *hash, *seed) != (VERSION, XXH3_128, SEED) {
+        if (*hash, *seed) != (XXH3_128, SEED) {
             return Err(this.bad(format!(
-                "expected {what} of version {VERSION} with hash {XXH3_128}, seed {SEED}; \
-                 found version {version}, hash {hash}, seed {seed}"
+                "expected {what} with hash {XXH3_128}, seed {SEED}; found hash {hash}, seed {seed}; {}",
+                kind.remedy
             )));
         }
         if *declared != length {
@@ -74,16 +81,20 @@ impl SealedFile {
     }
 
     /// Why the header could not be read: another kind of file, another version, or damage.
-    fn unreadable(&mut self, magic: &[u8; 8], what: &str) -> Error {
+    fn unreadable(&mut self, kind: &Kind) -> Error {
+        let Kind { magic, version: expected, what, remedy } = kind;
+        if self.length == 0 {
+            return self.bad(format!("expected {what}, found an empty file"));
+        }
         let mut start = [0u8; 16];
         let whole = self.seek(0).is_ok() && self.file.read_exact(&mut start).is_ok();
         let (found, version) = start.split_at(8);
-        if !whole || found != magic {
+        if !whole || found != magic.as_slice() {
             return self.bad(format!("expected {what}, found other bytes at its start"));
         }
         let version = version.iter().rev().fold(0u64, |v, b| v << 8 | u64::from(*b));
-        if version != VERSION {
-            return self.bad(format!("expected {what} of version {VERSION}, found version {version}"));
+        if version != *expected {
+            return self.bad(format!("expected {what} of version {expected}, found version {version}; {remedy}"));
         }
         self.bad("the header is damaged: its checksum does not match")
     }
@@ -188,11 +199,11 @@ impl<R: Read> Read for Summed<R> {
 mod tests {
     use super::*;
 
-    const MAGIC: &[u8; 8] = b"DOLMATST";
+    const KIND: Kind = Kind { magic: b"DOLMATST", version: 1, what: "a test file", remedy: "write it again" };
 
     fn write(path: &Path, change: impl Fn(&mut Vec<u8>)) {
         let mut bytes = Vec::new();
-        let [a, b, c, d] = prefix(MAGIC);
+        let [a, b, c, d] = prefix(&KIND);
         seal(&[a, b, c, d, 64, 7], &mut bytes);
         bytes.extend(*b"contents");
         change(&mut bytes);
@@ -200,7 +211,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> std::result::Result<u64, String> {
-        SealedFile::open::<6>(path, MAGIC, "a test file").map(|(_, words)| words[5]).map_err(|e| e.to_string())
+        SealedFile::open::<6>(path, &KIND).map(|(_, words)| words[5]).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -214,8 +225,10 @@ mod tests {
         assert_eq!(reason(&|_| ()), Ok(7));
         let other = Err("expected a test file, found other bytes at its start".to_owned());
         assert_eq!(reason(&|b| b[0] ^= 1), other);
-        assert_eq!(reason(&|b| b.clear()), other);
-        assert_eq!(reason(&|b| b[8] = 9), Err("expected a test file of version 1, found version 9".to_owned()));
+        assert_eq!(reason(&|b| b.truncate(9)), other);
+        assert_eq!(reason(&|b| b.clear()), Err("expected a test file, found an empty file".to_owned()));
+        let newer = Err("expected a test file of version 1, found version 9; write it again".to_owned());
+        assert_eq!(reason(&|b| b[8] = 9), newer);
         assert_eq!(reason(&|b| b[40] ^= 1), Err("the header is damaged: its checksum does not match".to_owned()));
         assert_eq!(reason(&|b| b.truncate(60)), Err("expected 64 bytes, found 60: cut short or changed".to_owned()));
     }

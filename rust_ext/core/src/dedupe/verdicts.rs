@@ -8,12 +8,17 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::sealed::{prefix, seal, sealed_size, SealedFile, PREFIX};
+use super::sealed::{prefix, seal, sealed_size, Kind, SealedFile, PREFIX};
 use crate::keys::{KeyFile, Mode, Slice};
 use crate::writer::{Writer, Written};
 use crate::Result;
 
-const MAGIC: &[u8; 8] = b"DOLMAVRD";
+const KIND: Kind = Kind {
+    magic: b"DOLMAVRD",
+    version: 1,
+    what: "a verdict file",
+    remedy: "remove the `scratch` directory it is in, and run again",
+};
 const HEADER: usize = PREFIX + 5;
 const ENTRY: usize = 4;
 
@@ -50,7 +55,7 @@ impl VerdictWriter {
     pub fn write(&self, path: &Path, mode: Mode, partitions: u32, partition: u32) -> Result<Written> {
         let start = sealed_size(HEADER) + self.files.len() as u64 * sealed_size(ENTRY);
         let length = start + self.bits.len() as u64;
-        let [a, b, c, d] = prefix(MAGIC);
+        let [a, b, c, d] = prefix(&KIND);
         let mut out = Vec::new();
         let (partitions, partition) = (u64::from(partitions), u64::from(partition));
         seal(&[a, b, c, d, length, mode as u64, partitions, partition, self.files.len() as u64], &mut out);
@@ -77,7 +82,7 @@ impl Verdicts {
     /// The verdicts of `path`, which must be of `partition`, on the keys of the `shard`-th key file: `keys`.
     pub fn read(path: &Path, keys: &mut KeyFile, partition: u32, shard: u64) -> Result<Self> {
         let slice = keys.slice(partition)?;
-        let (mut file, header) = SealedFile::open::<HEADER>(path, MAGIC, "a verdict file")?;
+        let (mut file, header) = SealedFile::open::<HEADER>(path, &KIND)?;
         let [_, _, _, _, _, mode, partitions, found, files] = header;
         if (mode, partitions, found) != (keys.mode as u64, u64::from(keys.partitions), u64::from(partition)) {
             return Err(file.bad(format!(

@@ -20,11 +20,16 @@ use arrow_array::{Array, LargeStringArray};
 use super::spill::Spill;
 use super::varint::{put_varint, Varints};
 use super::{partition_of, Extractor, Key, Mode, Settings, MAX_PARTITIONS};
-use crate::dedupe::sealed::{prefix, seal, sealed_size, SealedFile, PREFIX};
+use crate::dedupe::sealed::{prefix, seal, sealed_size, Kind, SealedFile, PREFIX};
 use crate::writer::{Writer, Written};
 use crate::{Error, Result};
 
-const MAGIC: &[u8; 8] = b"DOLMAKEY";
+const KIND: Kind = Kind {
+    magic: b"DOLMAKEY",
+    version: 1,
+    what: "a key file",
+    remedy: "remove the `scratch` directory it is in, and run again",
+};
 const HEADER: usize = PREFIX + 8;
 const ENTRY: usize = 3;
 const KEY_BYTES: u64 = 16;
@@ -168,7 +173,7 @@ impl KeyWriter {
         let start = sealed_size(HEADER) + streams.len() as u64 * sealed_size(ENTRY);
         let length = start + self.totals.keys * KEY_BYTES + table_bytes;
         let KeyTotals { rows, items, keys } = self.totals;
-        let [a, b, c, d] = prefix(MAGIC);
+        let [a, b, c, d] = prefix(&KIND);
         let mut directory = Vec::new();
         let (mode, partitions) = (settings.mode as u64, u64::from(settings.partitions));
         seal(&[a, b, c, d, length, mode, partitions, rows, items, keys, table_bytes, table_sum], &mut directory);
@@ -210,7 +215,7 @@ pub struct KeyFile {
 
 impl KeyFile {
     pub fn open(path: &Path) -> Result<Self> {
-        let (file, header) = SealedFile::open::<HEADER>(path, MAGIC, "a key file")?;
+        let (file, header) = SealedFile::open::<HEADER>(path, &KIND)?;
         let [_, _, _, _, length, mode, partitions, rows, items, keys, table_bytes, table_sum] = header;
         let Some(mode) = Mode::from_word(mode) else {
             return Err(file.bad(format!("expected mode 0, 1 or 2, found {mode}")));

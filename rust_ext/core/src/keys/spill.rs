@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::writer::Writer;
+use crate::writer::{temporary_path, Writer};
 use crate::{Error, Result};
 
 /// One unnamed file takes the buffers of all streams whenever together they exceed `limit`.
@@ -96,12 +96,11 @@ impl Spill {
 
 /// A file that loses its name at once, so that nothing of it stays however the process ends.
 fn unnamed(beside: &Path) -> Result<File> {
-    let name = beside.file_name().unwrap_or_default().to_string_lossy();
-    let path = beside.with_file_name(format!(".{name}.spill.tmp-{}", std::process::id()));
+    let path = temporary_path(beside, Some("spill"));
     let mut options = OpenOptions::new();
     let file =
-        options.read(true).write(true).create(true).truncate(true).open(&path).map_err(|e| Error::io(&path, e))?;
-    fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
+        options.read(true).write(true).create(true).truncate(true).open(&path).map_err(|e| Error::io(beside, e))?;
+    fs::remove_file(&path).map_err(|e| Error::io(beside, e))?;
     Ok(file)
 }
 
