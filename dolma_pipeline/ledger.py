@@ -7,6 +7,8 @@ Plain files under the work directory, no database: they work on any file system 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,8 @@ from msgspec import Struct
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Context, Output, Report, Task, call
+
+_ENTRY = re.compile(r"\.json(\.\d+\.old)?$")
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -72,18 +76,33 @@ def fingerprint(task: Task, known: dict[str, str]) -> str:
 
 def up_to_date(path: Path, expected: str) -> Report | None:
     """The report of a finished task whose fingerprint is `expected` and whose outputs still stand; else None."""
-    if not path.is_file():
+    entry = read_entry(path)
+    if entry is None or entry.fingerprint != expected:
         return None
+    return entry.report if all(stands(o, entry.modified.get(o.path)) for o in entry.report.outputs) else None
+
+
+def read_entry(path: Path) -> Entry | None:
+    """The entry in a file; None if there is no file, or no whole entry in it."""
     try:
         entry: Entry = read_json(path, Entry)
-    except DataError:
+    except (FileNotFoundError, DataError):
         return None
-    if entry.fingerprint != expected:
-        return None
-    return entry.report if all(_stands(o, entry.modified.get(o.path)) for o in entry.report.outputs) else None
+    return entry
 
 
-def _stands(written: Output, modified: int | None) -> bool:
+def entry_files(work_dir: Path) -> list[Path]:
+    """All entries of the ledger in order, those included that a task has put aside to be done again."""
+    found = []
+    for root, directories, names in os.walk(work_dir / "ledger"):
+        directories.sort()
+        if root != str(work_dir / "ledger"):
+            found += [Path(root, name) for name in sorted(names) if _ENTRY.search(name) and not name.startswith(".")]
+    return found
+
+
+def stands(written: Output, modified: int | None) -> bool:
+    """Whether a file is what its task has written; `modified`: its time in ns when it was."""
     path = Path(written.path)
     try:
         stat = path.stat()
@@ -95,9 +114,8 @@ def _stands(written: Output, modified: int | None) -> bool:
 
 
 def execute(job: Job, context: Context) -> list[Report]:
-    """Does the work and enters it. The old entries go first: an interrupted rerun must not look finished."""
-    for work in job.works:
-        Path(work.entry).unlink(missing_ok=True)
+    """Does the work and enters it. The old entries are put aside first: an interrupted rerun must not look finished."""
+    aside = [_put_aside(Path(w.entry)) for w in job.works]
     tasks = [w.task for w in job.works]
     if tasks[0].group:
         from dolma_pipeline.stages.shard_pass import run_steps
@@ -105,8 +123,28 @@ def execute(job: Job, context: Context) -> list[Report]:
         reports = run_steps(tasks, context)
     else:
         reports = [call(task, context) for task in tasks]
-    for work, report in zip(job.works, reports, strict=True):
+    for work, report, old in zip(job.works, reports, aside, strict=True):
         modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}
         entry = Entry(task=work.task.name, fingerprint=work.fingerprint, report=report, modified=modified)
         write_json(work.entry, entry)
+        _drop_if_replaced(old, entry)
     return reports
+
+
+def _put_aside(entry: Path) -> Path | None:
+    """Renames an entry to `NAME.json.0.old`: it lists files that the task may not write again, for a run to remove."""
+    number = 0
+    while (old := entry.with_name(f"{entry.name}.{number}.old")).exists():
+        number += 1
+    try:
+        entry.rename(old)
+    except FileNotFoundError:
+        return None
+    return old
+
+
+def _drop_if_replaced(old: Path | None, entry: Entry) -> None:
+    """Removes an entry put aside if the task has written all of its files anew."""
+    before = read_entry(old) if old is not None else None
+    if old is not None and before is not None and {o.path for o in before.report.outputs} <= set(entry.modified):
+        old.unlink()

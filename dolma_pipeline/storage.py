@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 from dolma_pipeline.errors import ConfigError, DataError, StageError
+from dolma_pipeline.globbing import expand
 from dolma_pipeline.task import Output
 
 TEMPORARY = re.compile(r"^\.(.+)\.tmp-\d+$")
@@ -24,7 +24,8 @@ TEMPORARY = re.compile(r"^\.(.+)\.tmp-\d+$")
 
 
 def local(path: str) -> Path:
-    """`path` as a local one; a remote scheme is a ConfigError."""
+    """`path` as a local one; a remote scheme, and a name that is not UTF-8, is a ConfigError."""
+    _check_name(path)
     scheme = re.match(r"^([a-z][a-z0-9+.-]*)://", path)
     if scheme and scheme[1] != "file":
         raise ConfigError(f"{path}: expected a local path, found `{scheme[1]}://`; copy the files here first")
@@ -32,19 +33,39 @@ def local(path: str) -> Path:
 
 
 def find_files(patterns: str | Sequence[str], where: str) -> list[Path]:
-    """The files that match any of `patterns`, sorted, each once; a pattern that matches nothing is a ConfigError."""
-    found: set[Path] = set()
+    """The files that match any of `patterns`, sorted, each once (see globbing.py).
+
+    Raises ConfigError for a pattern that matches nothing, and for a file whose name is not UTF-8.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    parents: dict[Path, str] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         path = local(pattern)
-        matches = [Path(p) for p in glob.glob(str(path), recursive=True, include_hidden=False)]
+        try:
+            matches = expand(str(path))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
         if not matches and path.is_file():
             matches = [path]
         files = [p for p in matches if p.is_file() and not TEMPORARY.match(p.name)]
         if not files:
             inside = f"; `{pattern.rstrip('/')}/*` names the files in it" if path.is_dir() else ""
             raise ConfigError(f"{where}: no file matches `{pattern}`{inside or _nearest_directory(path)}")
-        found.update(files)
-    return sorted(found)
+        for file in files:
+            _check_name(str(file), where)
+            if file.parent not in parents:
+                parents[file.parent] = os.path.realpath(file.parent)
+            found.setdefault((parents[file.parent], file.name), file)
+    return sorted(found.values())
+
+
+def _check_name(name: str, where: str = "") -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode(errors="backslashreplace")
+        prefix = f"{where}: " if where else ""
+        raise ConfigError(f"{prefix}expected a name in UTF-8, found {shown}; rename it") from None
 
 
 def _nearest_directory(path: Path) -> str:

@@ -21,6 +21,8 @@ class Shard(Struct, frozen=True, kw_only=True):
     path: str
     label: str
     """How provenance calls the file: independent of where the work directory is."""
+    size: int | None = None
+    """Bytes of a file that was there before the run; of others it is known once they are written."""
     task: str | None = None
     """The phase that writes it, where it is not there before the run."""
 
@@ -100,7 +102,7 @@ def source_shards(name: str, source: Source) -> list[Shard]:
                 f"{where}: {names[relative]} and {path} would both be called `{relative}`; put them in two sources"
             )
         names[relative] = path
-        shards.append(Shard(source=name, name=relative, path=str(path), label=str(path)))
+        shards.append(Shard(source=name, name=relative, path=str(path), label=str(path), size=path.stat().st_size))
     return sorted(shards, key=lambda s: s.name)
 
 

@@ -8,7 +8,7 @@ from dolma_pipeline.cli.main import COMMANDS, make_parser
 
 FROZEN = {
     "run": """
-        --set --work-dir --processes --address --force --json --quiet --report
+        --set --work-dir --processes --address --force --renamed --json --quiet --report
     """,
     "plan": """
         --set --work-dir
