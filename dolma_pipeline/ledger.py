@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.errors import DataError
-from dolma_pipeline.storage import output, read_json, write_json
+from dolma_pipeline.storage import output, write_bytes
 from dolma_pipeline.task import Context, Output, Report, Task, call
 
+WORK_DIR = "{work_dir}"
+"""Stands for the work directory in fingerprints and entries."""
 _ENTRY = re.compile(r"\.json(\.\d+\.old)?$")
 
 
@@ -38,6 +39,8 @@ class Work(Struct, frozen=True, kw_only=True):
     fingerprint: str
     entry: str
     """Path of the ledger entry."""
+    base: str | None = None
+    """The work directory, which neither the fingerprint nor the entry names: a run that is moved stays up to date."""
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -58,8 +61,8 @@ def entry_path(work_dir: Path, task: Task) -> Path:
     return work_dir / "ledger" / task.phase / f"{task.name}.json"
 
 
-def fingerprint(task: Task, known: dict[str, str]) -> str:
-    """What the outputs of `task` depend on, as 32 hex digits.
+def fingerprint(task: Task, known: dict[str, str], *, base: str | None = None) -> str:
+    """What the outputs of `task` depend on, as 32 hex digits; paths below `base` count relative to it.
 
     `known`: BLAKE3 of the files that earlier phases wrote; any other input counts by size and modification time.
     """
@@ -71,24 +74,30 @@ def fingerprint(task: Task, known: dict[str, str]) -> str:
             stat = Path(path).stat()
             inputs.append([path, stat.st_size, stat.st_mtime_ns])
     form = msgspec.json.encode([task.run, task.version, task.config, inputs], order="deterministic")
-    return hashlib.blake2b(form, digest_size=16).hexdigest()
+    return hashlib.blake2b(_moved(form, base, WORK_DIR), digest_size=16).hexdigest()
 
 
-def up_to_date(path: Path, expected: str) -> Report | None:
+def _moved(form: bytes, old: str | None, new: str | None) -> bytes:
+    """JSON in which each string that begins with the directory `old` begins with `new` instead."""
+    if old is None or new is None:
+        return form
+    return form.replace(msgspec.json.encode(f"{old}/")[:-1], msgspec.json.encode(f"{new}/")[:-1])
+
+
+def up_to_date(path: Path, expected: str, base: str | None = None) -> Report | None:
     """The report of a finished task whose fingerprint is `expected` and whose outputs still stand; else None."""
-    entry = read_entry(path)
+    entry = read_entry(path, base)
     if entry is None or entry.fingerprint != expected:
         return None
     return entry.report if all(stands(o, entry.modified.get(o.path)) for o in entry.report.outputs) else None
 
 
-def read_entry(path: Path) -> Entry | None:
-    """The entry in a file; None if there is no file, or no whole entry in it."""
+def read_entry(path: Path, base: str | None = None) -> Entry | None:
+    """The entry in a file of the work directory `base`; None if there is no file, or no whole entry in it."""
     try:
-        entry: Entry = read_json(path, Entry)
-    except (FileNotFoundError, DataError):
+        return msgspec.json.decode(_moved(path.read_bytes(), WORK_DIR, base), type=Entry)
+    except (FileNotFoundError, msgspec.DecodeError):
         return None
-    return entry
 
 
 def entry_files(work_dir: Path) -> list[Path]:
@@ -126,8 +135,9 @@ def execute(job: Job, context: Context) -> list[Report]:
     for work, report, old in zip(job.works, reports, aside, strict=True):
         modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}
         entry = Entry(task=work.task.name, fingerprint=work.fingerprint, report=report, modified=modified)
-        write_json(work.entry, entry)
-        _drop_if_replaced(old, entry)
+        form = msgspec.json.format(_moved(msgspec.json.encode(entry), work.base, WORK_DIR), indent=1)
+        write_bytes(work.entry, form + b"\n")
+        _drop_if_replaced(old, entry, work.base)
     return reports
 
 
@@ -143,8 +153,8 @@ def _put_aside(entry: Path) -> Path | None:
     return old
 
 
-def _drop_if_replaced(old: Path | None, entry: Entry) -> None:
+def _drop_if_replaced(old: Path | None, entry: Entry, base: str | None) -> None:
     """Removes an entry put aside if the task has written all of its files anew."""
-    before = read_entry(old) if old is not None else None
+    before = read_entry(old, base) if old is not None else None
     if old is not None and before is not None and {o.path for o in before.report.outputs} <= set(entry.modified):
         old.unlink()

@@ -10,6 +10,7 @@ import glob
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from dolma_pipeline.globbing import matches
 from dolma_pipeline.ledger import entry_files, read_entry, stands
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.storage import read_json, write_json
+from dolma_pipeline.storage import read_json, real_path, write_json
 
 OWNER = "owner.json"
 MANIFEST = "manifest.json"
@@ -54,12 +55,6 @@ class Claim(Struct, frozen=True, kw_only=True):
             return [self.place] if os.path.lexists(self.place) else []
         directory = Path(self.place)
         return sorted(str(p) for name in self.names for p in directory.glob(name)) if directory.is_dir() else []
-
-    def covers(self, path: str) -> bool:
-        """Whether the stage might write the file `path`."""
-        if not self.names:
-            return path == self.place
-        return any(matches(f"{glob.escape(self.place)}/{name}", path) for name in self.names)
 
 
 class Owner(Struct, frozen=True, kw_only=True):
@@ -96,10 +91,10 @@ class Removed(Struct, kw_only=True):
         return lines
 
 
-def check_plan(claims: Sequence[Claim], inputs: Mapping[str, str]) -> None:
+def check_plan(claims: Sequence[Claim], inputs: Iterable[str]) -> None:
     """Raises ConfigError if two tasks would write one file, or if a task would write over an input.
 
-    `inputs`: real path -> path of each file that the recipe reads.
+    `inputs`: the files that the recipe reads.
     """
     taken: dict[str, Claim] = {}
     for claim in claims:
@@ -112,10 +107,11 @@ def check_plan(claims: Sequence[Claim], inputs: Mapping[str, str]) -> None:
                     f"{claim.where}: expected a file of its own for every output, found {key} twice{of}{other}; "
                     f"give {claim.remedy}, or other file names"
                 )
-    files = {c.place: c for c in claims if not c.names}
-    patterns = [c for c in claims if c.names]
-    for real, path in inputs.items():
-        covering = next((c for p in (path, real) for c in [files.get(p), *patterns] if c and c.covers(p)), None)
+    files = {real_path(c.place): c for c in claims if not c.names}
+    patterns = [(f"{glob.escape(os.path.realpath(c.place))}/{name}", c) for c in claims for name in c.names]
+    for path in inputs:
+        real = real_path(path)
+        covering = files.get(real) or next((c for pattern, c in patterns if matches(pattern, real)), None)
         if covering is not None:
             raise ConfigError(
                 f"{covering.where}: expected a place outside of the input, found {path}, which is read and would be "
@@ -167,7 +163,7 @@ def claim_places(
             f"under a new name, run it once with `--renamed`"
         )
     settings = settings_of(recipe)
-    outside = [c for c in claims if not Path(c.place).is_relative_to(work_dir)]
+    outside = [c for c in claims if not Path(c.place).absolute().is_relative_to(work_dir)]
     lines = _check_existing(work_dir, outside, owner, settings, existing)
     keys = {key for c in outside for key in c.keys}
     parts = dict(owner.parts) if owner is not None else {}
@@ -205,7 +201,7 @@ def _check_existing(
     foreign = [(c, found) for c, found in there if not owned.issuperset(c.keys)]
     if foreign:
         # A ledger of an earlier version has no claims, but it lists every file it has written.
-        entries = filter(None, map(read_entry, entry_files(work_dir)))
+        entries = filter(None, (read_entry(path, str(work_dir)) for path in entry_files(work_dir)))
         written = {o.path for entry in entries for o in entry.report.outputs}
         foreign = [(c, left) for c, found in foreign if (left := [f for f in found if f not in written])]
     changed = bool(owner is not None and owner.settings and owner.settings != settings)
@@ -252,17 +248,17 @@ def remove_stale(work_dir: Path, present: set[str], known: Mapping[str, str], ke
     """
     removed = Removed()
     keep = set(kept_phases)
-    writing = {os.path.split(path)[0] for path in known}
+    written_now = _Written(known)
     for path in entry_files(work_dir):
         if str(path) in present or path.relative_to(work_dir / "ledger").parts[0] in keep:
             continue
-        entry = read_entry(path)
+        entry = read_entry(path, str(work_dir))
         for written in entry.report.outputs if entry is not None else []:
             file = written.path
-            if file in known or not os.path.lexists(file):
+            if not os.path.lexists(file) or written_now.holds(file):
                 continue
             inside = Path(file).is_relative_to(work_dir)
-            mine = inside or os.path.split(file)[0] in writing
+            mine = inside or written_now.beside(file)
             if entry is not None and mine and stands(written, entry.modified.get(file)):
                 Path(file).unlink()
                 removed.files.append(file)
@@ -273,6 +269,28 @@ def remove_stale(work_dir: Path, present: set[str], known: Mapping[str, str], ke
         _remove_empty(path.parent, work_dir)
     removed.files, removed.left = sorted(set(removed.files)), sorted(set(removed.left))
     return removed
+
+
+class _Written:
+    """The files of this run by their real paths, which are found only if there is an old file to compare them with."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = paths
+
+    @cached_property
+    def _files(self) -> set[str]:
+        return set(map(real_path, self._paths))
+
+    @cached_property
+    def _directories(self) -> set[str]:
+        return {path.rpartition("/")[0] for path in self._files}
+
+    def holds(self, file: str) -> bool:
+        return real_path(file) in self._files
+
+    def beside(self, file: str) -> bool:
+        """Whether a file was written in the same directory."""
+        return real_path(file).rpartition("/")[0] in self._directories
 
 
 def _remove_empty(directory: Path, work_dir: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from dolma_pipeline.ledger import Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.outputs import Claim, check_plan
 from dolma_pipeline.recipe import Recipe, Source
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, source_shards
+from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
 from dolma_pipeline.storage import local
 from dolma_pipeline.task import Report, Task
 from dolma_pipeline.validation import STAGES, validate
@@ -63,7 +62,7 @@ class Builder:
 
     def __init__(self, recipe: Recipe, sizes: Mapping[str, int] | None = None) -> None:
         self.recipe = recipe
-        self.places = Places(work_dir=local(recipe.work_dir), recipe=recipe)
+        self.places = Places(work_dir=local(recipe.work_dir).absolute(), recipe=recipe)
         self.phases: list[Phase] = []
         self.stages: list[StageInfo] = []
         self.corpus = Corpus(shards=[])
@@ -140,6 +139,8 @@ class Plan(Struct, kw_only=True):
     claims: list[Claim] = []
     given: list[Shard] = []
     """The files of the sources, as they were found."""
+    warnings: list[str] = []
+    """What is to be said of the recipe before anything runs."""
     provisional: int | None = None
     """The number of the phase from which on the plan is to be made again, once the sizes of its inputs are known."""
 
@@ -150,8 +151,14 @@ class Plan(Struct, kw_only=True):
 
     def works(self, phase: Phase, state: State) -> list[Work]:
         """The phase's tasks with their fingerprints and ledger entries."""
+        base = str(self.work_dir)
         return [
-            Work(task=t, fingerprint=fingerprint(t, state.known), entry=str(entry_path(self.work_dir, t)))
+            Work(
+                task=t,
+                fingerprint=fingerprint(t, state.known, base=base),
+                entry=str(entry_path(self.work_dir, t)),
+                base=base,
+            )
             for t in phase.build(state)
         ]
 
@@ -188,7 +195,7 @@ class Plan(Struct, kw_only=True):
             return "to do: its inputs are not written yet"
         done = 0
         for work in works:
-            report = up_to_date(Path(work.entry), work.fingerprint)
+            report = up_to_date(Path(work.entry), work.fingerprint, work.base)
             if report is None:
                 blocked.add(work.task.phase)
                 blocked.add(phase.id)
@@ -220,7 +227,7 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
             if config is not UNSET:
                 _stage(kind).plan(builder, number, config)
     builder.flush()
-    check_plan(builder.claims, {os.path.realpath(s.path): s.path for s in there})
+    check_plan(builder.claims, [s.path for s in there])
     return Plan(
         recipe=recipe,
         work_dir=builder.places.work_dir,
@@ -228,6 +235,7 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
         stages=builder.stages,
         claims=builder.claims,
         given=shards,
+        warnings=shared_files(there),
         provisional=builder.provisional,
     )
 

@@ -59,6 +59,8 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
                 progress.note(line)
 
         claim(plan)
+        for warning in plan.warnings:
+            progress.note(f"warning: {warning}")
         remove_temporaries(work_dir)
         (account / NAME).unlink(missing_ok=True)
         runner = Runner(plan, options, progress)
@@ -108,7 +110,7 @@ class Runner:
         self.entries.update(w.entry for w in works)
         pending: list[Work] = []
         for work in works:
-            report = None if self._options.force else up_to_date(Path(work.entry), work.fingerprint)
+            report = None if self._options.force else up_to_date(Path(work.entry), work.fingerprint, work.base)
             if report is None:
                 pending.append(work)
             else:

@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,8 +38,7 @@ def find_files(patterns: str | Sequence[str], where: str) -> list[Path]:
 
     Raises ConfigError for a pattern that matches nothing, and for a file whose name is not UTF-8.
     """
-    found: dict[tuple[str, str], Path] = {}
-    parents: dict[Path, str] = {}
+    found: dict[str, Path] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         path = local(pattern)
         try:
@@ -53,9 +53,7 @@ def find_files(patterns: str | Sequence[str], where: str) -> list[Path]:
             raise ConfigError(f"{where}: no file matches `{pattern}`{inside or _nearest_directory(path)}")
         for file in files:
             _check_name(str(file), where)
-            if file.parent not in parents:
-                parents[file.parent] = os.path.realpath(file.parent)
-            found.setdefault((parents[file.parent], file.name), file)
+            found.setdefault(real_path(str(file)), file)
     return sorted(found.values())
 
 
@@ -73,6 +71,17 @@ def _nearest_directory(path: Path) -> str:
         if parent.is_dir() and parent not in (Path(), Path("/")):
             return f" (the directory {parent} is there)"
     return ""
+
+
+@lru_cache(maxsize=4096)
+def _real_directory(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def real_path(path: str) -> str:
+    """The path of a file without links to directories in it; the file itself may be a link."""
+    directory, name = os.path.split(path if path.startswith("/") else str(Path(path).absolute()))
+    return f"{_real_directory(directory).rstrip('/')}/{name}"
 
 
 def relative_name(path: Path, directory: str) -> PurePosixPath | None:
@@ -109,9 +118,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Writes `value` (structs too) as indented JSON, keys in the order they have, atomically."""
-    encoded = msgspec.json.format(msgspec.json.encode(value), indent=1)
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Writes a file atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded + b"\n")
+        temporary.write_bytes(content)
 
 
 def read_json(path: str | Path, form: Any = Any) -> Any:

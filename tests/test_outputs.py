@@ -215,16 +215,50 @@ def test_two_outputs_in_one_place_are_refused() -> None:
     one = Claim(place="/o/f", where="$.a", remedy="another name", source="/x/f")
     two = Claim(place="/o/f", where="$.b", remedy="another name", source="/y/f")
     with pytest.raises(ConfigError) as caught:
-        check_plan([one, two], {})
+        check_plan([one, two], [])
     assert str(caught.value) == (
         "$.b: expected a file of its own for every output, found /o/f twice for /x/f and /y/f, which $.a names too; "
         "give another name, or other file names"
     )
 
 
-def test_an_output_over_an_input_is_refused() -> None:
-    parts = Claim(place="/o", names=("part-*", "bucket-*/part-*"), where="$.a", remedy="another destination")
-    check_plan([parts], {"/o/f": "/o/f", "/o/x/part-0": "o/x/part-0"})
-    for path in ("/o/part-00000.npy", "/o/bucket-1/part-0"):
-        with pytest.raises(ConfigError, match="outside of the input, found here, which is read"):
-            check_plan([parts], {path: "here"})
+def test_an_output_over_an_input_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    parts = Claim(place=f"{tmp_path}", names=("part-*", "bucket-*/part-*"), where="$.a", remedy="another destination")
+    check_plan([parts], [f"{tmp_path}/f", f"{tmp_path}/x/part-0"])
+    for path in (f"{tmp_path}/{name}" for name in ("part-00000.npy", "bucket-1/part-0", "link/part-0")):
+        with pytest.raises(ConfigError, match=f"outside of the input, found {path}, which is read and would"):
+            check_plan([parts], [path])
+
+
+def test_a_work_dir_that_was_moved_is_up_to_date(documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tokens = {"tokenizer": {"train": {"vocab_size": 300}, "eos": "<|endoftext|>"}, "max_tokens": 3000}
+    dedupe = {"name": "exact", "documents": {"key": "text"}}
+    stages = [{"dedupe": dedupe}, {"mix": {"drop": {"copy": "exact.duplicate"}}}, {"tokens": tokens}]
+    first = run(settings(documents, *stages))
+    assert sum(p.endswith(".npy") for p in first) > 2
+    (documents / "run").rename(documents / "moved")
+    capsys.readouterr()
+    moved = settings(documents, *stages, work_dir=str(documents / "moved"))
+    assert run(moved) == first
+    assert "done in" not in capsys.readouterr().err
+    # What is made again is made of what is there, not of what was in the old place.
+    (documents / "moved" / "tokens" / "part-00001.npy").unlink()
+    assert run(moved) == first
+    assert capsys.readouterr().err.count("done in") == 1
+
+
+def test_documents_in_two_sources_are_said(documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (documents / "link").symlink_to(documents / "data")
+    sources = {
+        "a": {"documents": f"{documents}/data/documents/*.jsonl"},
+        "b": {"documents": f"{documents}/link/documents/[01].jsonl"},
+    }
+    data = settings(documents, {"mix": {}}, sources=sources)
+    run(data)
+    warning = (
+        "2 files are in source `a` and in source `b`, so that their documents count twice, the first: "
+        f"{documents}/link/documents/0.jsonl"
+    )
+    assert f"warning: {warning}\n" in capsys.readouterr().err
+    assert json.loads((documents / "run" / "manifest.json").read_text())["warnings"] == [warning]

@@ -18,6 +18,8 @@ from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.write import WritePart
 
 PACKAGE = "dolma_pipeline.tokens"
+PARTS_VERSION = 1
+"""Of the plan of the files alone, beside the version of the stage."""
 
 
 class TokenFilePhases(ABC):
@@ -87,7 +89,8 @@ class TokenFilePhases(ABC):
             )
             inputs = [o.path for s in shards for o in (s.index, s.tokens)]
             inputs += self.tokenizer_files() if packing is not None else []
-            tasks.append(self.task("parts", split, "parts:choose_parts", config, inputs))
+            task = self.task("parts", split, "parts:choose_parts", config, inputs)
+            tasks.append(msgspec.structs.replace(task, version=task.version + PARTS_VERSION))
         return tasks
 
     def write(self, state: State) -> list[Task]:
