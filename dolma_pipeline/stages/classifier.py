@@ -86,7 +86,12 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
         settings = TrainClassifier(
             classifier=config,
             examples=[examples_path(s) for s in shards],
-            inputs=[msgspec.convert(reports[s.id].details["input"], Output) for s in shards],
+            inputs=[
+                msgspec.structs.replace(
+                    msgspec.convert(reports[s.id].details["input"], Output), path=places.shown(s.path)
+                )
+                for s in shards
+            ],
             seed=seed,
             library=library,
             scratch=str(Path(places.work_dir) / "scratch" / phase),

@@ -51,6 +51,10 @@ class Places(Struct, frozen=True, kw_only=True):
     work_dir: Path
     recipe: Recipe
 
+    def shown(self, path: str) -> str:
+        """How data names a file: relative to the work directory if it is in it, for it must not say where that is."""
+        return path.removeprefix(f"{self.work_dir}/")
+
     def directory(self, destination: str | None, *default: str) -> Path:
         """What a stage writes to: its `destination`, or its place in the work directory."""
         return local(destination) if destination else self.work_dir.joinpath(*default)

@@ -68,6 +68,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
             title=builder.recipe.name,
             counts=counts,
             tokenizers=tokenizers,
+            shown={name: places.shown(path) for name, path in tokenizers.items()},
             by=config.by,
             sample=config.sample,
             baseline=config.baseline,
