@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ from dolma_pipeline.globbing import matches
 from dolma_pipeline.ledger import entry_files, read_entry, stands
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.storage import read_json, real_path, write_json
+from dolma_pipeline.storage import locked, read_json, real_path, write_json
 
 OWNER = "owner.json"
 MANIFEST = "manifest.json"
@@ -141,19 +141,13 @@ def read_owner(work_dir: Path) -> Owner | None:
     return Owner(recipe=found["name"]) if named else None
 
 
-def claim_places(
-    work_dir: Path,
-    recipe: Recipe,
-    claims: Sequence[Claim],
-    *,
-    existing: Existing = "own",
-    renamed: bool = False,
-    part: tuple[str, list[str]] | None = None,
+def check_places(
+    work_dir: Path, recipe: Recipe, claims: Sequence[Claim], *, existing: Existing = "own", renamed: bool = False
 ) -> list[str]:
-    """Enters `recipe` as the owner of `work_dir` and of the places it writes to, and returns what there is to say.
+    """What there is to say of the places that `recipe` is going to write to.
 
-    Raises StageError if the directory is another recipe's, and ConfigError if a file is there that may not be written
-    over. `renamed`: the recipe has a new name. `part`: account and phases of a run of a part of the recipe.
+    Raises StageError if the work directory is another recipe's, and ConfigError if a file is there that may not be
+    written over. `renamed`: the recipe has a new name.
     """
     owner = read_owner(work_dir)
     if owner is not None and owner.recipe != recipe.name and not renamed:
@@ -162,18 +156,45 @@ def claim_places(
             f"whose files would be overwritten; give this recipe a work_dir of its own, or, if it is the same recipe "
             f"under a new name, run it once with `--renamed`"
         )
-    settings = settings_of(recipe)
-    outside = [c for c in claims if not Path(c.place).absolute().is_relative_to(work_dir)]
-    lines = _check_existing(work_dir, outside, owner, settings, existing)
+    return _check_existing(work_dir, _outside(work_dir, claims), owner, settings_of(recipe), existing)
+
+
+def claim_places(
+    work_dir: Path, recipe: Recipe, claims: Sequence[Claim], *, part: tuple[str, list[str]] | None = None
+) -> None:
+    """Enters `recipe` as the owner of `work_dir` and of the places it writes to.
+
+    `part`: account and phases of a run of a part of the recipe. Raises StageError if another run is writing there.
+    """
+    owner = read_owner(work_dir)
+    outside = _outside(work_dir, claims)
     keys = {key for c in outside for key in c.keys}
     parts = dict(owner.parts) if owner is not None else {}
     if part is not None:
         parts[part[0]] = part[1]
     # A part of a recipe has other settings than the whole; it writes nothing that the whole does not but its report.
-    kept = owner.settings if part is not None and owner is not None else settings
+    settings = owner.settings if part is not None and owner is not None else settings_of(recipe)
     places = sorted(keys | set(owner.places if owner is not None else ()))
-    _enter(work_dir, owner, Owner(recipe=recipe.name, settings=kept, places=places, parts=parts))
-    return lines
+    _enter(work_dir, owner, Owner(recipe=recipe.name, settings=settings, places=places, parts=parts))
+    for directory, other in _neighbours(work_dir) if outside else []:
+        common = keys.intersection(other.places)
+        if common and locked(directory):
+            raise StageError(
+                f"{min(common)}: expected a place that no other run writes to, but `{other.recipe}` is at work there, "
+                f"whose ledger is {directory}; wait for it, or write elsewhere"
+            )
+
+
+def _outside(work_dir: Path, claims: Sequence[Claim]) -> list[Claim]:
+    return [c for c in claims if not Path(c.place).absolute().is_relative_to(work_dir)]
+
+
+def _neighbours(work_dir: Path) -> Iterator[tuple[Path, Owner]]:
+    """The ledgers beside this one, and whose they are."""
+    for path in sorted(work_dir.parent.glob(f"*/ledger/{OWNER}")):
+        directory = path.parent.parent
+        if directory != work_dir:
+            yield directory, read_json(path, Owner)
 
 
 def release_places(work_dir: Path, claims: Sequence[Claim]) -> None:
@@ -232,12 +253,9 @@ def _more(count: int) -> str:
 
 def _writer(work_dir: Path, claim: Claim) -> str | None:
     """The command that claimed the place, by the ledgers beside this one."""
-    for path in sorted(work_dir.parent.glob(f"*/ledger/{OWNER}")):
-        directory = path.parent.parent
-        if directory != work_dir:
-            owner: Owner = read_json(path, Owner)
-            if not set(owner.places).isdisjoint(claim.keys):
-                return f"`{owner.recipe}`, whose ledger is {directory}"
+    for directory, owner in _neighbours(work_dir):
+        if not set(owner.places).isdisjoint(claim.keys):
+            return f"`{owner.recipe}`, whose ledger is {directory}"
     return None
 
 

@@ -13,7 +13,7 @@ from dolma_pipeline.errors import BadInputError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.ledger import Job, Work, up_to_date
 from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, StageAccount, Timings, make_manifest
-from dolma_pipeline.outputs import Existing, claim_places, read_owner, release_places, remove_stale
+from dolma_pipeline.outputs import Existing, check_places, claim_places, read_owner, release_places, remove_stale
 from dolma_pipeline.plan import Phase, Plan, State, make_plan
 from dolma_pipeline.progress import Progress, make_progress
 from dolma_pipeline.recipe import Recipe
@@ -53,10 +53,9 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
 
         def claim(plan: Plan) -> None:
             phases = (part, [p for s in plan.stages for p in s.phases]) if part is not None else None
-            for line in claim_places(
-                work_dir, recipe, plan.claims, existing=options.existing, renamed=options.renamed, part=phases
-            ):
+            for line in check_places(work_dir, recipe, plan.claims, existing=options.existing, renamed=options.renamed):
                 progress.note(line)
+            claim_places(work_dir, recipe, plan.claims, part=phases)
 
         claim(plan)
         for warning in plan.warnings:

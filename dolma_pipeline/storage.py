@@ -185,6 +185,19 @@ def remove_leftovers(files: Iterable[str]) -> int:
     return removed
 
 
+def locked(directory: Path) -> bool:
+    """Whether a run is at work in `directory`."""
+    path = directory / ".lock"
+    if not path.is_file():
+        return False
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def lock(directory: Path) -> Iterator[None]:
     """Holds `directory` for one run at a time; the system lets go of it however the run ends."""

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from dolma_pipeline.cli.main import main
 from dolma_pipeline.config import make_recipe
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.outputs import Claim, check_plan, read_owner
 from dolma_pipeline.run import RunOptions, run_recipe
+from dolma_pipeline.storage import lock
 from dolma_pipeline.verify import verify_run
 from dolma_pipeline.yaml_file import File
 
@@ -209,6 +211,30 @@ def test_a_run_that_fails_before_it_writes_claims_nothing(documents: Path) -> No
     owner = read_owner(documents / "run")
     assert owner is not None
     assert (owner.recipe, owner.places) == ("r", [])
+
+
+def test_two_runs_at_once_do_not_write_to_one_place(documents: Path) -> None:
+    mix = {"name": "m", "destination": str(documents / "out")}
+    run(settings(documents, {"mix": mix}))
+    for path in (documents / "out").rglob("*.zst"):
+        path.unlink()
+    other = settings(documents, {"mix": mix}, name="other", work_dir=str(documents / "other"))
+    with lock(documents / "run"), pytest.raises(StageError) as caught:
+        run(other)
+    assert str(caught.value) == (
+        f"{documents}/out/documents/s/0.jsonl.zst: expected a place that no other run writes to, but `r` is at work "
+        f"there, whose ledger is {documents}/run; wait for it, or write elsewhere"
+    )
+    run(other)
+
+
+def test_a_plan_says_what_a_run_would_refuse(documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(settings(documents, *joined(1)))
+    path = documents / "q.yaml"
+    path.write_text(json.dumps(settings(documents, *joined(1), name="q")))
+    assert main(["plan", str(path)]) == 1
+    assert "found that of recipe `r`" in capsys.readouterr().err
+    assert main(["plan", str(path), "--renamed"]) == 0
 
 
 def test_two_outputs_in_one_place_are_refused() -> None:

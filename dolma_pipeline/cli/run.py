@@ -29,6 +29,9 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
         help="change a value of the recipe, as in `stages[0].tag.experiment=base`; may be repeated",
     )
     parser.add_argument("--work-dir", metavar="DIR", help="write there instead of the recipe's work_dir")
+    parser.add_argument(
+        "--renamed", action="store_true", help="go on in a work_dir that knows the recipe under its old name"
+    )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +39,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=positive, default=1, metavar="N", help="workers (default: 1)")
     parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster: auto, ray://host:port")
     parser.add_argument("--force", action="store_true", help="do again what is up to date")
-    parser.add_argument(
-        "--renamed", action="store_true", help="go on in a work_dir that knows the recipe under its old name"
-    )
     parser.add_argument("--json", action="store_true", help="progress as JSON events on stderr, one a line")
     parser.add_argument("--quiet", action="store_true", help="no progress and no summary")
     parser.add_argument(
