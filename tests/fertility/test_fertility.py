@@ -217,7 +217,7 @@ def test_what_says_nothing_is_said_aloud() -> None:
         Path(name, "documents", "0.jsonl").write_text('{"id": "x", "text": " "}\n')
     with pytest.raises(StageError) as error:
         run([{"fertility": {"tokenizers": ["bytes"]}}], "v")
-    assert str(error.value) == "v/fertility: expected documents to measure tokenizers on, found none with text"
+    assert str(error.value).endswith("/v/fertility: expected documents to measure tokenizers on, found none with text")
     rows = [{"id": f"d{i}", "text": "a", "n": f"{i}"} for i in range(1001)]
     Path("a/documents/0.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in rows))
     with pytest.raises(StageError) as error:
