@@ -277,8 +277,9 @@ def test_a_remote_destination_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_file_where_a_directory_should_be(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "recipe.yaml", "--work-dir", "recipe.yaml/w"]) == 1
+    file = Path("recipe.yaml").absolute()
     assert capsys.readouterr().err == (
-        "dolma: error: recipe.yaml/w: expected a directory, found the file recipe.yaml; choose another place\n"
+        f"dolma: error: {file}/w: expected a directory, found the file {file}; choose another place\n"
     )
 
 
