@@ -16,10 +16,12 @@ import msgspec
 from msgspec import NODEFAULT, Struct, UnsetType
 
 from dolma_pipeline.errors import ConfigError, listed, suggest
+from dolma_pipeline.extends import extended
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.resolvers import Text, resolve
 from dolma_pipeline.validation import validate
 from dolma_pipeline.yaml_file import File, Step, json_path, parse_path, parse_value, read
+from dolma_pipeline.yaml_file import merge as merge
 
 S = TypeVar("S", bound=Struct)
 
@@ -30,7 +32,8 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def make_recipe(file: File, overrides: Sequence[str] = (), work_dir: str | None = None) -> Recipe:
-    """As `load_recipe`, of a file already read; with a `work_dir`, that instead of the recipe's."""
+    """As `load_recipe`, of a file already read, over what it extends; with a `work_dir`, that instead of its own."""
+    file = extended(file)
     data, labels = override(file.data, overrides)
     if work_dir is not None:
         label = Label(("work_dir",), "--work-dir")
@@ -85,13 +88,6 @@ def override(data: Any, overrides: Sequence[str]) -> tuple[Any, list[Label]]:
         data = _put(data, path, parse_value(value.strip(), f"{label.name}="), label.name, ())
         labels.append(label)
     return data, labels
-
-
-def merge(below: Any, above: Any) -> Any:
-    """`above` over `below`: mappings key by key, anything else whole."""
-    if isinstance(below, dict) and isinstance(above, dict):
-        return {**below, **{key: merge(below.get(key), value) for key, value in above.items()}}
-    return above
 
 
 def defaults(form: Any) -> dict[str, Any]:

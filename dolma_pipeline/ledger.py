@@ -7,14 +7,19 @@ Plain files under the work directory, no database: they work on any file system 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.errors import DataError
-from dolma_pipeline.storage import output, read_json, write_json
+from dolma_pipeline.storage import output, write_bytes
 from dolma_pipeline.task import Context, Output, Report, Task, call
+
+WORK_DIR = "{work_dir}"
+"""Stands for the work directory in fingerprints and entries."""
+_ENTRY = re.compile(r"\.json(\.\d+\.old)?$")
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -34,6 +39,8 @@ class Work(Struct, frozen=True, kw_only=True):
     fingerprint: str
     entry: str
     """Path of the ledger entry."""
+    base: str | None = None
+    """The work directory, which neither the fingerprint nor the entry names: a run that is moved stays up to date."""
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -54,8 +61,8 @@ def entry_path(work_dir: Path, task: Task) -> Path:
     return work_dir / "ledger" / task.phase / f"{task.name}.json"
 
 
-def fingerprint(task: Task, known: dict[str, str]) -> str:
-    """What the outputs of `task` depend on, as 32 hex digits.
+def fingerprint(task: Task, known: dict[str, str], *, base: str | None = None) -> str:
+    """What the outputs of `task` depend on, as 32 hex digits; paths below `base` count relative to it.
 
     `known`: BLAKE3 of the files that earlier phases wrote; any other input counts by size and modification time.
     """
@@ -67,23 +74,44 @@ def fingerprint(task: Task, known: dict[str, str]) -> str:
             stat = Path(path).stat()
             inputs.append([path, stat.st_size, stat.st_mtime_ns])
     form = msgspec.json.encode([task.run, task.version, task.config, inputs], order="deterministic")
-    return hashlib.blake2b(form, digest_size=16).hexdigest()
+    return hashlib.blake2b(_moved(form, base, WORK_DIR), digest_size=16).hexdigest()
 
 
-def up_to_date(path: Path, expected: str) -> Report | None:
+def _moved(form: bytes, old: str | None, new: str | None) -> bytes:
+    """JSON in which each string that begins with the directory `old` begins with `new` instead."""
+    if old is None or new is None:
+        return form
+    return form.replace(msgspec.json.encode(f"{old}/")[:-1], msgspec.json.encode(f"{new}/")[:-1])
+
+
+def up_to_date(path: Path, expected: str, base: str | None = None) -> Report | None:
     """The report of a finished task whose fingerprint is `expected` and whose outputs still stand; else None."""
-    if not path.is_file():
+    entry = read_entry(path, base)
+    if entry is None or entry.fingerprint != expected:
         return None
+    return entry.report if all(stands(o, entry.modified.get(o.path)) for o in entry.report.outputs) else None
+
+
+def read_entry(path: Path, base: str | None = None) -> Entry | None:
+    """The entry in a file of the work directory `base`; None if there is no file, or no whole entry in it."""
     try:
-        entry: Entry = read_json(path, Entry)
-    except DataError:
+        return msgspec.json.decode(_moved(path.read_bytes(), WORK_DIR, base), type=Entry)
+    except (FileNotFoundError, msgspec.DecodeError):
         return None
-    if entry.fingerprint != expected:
-        return None
-    return entry.report if all(_stands(o, entry.modified.get(o.path)) for o in entry.report.outputs) else None
 
 
-def _stands(written: Output, modified: int | None) -> bool:
+def entry_files(work_dir: Path) -> list[Path]:
+    """All entries of the ledger in order, those included that a task has put aside to be done again."""
+    found = []
+    for root, directories, names in os.walk(work_dir / "ledger"):
+        directories.sort()
+        if root != str(work_dir / "ledger"):
+            found += [Path(root, name) for name in sorted(names) if _ENTRY.search(name) and not name.startswith(".")]
+    return found
+
+
+def stands(written: Output, modified: int | None) -> bool:
+    """Whether a file is what its task has written; `modified`: its time in ns when it was."""
     path = Path(written.path)
     try:
         stat = path.stat()
@@ -95,9 +123,8 @@ def _stands(written: Output, modified: int | None) -> bool:
 
 
 def execute(job: Job, context: Context) -> list[Report]:
-    """Does the work and enters it. The old entries go first: an interrupted rerun must not look finished."""
-    for work in job.works:
-        Path(work.entry).unlink(missing_ok=True)
+    """Does the work and enters it. The old entries are put aside first: an interrupted rerun must not look finished."""
+    aside = [_put_aside(Path(w.entry)) for w in job.works]
     tasks = [w.task for w in job.works]
     if tasks[0].group:
         from dolma_pipeline.stages.shard_pass import run_steps
@@ -105,8 +132,29 @@ def execute(job: Job, context: Context) -> list[Report]:
         reports = run_steps(tasks, context)
     else:
         reports = [call(task, context) for task in tasks]
-    for work, report in zip(job.works, reports, strict=True):
+    for work, report, old in zip(job.works, reports, aside, strict=True):
         modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}
         entry = Entry(task=work.task.name, fingerprint=work.fingerprint, report=report, modified=modified)
-        write_json(work.entry, entry)
+        form = msgspec.json.format(_moved(msgspec.json.encode(entry), work.base, WORK_DIR), indent=1)
+        write_bytes(work.entry, form + b"\n")
+        _drop_if_replaced(old, entry, work.base)
     return reports
+
+
+def _put_aside(entry: Path) -> Path | None:
+    """Renames an entry to `NAME.json.0.old`: it lists files that the task may not write again, for a run to remove."""
+    number = 0
+    while (old := entry.with_name(f"{entry.name}.{number}.old")).exists():
+        number += 1
+    try:
+        entry.rename(old)
+    except FileNotFoundError:
+        return None
+    return old
+
+
+def _drop_if_replaced(old: Path | None, entry: Entry, base: str | None) -> None:
+    """Removes an entry put aside if the task has written all of its files anew."""
+    before = read_entry(old, base) if old is not None else None
+    if old is not None and before is not None and {o.path for o in before.report.outputs} <= set(entry.modified):
+        old.unlink()

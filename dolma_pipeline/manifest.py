@@ -72,7 +72,7 @@ def make_manifest(plan: Plan, state: State) -> RunManifest:
     # Where it was run is no part of what was made.
     recipe.pop("work_dir", None)
     files: dict[str, Output] = {}
-    warnings: dict[str, None] = {}
+    warnings: dict[str, None] = dict.fromkeys(plan.warnings)
     for reports in state.reports.values():
         for report in reports.values():
             for written in report.outputs:
@@ -80,7 +80,8 @@ def make_manifest(plan: Plan, state: State) -> RunManifest:
                 if path.startswith("scratch/"):
                     continue
                 files[path] = Output(path, written.bytes, written.blake3)
-            warnings.update(dict.fromkeys(report.warnings))
+            # Where it was run is no part of what was made.
+            warnings.update(dict.fromkeys(w.replace(f"{plan.work_dir}/", "") for w in report.warnings))
     return RunManifest(
         name=plan.recipe.name,
         version=__version__,

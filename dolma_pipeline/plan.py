@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import UNSET, Struct
 
 from dolma_pipeline.ledger import Work, entry_path, fingerprint, up_to_date
-from dolma_pipeline.recipe import Recipe
+from dolma_pipeline.outputs import Claim, check_plan
+from dolma_pipeline.recipe import Recipe, Source
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, source_shards
+from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
 from dolma_pipeline.storage import local
 from dolma_pipeline.task import Report, Task
 from dolma_pipeline.validation import STAGES, validate
+from dolma_pipeline.yaml_file import json_path
 
 
 class State(Struct, kw_only=True):
@@ -58,12 +60,18 @@ class StageInfo(Struct, frozen=True, kw_only=True):
 class Builder:
     """Stages add their phases here, in the order of the recipe."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, sizes: Mapping[str, int] | None = None) -> None:
         self.recipe = recipe
-        self.places = Places(work_dir=local(recipe.work_dir), recipe=recipe)
+        self.places = Places(work_dir=local(recipe.work_dir).absolute(), recipe=recipe)
         self.phases: list[Phase] = []
         self.stages: list[StageInfo] = []
         self.corpus = Corpus(shards=[])
+        self.sizes = sizes or {}
+        """Bytes of the files that earlier phases have written, as far as they have."""
+        self.provisional: int | None = None
+        """The number of the first phase whose tasks depend on the size of a file that is not written yet."""
+        self.claims: list[Claim] = []
+        """Files that the stages are going to write."""
         self.training: str | None = None
         """Directory of the token files to train on, once a `tokens` stage is planned."""
         self.validation: str | None = None
@@ -97,6 +105,26 @@ class Builder:
         self.flush()
         self.phases.append(phase)
 
+    def size_of(self, shard: Shard) -> int | None:
+        """Bytes of the shard's file; None, and the plan is provisional from here on, where it is not written yet.
+
+        What lies on the disk while planning does not count: it may be what an earlier run has left.
+        """
+        size = shard.size if shard.size is not None else self.sizes.get(shard.path)
+        if size is None and self.provisional is None:
+            self.provisional = len(self.phases)
+        return size
+
+    def claim(self, place: str | Path, *names: str, where: str, remedy: str, source: str | None = None) -> None:
+        """Declares a file that a stage writes, or with `names` (patterns) files below the directory `place`."""
+        self.claims.append(Claim(place=str(place), names=names, where=where, remedy=remedy, source=source))
+
+    def claim_attributes(self, shard: Shard, path: str, where: str, remedy: str) -> None:
+        """Declares the attribute file of `shard`; `where` and `remedy` are for one that no `destination` has placed."""
+        if self.recipe.sources.get(shard.source, Source()).destination is not None:
+            where, remedy = json_path(("sources", shard.source, "destination")), "another destination"
+        self.claim(path, where=where, remedy=remedy, source=shard.path)
+
     def quarantine(self, shard: Shard) -> str | None:
         return str(self.places.quarantine(shard)) if self.corpus.raw else None
 
@@ -108,11 +136,29 @@ class Plan(Struct, kw_only=True):
     work_dir: Path
     phases: list[Phase]
     stages: list[StageInfo]
+    claims: list[Claim] = []
+    given: list[Shard] = []
+    """The files of the sources, as they were found."""
+    warnings: list[str] = []
+    """What is to be said of the recipe before anything runs."""
+    provisional: int | None = None
+    """The number of the phase from which on the plan is to be made again, once the sizes of its inputs are known."""
+
+    def settled(self, state: State) -> Plan:
+        """The plan from what earlier phases have written, which `state` knows."""
+        reports = (report for phase in state.reports.values() for report in phase.values())
+        return make_plan(self.recipe, self.given, {o.path: o.bytes for r in reports for o in r.outputs})
 
     def works(self, phase: Phase, state: State) -> list[Work]:
         """The phase's tasks with their fingerprints and ledger entries."""
+        base = str(self.work_dir)
         return [
-            Work(task=t, fingerprint=fingerprint(t, state.known), entry=str(entry_path(self.work_dir, t)))
+            Work(
+                task=t,
+                fingerprint=fingerprint(t, state.known, base=base),
+                entry=str(entry_path(self.work_dir, t)),
+                base=base,
+            )
             for t in phase.build(state)
         ]
 
@@ -121,9 +167,18 @@ class Plan(Struct, kw_only=True):
         lines = [f"{self.recipe.name}  (work_dir {self.work_dir}, seed {self.recipe.seed})"]
         state = State()
         blocked: set[str] = set()
-        for number, phase in enumerate(self.phases):
-            branch = "└─" if number == len(self.phases) - 1 else "├─"
-            status = self._status(phase, state, blocked)
+        plan, number = self, 0
+        while number < len(plan.phases):
+            if number == plan.provisional and not blocked:
+                plan = plan.settled(state)
+            phase = plan.phases[number]
+            number += 1
+            branch = "└─" if number == len(plan.phases) else "├─"
+            if plan.provisional is not None and number > plan.provisional:
+                blocked.add(phase.id)
+                status = f"tasks known once the sizes of the files before {plan.phases[plan.provisional].id} are"
+            else:
+                status = self._status(phase, state, blocked)
             lines.append(f"{branch} {phase.id:<28} {phase.what}")
             lines.append(f"{'   ' if branch == '└─' else '│  '} {'':<28} {status}")
         return "\n".join(lines)
@@ -140,7 +195,7 @@ class Plan(Struct, kw_only=True):
             return "to do: its inputs are not written yet"
         done = 0
         for work in works:
-            report = up_to_date(Path(work.entry), work.fingerprint)
+            report = up_to_date(Path(work.entry), work.fingerprint, work.base)
             if report is None:
                 blocked.add(work.task.phase)
                 blocked.add(phase.id)
@@ -153,16 +208,14 @@ class Plan(Struct, kw_only=True):
         return f"{counted(len(works), 'task')}, {status}, fingerprint {digest}"
 
 
-def make_plan(recipe: Recipe) -> Plan:
-    """Unrolls `recipe`; a source that matches no file, or anything else that cannot work, is a ConfigError."""
+def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
+    """Unrolls `recipe`; a source that matches no file, or anything else that cannot work, is a ConfigError.
+
+    `given`: the files of the sources, if an earlier plan has found them; `sizes`: bytes of the files written since.
+    """
     validate(recipe)
-    builder = Builder(recipe)
-    shards: list[Shard] = []
-    for name, source in recipe.sources.items():
-        if source.collect is not None:
-            shards.extend(_stage("collect").shards(builder.places, name, source.collect))
-        elif source.tokens is None:
-            shards.extend(source_shards(name, source))
+    builder = Builder(recipe, sizes)
+    shards = given if given is not None else _find_shards(recipe, builder.places)
     collected = [s for s in shards if s.task is not None]
     if collected:
         _stage("collect").plan(builder, collected)
@@ -174,7 +227,28 @@ def make_plan(recipe: Recipe) -> Plan:
             if config is not UNSET:
                 _stage(kind).plan(builder, number, config)
     builder.flush()
-    return Plan(recipe=recipe, work_dir=builder.places.work_dir, phases=builder.phases, stages=builder.stages)
+    check_plan(builder.claims, [s.path for s in there])
+    return Plan(
+        recipe=recipe,
+        work_dir=builder.places.work_dir,
+        phases=builder.phases,
+        stages=builder.stages,
+        claims=builder.claims,
+        given=shards,
+        warnings=shared_files(there),
+        provisional=builder.provisional,
+    )
+
+
+def _find_shards(recipe: Recipe, places: Places) -> list[Shard]:
+    """The files of all sources, in the order of the recipe."""
+    shards: list[Shard] = []
+    for name, source in recipe.sources.items():
+        if source.collect is not None:
+            shards.extend(_stage("collect").shards(places, name, source.collect))
+        elif source.tokens is None:
+            shards.extend(source_shards(name, source))
+    return shards
 
 
 def _stage(kind: str) -> Any:

@@ -330,6 +330,9 @@ class Train(Base, frozen=True):
 
     model: Annotated[str, Meta(description="a preset of dolma_pipeline.train.presets, or a YAML/JSON file")]
     steps: PositiveInt
+    name: Annotated[
+        str | None, Meta(description="of the model: its directory in `train/`; needed where a recipe trains several")
+    ] = None
     nproc: Annotated[int, Meta(ge=1, description="ranks on this machine")] = 1
     batch_size: Annotated[int, Meta(ge=1, description="instances in a global batch")] = 32
     microbatch_size: Annotated[int, Meta(ge=1, description="instances a rank forwards at once")] = 8

@@ -13,6 +13,7 @@ from dolma_pipeline.errors import BadInputError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.ledger import Job, Work, up_to_date
 from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, StageAccount, Timings, make_manifest
+from dolma_pipeline.outputs import Existing, check_places, claim_places, read_owner, release_places, remove_stale
 from dolma_pipeline.plan import Phase, Plan, State, make_plan
 from dolma_pipeline.progress import Progress, make_progress
 from dolma_pipeline.recipe import Recipe
@@ -27,6 +28,11 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """Of a Ray cluster."""
     force: bool = False
     """Do everything again."""
+    existing: Existing = "own"
+    """Which files outside of the work directory may be written over: those of this recipe, or with `same` only as long
+    as its settings are what they were, or with `replace` any."""
+    renamed: bool = False
+    """The recipe has another name than the one that the work directory knows."""
     account: str = "."
     """Directory of the manifest and the timings, below the work directory: a part of a recipe leaves those of the
     whole alone."""
@@ -42,17 +48,38 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
     work_dir = plan.work_dir
     account = work_dir / options.account
     started = time.perf_counter()
+    part = options.account if options.account != "." else None
     with lock(work_dir), make_progress(options.progress) as progress:
+
+        def claim(plan: Plan) -> None:
+            phases = (part, [p for s in plan.stages for p in s.phases]) if part is not None else None
+            for line in check_places(work_dir, recipe, plan.claims, existing=options.existing, renamed=options.renamed):
+                progress.note(line)
+            claim_places(work_dir, recipe, plan.claims, part=phases)
+
+        claim(plan)
+        for warning in plan.warnings:
+            progress.note(f"warning: {warning}")
         remove_temporaries(work_dir)
         (account / NAME).unlink(missing_ok=True)
         runner = Runner(plan, options, progress)
         try:
-            for phase in plan.phases:
-                runner.run(phase)
+            number = 0
+            while number < len(plan.phases):
+                if number == plan.provisional:
+                    plan = runner.plan = plan.settled(runner.state)
+                    claim(plan)
+                runner.run(plan.phases[number])
+                number += 1
+        except Exception:
+            release_places(work_dir, plan.claims)
+            raise
         finally:
             runner.close()
         # What lies outside the work directory, where drop-in commands write, is known once it is written.
         remove_leftovers(runner.state.known)
+        if part is None:
+            _remove_stale(work_dir, runner, progress)
         manifest = make_manifest(plan, runner.state)
         write_json(account / NAME, manifest)
         _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
@@ -66,7 +93,9 @@ class Runner:
     def __init__(self, plan: Plan, options: RunOptions, progress: Progress) -> None:
         self.state = State()
         self.timings: list[PhaseTiming] = []
-        self._plan = plan
+        self.plan = plan
+        self.entries: set[str] = set()
+        """Ledger entries of the tasks of this run."""
         self._options = options
         self._progress = progress
         self._executor: Executor | None = None
@@ -76,10 +105,11 @@ class Runner:
     def run(self, phase: Phase) -> None:
         """Does what is not up to date, and enters the reports of all tasks."""
         timing = PhaseTiming(phase=phase.id, stage=self._stage(phase))
-        works = self._plan.works(phase, self.state)
+        works = self.plan.works(phase, self.state)
+        self.entries.update(w.entry for w in works)
         pending: list[Work] = []
         for work in works:
-            report = None if self._options.force else up_to_date(Path(work.entry), work.fingerprint)
+            report = None if self._options.force else up_to_date(Path(work.entry), work.fingerprint, work.base)
             if report is None:
                 pending.append(work)
             else:
@@ -121,10 +151,18 @@ class Runner:
         self._progress.done(done.job, timing, warnings)
 
     def _stage(self, phase: Phase) -> str:
-        for stage in self._plan.stages:
+        for stage in self.plan.stages:
             if phase.id.rstrip("+") in stage.phases:
                 return stage.id
         return phase.id
+
+
+def _remove_stale(work_dir: Path, runner: Runner, progress: Progress) -> None:
+    """Removes what earlier runs of the recipe wrote and this one does not, and says so."""
+    owner = read_owner(work_dir)
+    others = [phase for phases in owner.parts.values() for phase in phases] if owner is not None else []
+    for line in remove_stale(work_dir, runner.entries, runner.state.known, others).lines():
+        progress.note(line)
 
 
 def group(works: list[Work]) -> list[Job]:

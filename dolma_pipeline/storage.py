@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 
 from dolma_pipeline.errors import ConfigError, DataError, StageError
+from dolma_pipeline.globbing import expand
 from dolma_pipeline.task import Output
 from dolma_pipeline.writing import TEMPORARY, temporary_path, temporary_stem, writing
 
 
 def local(path: str) -> Path:
-    """`path` as a local one; a remote scheme is a ConfigError."""
+    """`path` as a local one; a remote scheme, and a name that is not UTF-8, is a ConfigError."""
+    _check_name(path)
     scheme = re.match(r"^([a-z][a-z0-9+.-]*)://", path)
     if scheme and scheme[1] != "file":
         raise ConfigError(f"{path}: expected a local path, found `{scheme[1]}://`; copy the files here first")
@@ -30,19 +32,36 @@ def local(path: str) -> Path:
 
 
 def find_files(patterns: str | Sequence[str], where: str) -> list[Path]:
-    """The files that match any of `patterns`, sorted, each once; a pattern that matches nothing is a ConfigError."""
-    found: set[Path] = set()
+    """The files that match any of `patterns`, sorted, each once (see globbing.py).
+
+    Raises ConfigError for a pattern that matches nothing, and for a file whose name is not UTF-8.
+    """
+    found: dict[str, Path] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         path = local(pattern)
-        matches = [Path(p) for p in glob.glob(str(path), recursive=True, include_hidden=False)]
+        try:
+            matches = expand(str(path))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
         if not matches and path.is_file():
             matches = [path]
         files = [p for p in matches if p.is_file() and not TEMPORARY.match(p.name)]
         if not files:
             inside = f"; `{pattern.rstrip('/')}/*` names the files in it" if path.is_dir() else ""
             raise ConfigError(f"{where}: no file matches `{pattern}`{inside or _nearest_directory(path)}")
-        found.update(files)
-    return sorted(found)
+        for file in files:
+            _check_name(str(file), where)
+            found.setdefault(real_path(str(file)), file)
+    return sorted(found.values())
+
+
+def _check_name(name: str, where: str = "") -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode(errors="backslashreplace")
+        prefix = f"{where}: " if where else ""
+        raise ConfigError(f"{prefix}expected a name in UTF-8, found {shown}; rename it") from None
 
 
 def _nearest_directory(path: Path) -> str:
@@ -50,6 +69,17 @@ def _nearest_directory(path: Path) -> str:
         if parent.is_dir() and parent not in (Path(), Path("/")):
             return f" (the directory {parent} is there)"
     return ""
+
+
+@lru_cache(maxsize=4096)
+def _real_directory(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def real_path(path: str) -> str:
+    """The path of a file without links to directories in it; the file itself may be a link."""
+    directory, name = os.path.split(path if path.startswith("/") else str(Path(path).absolute()))
+    return f"{_real_directory(directory).rstrip('/')}/{name}"
 
 
 def relative_name(path: Path, directory: str) -> PurePosixPath | None:
@@ -87,9 +117,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Writes `value` (structs too) as indented JSON, keys in the order they have, atomically."""
-    encoded = msgspec.json.format(msgspec.json.encode(value), indent=1)
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Writes a file atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded + b"\n")
+        temporary.write_bytes(content)
 
 
 def read_json(path: str | Path, form: Any = Any) -> Any:
@@ -148,6 +182,19 @@ def remove_leftovers(files: Iterable[str]) -> int:
                 path.unlink(missing_ok=True)
                 removed += 1
     return removed
+
+
+def locked(directory: Path) -> bool:
+    """Whether a run is at work in `directory`."""
+    path = directory / ".lock"
+    if not path.is_file():
+        return False
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @contextlib.contextmanager

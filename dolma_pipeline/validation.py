@@ -7,6 +7,8 @@ writes) is found when the plan is made.
 from __future__ import annotations
 
 import math
+import os
+import pathlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -51,12 +53,18 @@ def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path)
         raise ConfigError("\n".join(f"{where(path)}: {text}" for path, text in checks.problems))
 
 
+def _absolute(path: str) -> str:
+    return os.path.normpath(pathlib.Path(path.removeprefix("file://")).expanduser().absolute())
+
+
 class _Checks:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.problems: list[tuple[Path, str]] = []
         self._experiments: dict[str, str] = {}
-        self._destinations: dict[tuple[str, str], str] = {}
+        self._attributes: dict[str, Path] = {}
+        """The first place where a source names attributes that are there already, by experiment."""
+        self._destinations: dict[str, str] = {}
 
     def run(self) -> None:
         for name, source in self.recipe.sources.items():
@@ -97,6 +105,7 @@ class _Checks:
         if source.documents == []:
             self._note((*path, "documents"), "expected at least one pattern, found none")
         for i, experiment in enumerate(source.attributes):
+            self._attributes.setdefault(experiment, (*path, "attributes", i))
             if experiment in source.attributes[:i]:
                 self._note((*path, "attributes", i), f"expected each experiment once, found `{experiment}` again")
 
@@ -153,7 +162,7 @@ class _Checks:
 
     def _mix(self, mix: Mix, path: Path) -> None:
         self._name(mix.name, (*path, "name"))
-        self._destination("mix", mix.destination or mix.name, path)
+        self._destination(f"mixed/{mix.name}", mix.destination, path, "give one another `name` or `destination`")
         for name, expression in mix.drop.items():
             if not expression.strip():
                 self._note(
@@ -203,14 +212,14 @@ class _Checks:
             self._note(path, "expected a weight above 0, found none")
 
     def _fertility(self, fertility: Fertility, number: int, path: Path) -> None:
-        self._destination("fertility", fertility.destination or "", path)
+        self._destination("fertility", fertility.destination, path)
         if not fertility.tokenizers and all(s.tokens is UNSET for s in self.recipe.stages[:number]):
             self._note(path, "expected `tokenizers`, or a `tokens` stage before it, found neither to measure")
         if fertility.baseline is not None and fertility.by is None:
             self._note((*path, "baseline"), "expected it beside `by`, found it alone")
 
     def _stat(self, stat: Stat, path: Path) -> None:
-        self._destination("stat", stat.destination or "", path)
+        self._destination("stat", stat.destination, path)
         for i, sweep in enumerate(stat.sweeps):
             for j, threshold in enumerate(sweep.at):
                 if not math.isfinite(threshold):
@@ -218,7 +227,7 @@ class _Checks:
 
     def _classifier(self, classifier: Classifier, path: Path) -> None:
         self._name(classifier.name, (*path, "name"))
-        self._destination("classifier", classifier.destination or classifier.name, path)
+        self._destination(f"classifiers/{classifier.name}", classifier.destination, path)
         for label, which in classifier.labels.items():
             self._name(label, (*path, "labels", label))
             for i, name in enumerate(which.sources):
@@ -239,7 +248,7 @@ class _Checks:
 
     def _tokens(self, tokens: Tokens, path: Path) -> None:
         self._exactly_one((*path, "tokenizer"), {"path": tokens.tokenizer.path, "train": tokens.tokenizer.train})
-        self._destination("tokens", tokens.destination or "", path)
+        self._destination("tokens", tokens.destination, path)
         train = tokens.tokenizer.train
         if train is not None:
             self._weights(train.weights, (*path, "tokenizer", "train", "weights"))
@@ -284,6 +293,13 @@ class _Checks:
             self._note((*path, "label_mask"), text)
 
     def _train(self, train: Train, tokens: Tokens | Reshard | Convert | None, path: Path) -> None:
+        if train.name is not None:
+            self._name(train.name, (*path, "name"))
+        if sum(s.train is not UNSET for s in self.recipe.stages) > 1:
+            if train.name is None:
+                self._note(path, "expected a `name`, for there are several `train` stages, found none")
+            else:
+                self._destination(f"train/{train.name}", None, path, "give one another `name`")
         if tokens is None:
             self._note(path, "expected a `tokens` stage before it to train on, found none")
         elif isinstance(tokens, Convert) or tokens.pack is None:
@@ -311,7 +327,7 @@ class _Checks:
         if reshard.max_files is not None and reshard.max_bytes is not None:
             self._note(path, "expected at most one of `max_bytes` and `max_files`, found both")
         self._tokenizer_of_files(reshard.tokenizer, path)
-        self._destination("tokens", reshard.destination or "", path)
+        self._destination("tokens", reshard.destination, path)
 
     def _convert(self, convert: Convert, number: int, path: Path) -> None:
         self._reads_tokens(number, path)
@@ -321,7 +337,7 @@ class _Checks:
             text = f"expected `dtype` with `to: dolma` alone: {convert.to} has types of its own"
             self._note((*path, "dtype"), text)
         self._tokenizer_of_files(convert.tokenizer, path)
-        self._destination("tokens", convert.destination or "", path)
+        self._destination("tokens", convert.destination, path)
 
     def _reads_tokens(self, number: int, path: Path) -> None:
         if number:
@@ -367,14 +383,24 @@ class _Checks:
             self._note(path, f"expected a name of letters, digits, `_`, `-`, `+` and `.`, found `{name}`")
 
     def _experiment(self, name: str, path: Path) -> None:
+        if name in self._attributes:
+            there = json_path(self._attributes[name])
+            self._note(path, f"expected a name of its own, found `{name}`, attributes that {there} reads")
         first = self._experiments.setdefault(name, json_path(path))
         if first != json_path(path):
             self._note(path, f"expected a name of its own, found `{name}`, which {first} writes too")
 
-    def _destination(self, kind: str, place: str, path: Path) -> None:
-        first = self._destinations.setdefault((kind, place), json_path(path))
+    def _destination(
+        self, default: str, given: str | None, path: Path, remedy: str = "give one another `destination`"
+    ) -> None:
+        """Notes a stage whose place is another's; `default`: its place in the work_dir where none is `given`."""
+        work_dir = _absolute(self.recipe.work_dir)
+        place = f"{work_dir}/{default}" if given is None else _absolute(given)
+        if place == work_dir:
+            text = f"expected a directory of its own in the work_dir, found the work_dir `{given}` itself"
+            self._note((*path, "destination"), f"{text}, where the run keeps its own files")
+        first = self._destinations.setdefault(place, json_path(path))
         if first != json_path(path):
-            remedy = "give one another `name` or `destination`" if kind == "mix" else "give one another `destination`"
             self._note(path, f"expected a place of its own for its files, found that of {first}; {remedy}")
 
     def _note(self, path: Path, text: str) -> None:

@@ -111,6 +111,13 @@ class File(Struct, frozen=True):
         return line
 
 
+def merge(below: Any, above: Any) -> Any:
+    """`above` over `below`: mappings key by key, anything else whole."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        return {**below, **{key: merge(below.get(key), value) for key, value in above.items()}}
+    return above
+
+
 def parse(text: str, name: str) -> File:
     """The one document in `text`; anything else is a ConfigError with line and column."""
     if name.endswith(".json"):

@@ -31,6 +31,9 @@ def test_recipes_validate(text: str, tmp_path: Path) -> None:
     from dolma_pipeline.config import load_recipe
     from dolma_pipeline.validation import validate
 
+    # What a recipe of the page extends is the first one of docs/recipes.md.
+    example = next(m[2] for m in BLOCK.finditer((ROOT / "docs" / "recipes.md").read_text()) if m[1] == "yaml")
+    (tmp_path / "example.yaml").write_text(example)
     (tmp_path / "recipe.yaml").write_text(text)
     validate(load_recipe(str(tmp_path / "recipe.yaml")))
 

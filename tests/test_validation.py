@@ -267,6 +267,34 @@ def test_names_become_directories() -> None:
             "another `destination`",
         ),
         (
+            [{"stat": {"destination": "out"}}, {"mix": {"destination": "./x/../out/"}}],
+            "$.stages[1].mix: expected a place of its own for its files, found that of $.stages[0].stat; give one "
+            "another `name` or `destination`",
+        ),
+        (
+            [{"stat": {}}, {"mix": {"destination": "w/stat"}}],
+            "$.stages[1].mix: expected a place of its own for its files, found that of $.stages[0].stat; give one "
+            "another `name` or `destination`",
+        ),
+        (
+            [TOKENS | {"tokens": TOKENS["tokens"] | {"destination": "./w"}}],
+            "$.stages[0].tokens.destination: expected a directory of its own in the work_dir, found the work_dir `./w` "
+            "itself, where the run keeps its own files",
+        ),
+        (
+            [TOKENS, {"train": {"model": "m", "steps": 1, "name": "a"}}, {"train": {"model": "m", "steps": 2}}],
+            "$.stages[2].train: expected a `name`, for there are several `train` stages, found none",
+        ),
+        (
+            [TOKENS, *[{"train": {"model": "m", "steps": n, "name": "a"}} for n in (1, 2)]],
+            "$.stages[2].train: expected a place of its own for its files, found that of $.stages[1].train; give one "
+            "another `name`",
+        ),
+        (
+            [TOKENS, {"train": {"model": "m", "steps": 1, "name": "../a"}}],
+            "$.stages[1].train.name: expected a name of letters, digits, `_`, `-`, `+` and `.`, found `../a`",
+        ),
+        (
             [{"classifier": {"labels": {"a": {"sources": ["webb"]}, "b": {}}}}],
             "$.stages[0].classifier.labels.a.sources[0]: unknown source `webb` (sources: `one`, `two`)",
         ),
@@ -422,3 +450,13 @@ def test_all_at_once_and_placed() -> None:
     with pytest.raises(ConfigError) as error:
         validate(recipe, lambda path: f"line of {path[-1]}")
     assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["line of s", "line of budget"]
+
+
+def test_attributes_that_a_source_has_are_not_written_again() -> None:
+    sources = {"s": {"documents": "d", "attributes": ["old", "base"]}}
+    assert messages([TAG, {"dedupe": {"name": "old", "documents": {}}}], sources) == [
+        "$.stages[0].tag.experiment: expected a name of its own, found `base`, attributes that "
+        "$.sources.s.attributes[1] reads",
+        "$.stages[1].dedupe.name: expected a name of its own, found `old`, attributes that "
+        "$.sources.s.attributes[0] reads",
+    ]

@@ -68,7 +68,8 @@ def run_command(
         return 0
     from dolma_pipeline.run import RunOptions, run_recipe
 
-    settings = RunOptions(processes=processes(config), force=force(config))
+    again = force(config)
+    settings = RunOptions(processes=processes(config), force=again, existing="replace" if again else "same")
     late: BadInputError | None = None
     for number, recipe in enumerate(recipes):
         try:

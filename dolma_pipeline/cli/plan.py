@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from dolma_pipeline.cli.command import own_keys
 from dolma_pipeline.cli.run import add_recipe_options, load_given
@@ -14,8 +15,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     given = load_given(arguments)
+    from dolma_pipeline.outputs import check_places
     from dolma_pipeline.plan import make_plan
 
     with own_keys(given):
-        print(make_plan(given.config).render())
+        plan = make_plan(given.config)
+        check_places(plan.work_dir, given.config, plan.claims, renamed=arguments.renamed)
+        for line in plan.warnings:
+            print(f"warning: {line}", file=sys.stderr)
+        print(plan.render())
     return 0

@@ -12,6 +12,7 @@ from dolma_pipeline.cli.arguments import Given
 from dolma_pipeline.cli.command import own_keys
 from dolma_pipeline.config import make_recipe, override
 from dolma_pipeline.errors import ConfigError, listed, suggest
+from dolma_pipeline.extends import extended
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.yaml_file import File, parse, read
 
@@ -28,6 +29,9 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
         help="change a value of the recipe, as in `stages[0].tag.experiment=base`; may be repeated",
     )
     parser.add_argument("--work-dir", metavar="DIR", help="write there instead of the recipe's work_dir")
+    parser.add_argument(
+        "--renamed", action="store_true", help="go on in a work_dir that knows the recipe under its old name"
+    )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         processes=arguments.processes,
         address=arguments.address,
         force=arguments.force,
+        renamed=arguments.renamed,
         progress="none" if arguments.quiet else "json" if arguments.json else "auto",
     )
     late: BadInputError | None = None
@@ -90,7 +95,7 @@ def load_given(arguments: argparse.Namespace) -> Given[Recipe]:
     name = arguments.recipe if arguments.recipe is not None else arguments.config
     if name is None:
         raise ConfigError(f"expected a recipe: a file, or {listed(shipped())}, as in `dolma run quickstart`")
-    file = find_recipe(name)
+    file = extended(find_recipe(name))
     recipe = make_recipe(file, arguments.set, arguments.work_dir)
     return Given(recipe, file, override(file.data, arguments.set)[1])
 

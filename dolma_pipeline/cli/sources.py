@@ -11,6 +11,7 @@ from typing import Any
 
 from dolma_pipeline.cli.command import WorkDir
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.globbing import expand
 from dolma_pipeline.recipe import Source
 
 LEDGER = ".dolma"
@@ -49,6 +50,7 @@ def sources(
     must therefore be in a directory `document_dir`.
     """
     groups: dict[tuple[str, str | None], list[str]] = {}
+    _once(patterns, destinations)
     for i, pattern in enumerate(dict.fromkeys(patterns)):
         root = dataset_root(pattern, document_dir)
         if root is None and beside:
@@ -67,6 +69,17 @@ def sources(
             document_dir=document_dir,
         )
     return found
+
+
+def _once(patterns: Sequence[str], destinations: Sequence[str | None] | None) -> None:
+    """Raises ConfigError for a pattern with two destinations."""
+    for i, pattern in enumerate(patterns if destinations is not None else ()):
+        first = list(patterns).index(pattern)
+        if destinations is not None and destinations[first] != destinations[i]:
+            raise ConfigError(
+                f"$.documents[{i}]: expected each pattern once, found `{pattern}` for {destinations[first]} and again "
+                f"for {destinations[i]}; run the command once for each destination"
+            )
 
 
 def name_of(root: str) -> str:
@@ -109,6 +122,6 @@ def spread(patterns: Sequence[str], document_dir: str = "documents") -> list[str
             found.append(pattern)
             continue
         below = pattern[len(root) :]
-        each = [f"{glob.escape(r)}{below}" for r in sorted(glob.glob(root)) if glob.glob(glob.escape(r) + below)]
+        each = [f"{glob.escape(r)}{below}" for r in map(str, expand(root)) if expand(glob.escape(r) + below)]
         found += each or [pattern]
     return found

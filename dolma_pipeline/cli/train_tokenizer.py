@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import Config, own_keys, print_config, require
 from dolma_pipeline.cli.sources import sources, spread
+from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Fraction, TrainTokenizer
 from dolma_pipeline.recipe_tokenizer import Digits, Normalizer, PreTokenizer
 
@@ -64,6 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
     if config.dryrun:
         print_config(config)
         return 0
+    with own_keys(given):
+        if Path(settings.output).exists():
+            raise ConfigError(
+                f"$.output: expected a file that is not there yet, found {settings.output}; token files made with it "
+                "could not be read without it, so remove it yourself, or give another output"
+            )
     import sys
 
     from dolma_pipeline.task import Context

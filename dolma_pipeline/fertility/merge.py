@@ -25,6 +25,8 @@ class MergeFertility(Struct, frozen=True, kw_only=True):
     title: str
     counts: list[str]
     tokenizers: dict[str, str]
+    shown: dict[str, str] = {}
+    """How the result names those files."""
     by: str | None = None
     sample: float = 1.0
     baseline: str | None = None
@@ -37,7 +39,12 @@ def merge_fertility(config: MergeFertility, context: Context) -> Report:
     for name, path in config.tokenizers.items():
         file = output(path)
         infos.append(
-            TokenizerInfo(name=name, path=path, blake3=file.blake3, vocab_size=ReferenceEngine(Path(path)).vocab_size)
+            TokenizerInfo(
+                name=name,
+                path=config.shown.get(name, path),
+                blake3=file.blake3,
+                vocab_size=ReferenceEngine(Path(path)).vocab_size,
+            )
         )
     result = fertility(
         (read_counts(path) for path in config.counts),

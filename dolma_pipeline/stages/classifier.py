@@ -9,6 +9,7 @@ import msgspec
 from dolma_pipeline.classifier import require_fasttext
 from dolma_pipeline.classifier.examples import ReadExamples
 from dolma_pipeline.classifier.line import TextForm
+from dolma_pipeline.classifier.manifest import manifest_path
 from dolma_pipeline.classifier.train import TrainClassifier
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.decide import MixInput
@@ -77,13 +78,20 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
 
     extension = "bin" if config.quantize is None else "ftz"
     model = str(places.directory(config.destination, "classifiers", f"{config.name}.{extension}"))
+    for file in (model, str(manifest_path(model))):
+        builder.claim(file, where=f"{where}.destination", remedy="another name or destination")
 
     def build_train(state: State) -> list[Task]:
         reports = state.reports.get(read, {})
         settings = TrainClassifier(
             classifier=config,
             examples=[examples_path(s) for s in shards],
-            inputs=[msgspec.convert(reports[s.id].details["input"], Output) for s in shards],
+            inputs=[
+                msgspec.structs.replace(
+                    msgspec.convert(reports[s.id].details["input"], Output), path=places.shown(s.path)
+                )
+                for s in shards
+            ],
             seed=seed,
             library=library,
             scratch=str(Path(places.work_dir) / "scratch" / phase),

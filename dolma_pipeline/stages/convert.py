@@ -14,8 +14,16 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.task import Counts, Task, make_task
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
-from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
-from dolma_pipeline.tokens.source import SUFFIXES, Form, TokenSource, open_source, refuse_destination, refuse_packed
+from dolma_pipeline.tokens.manifest import MANIFEST, TokenFile, WriteManifest
+from dolma_pipeline.tokens.source import (
+    CONVERSION,
+    SUFFIXES,
+    Form,
+    TokenSource,
+    open_source,
+    refuse_destination,
+    refuse_packed,
+)
 from dolma_pipeline.tokens.vocabulary import token_dtype
 from dolma_pipeline.yaml_file import json_path
 
@@ -147,6 +155,9 @@ def target_dtype(source: TokenSource, config: Convert, where: str) -> str:
 def plan(builder: Builder, number: int, config: Convert) -> None:
     phases = ConvertPhases(builder, number, config)
     source = phases.source
+    names = [f"**/*{SUFFIXES[config.to]}", MANIFEST if config.to == "dolma" else CONVERSION]
+    where = f"$.stages[{number - 1}].convert.destination"
+    builder.claim(phases.directory, *names, where=where, remedy="another destination")
     what = f"convert {counted(len(source.files), 'token file')} from {source.form} to {config.to}"
     builder.add_phase(Phase(id=phases.phase, what=what, build=phases.files))
     builder.add_phase(

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Recipe, Source
-from dolma_pipeline.storage import find_files, local, relative_name, replace_component
+from dolma_pipeline.report.units import counted
+from dolma_pipeline.storage import find_files, local, real_path, relative_name, replace_component
 from dolma_pipeline.yaml_file import json_path
 
 
@@ -21,6 +22,8 @@ class Shard(Struct, frozen=True, kw_only=True):
     path: str
     label: str
     """How provenance calls the file: independent of where the work directory is."""
+    size: int | None = None
+    """Bytes of a file that was there before the run; of others it is known once they are written."""
     task: str | None = None
     """The phase that writes it, where it is not there before the run."""
 
@@ -47,6 +50,10 @@ class Places(Struct, frozen=True, kw_only=True):
 
     work_dir: Path
     recipe: Recipe
+
+    def shown(self, path: str) -> str:
+        """How data names a file: relative to the work directory if it is in it, for it must not say where that is."""
+        return path.removeprefix(f"{self.work_dir}/")
 
     def directory(self, destination: str | None, *default: str) -> Path:
         """What a stage writes to: its `destination`, or its place in the work directory."""
@@ -100,8 +107,23 @@ def source_shards(name: str, source: Source) -> list[Shard]:
                 f"{where}: {names[relative]} and {path} would both be called `{relative}`; put them in two sources"
             )
         names[relative] = path
-        shards.append(Shard(source=name, name=relative, path=str(path), label=str(path)))
+        shards.append(Shard(source=name, name=relative, path=str(path), label=str(path), size=path.stat().st_size))
     return sorted(shards, key=lambda s: s.name)
+
+
+def shared_files(shards: list[Shard]) -> list[str]:
+    """A sentence for each pair of sources with files in common: their documents count twice."""
+    first: dict[str, Shard] = {}
+    shared: dict[tuple[str, str], list[str]] = {}
+    for shard in shards:
+        other = first.setdefault(real_path(shard.path), shard)
+        if other is not shard:
+            shared.setdefault((other.source, shard.source), []).append(shard.path)
+    return [
+        f"{counted(len(paths), 'file')} {'is' if len(paths) == 1 else 'are'} in source `{one}` and in source `{two}`, "
+        f"so that their documents count twice, the first: {paths[0]}"
+        for (one, two), paths in shared.items()
+    ]
 
 
 def _names(files: list[Path], directory: str) -> list[str]:

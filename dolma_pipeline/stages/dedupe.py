@@ -132,6 +132,8 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     files = {s.id: str(places.attributes(s, config.name, config.format)) for s in shards}
     quarantine = {s.id: builder.quarantine(s) for s in shards}
     mode = config.documents or config.paragraphs
+    for s in shards:
+        builder.claim_attributes(s, files[s.id], f"$.stages[{number - 1}].dedupe.name", "another `name`")
     builder.corpus.attributes[config.name] = files
     builder.corpus.keys[config.name] = [mode.attribute if mode is not None else "duplicate"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dolma_pipeline.errors import ConfigError, suggest
 from dolma_pipeline.fertility.measure import GroupByTagger, MeasureFertility
-from dolma_pipeline.fertility.merge import MergeFertility
+from dolma_pipeline.fertility.merge import PAGE, RESULT, MergeFertility
 from dolma_pipeline.formats.attributes import attribute_keys
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
@@ -30,6 +30,8 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
     final = f"{number:02d}-fertility"
     measured = f"{final}-shards"
     directory = places.directory(config.destination, "fertility")
+    for file in (RESULT, PAGE):
+        builder.claim(directory / file, where=f"{where}.destination", remedy="another destination")
     tokenizers = _tokenizers(builder, config, where)
     found = _tagger(corpus, config.by, f"{where}.by") if config.by is not None else None
     experiment, prefix = found if found is not None else ("", "")
@@ -66,6 +68,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
             title=builder.recipe.name,
             counts=counts,
             tokenizers=tokenizers,
+            shown={name: places.shown(path) for name, path in tokenizers.items()},
             by=config.by,
             sample=config.sample,
             baseline=config.baseline,
@@ -107,7 +110,7 @@ def _tagger(corpus: Corpus, by: str, where: str) -> tuple[str, str] | None:
     """(experiment, how its keys begin) of the tagger `by`; None where it is the path of a field."""
     taggers: dict[str, tuple[str, str]] = {}
     for experiment, files in corpus.attributes.items():
-        for key in corpus.keys.get(experiment) or _keys(files.values()):
+        for key in corpus.keys[experiment] if experiment in corpus.keys else _keys(files.values()):
             own = f"{sanitize(experiment)}__" if key.startswith(f"{sanitize(experiment)}__") else ""
             tagger, separator, _ = key.removeprefix(own).partition("__")
             if separator and tagger:

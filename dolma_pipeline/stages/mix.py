@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -187,8 +187,13 @@ class Group(Struct, frozen=True, kw_only=True):
     output: Shard
 
 
-def groups(shards: list[Shard], mix: Mix, directory: Path) -> Iterator[Group]:
-    """One output per input, named like it; or, with a size, as many neighbours of one source as fit in it."""
+def groups(
+    shards: list[Shard], mix: Mix, directory: Path, size_of: Callable[[Shard], int | None] = lambda shard: shard.size
+) -> Iterator[Group]:
+    """One output per input, named like it; or, with a size, as many neighbours of one source as fit in it.
+
+    `size_of` a file that is not written yet is None: then it has an output to itself until it is.
+    """
     if mix.max_size_in_bytes == 0:
         for shard in shards:
             name = f"{stem(shard.name)}.{mix.format}"
@@ -203,7 +208,8 @@ def groups(shards: list[Shard], mix: Mix, directory: Path) -> Iterator[Group]:
     together: list[Shard] = []
     total = number = 0
     for shard in shards:
-        size = Path(shard.path).stat().st_size if Path(shard.path).is_file() else 0
+        size = size_of(shard)
+        size = mix.max_size_in_bytes if size is None else size
         if together and (total + size > mix.max_size_in_bytes or shard.source != together[0].source):
             yield _joined(together, mix, directory, number)
             together, total, number = [], 0, number + 1
@@ -218,6 +224,15 @@ def _joined(shards: list[Shard], mix: Mix, directory: Path, number: int) -> Grou
     source = shards[0].source
     shard = Shard(source=source, name=name, path=str(directory / name), label=f"{mix.name}/{name}")
     return Group(source=source, shards=shards, output=shard)
+
+
+def _claim(builder: Builder, all_groups: list[Group], config: Mix, directory: Path, where: str) -> None:
+    remedy = "another name or destination"
+    if config.max_size_in_bytes:
+        builder.claim(directory, f"{config.name}-[0-9][0-9][0-9][0-9].*", where=where, remedy=remedy)
+        return
+    for group in all_groups:
+        builder.claim(group.output.path, where=where, remedy=remedy, source=group.shards[0].path)
 
 
 def plan(builder: Builder, number: int, config: Mix) -> None:
@@ -236,7 +251,8 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     written = list(corpus.attributes) if config.keep_attributes else deciding
     directory = places.directory(config.destination, "mixed", config.name)
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
-    all_groups = list(groups(corpus.shards, config, directory))
+    all_groups = list(groups(corpus.shards, config, directory, builder.size_of))
+    _claim(builder, all_groups, config, directory, f"{where}.destination")
     seed = builder.recipe.seed
 
     def inputs(group: Group, experiments: list[str]) -> list[MixInput]:

@@ -13,7 +13,7 @@ from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Stat
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
-from dolma_pipeline.stat.merge import MergeStat
+from dolma_pipeline.stat.merge import PAGE, SUMMARIES, WHATIF, MergeStat
 from dolma_pipeline.stat.summaries import SummarizeFile
 from dolma_pipeline.stat.whatif import MeasureShard, all_rules, compiled_sweeps
 from dolma_pipeline.task import Task, make_task
@@ -28,6 +28,8 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
     final = f"{number:02d}-stat"
     files_phase, shards_phase = f"{final}-files", f"{final}-shards"
     directory = places.directory(config.destination, "stat")
+    for file in (SUMMARIES, WHATIF, PAGE):
+        builder.claim(directory / file, where=f"{where}.destination", remedy="another destination")
     if config.regex is not None:
         _check_regex(config.regex, f"{where}.regex")
     tries = bool(config.sweeps or config.drop)

@@ -28,7 +28,7 @@ class TagShard(StepConfig, frozen=True, kw_only=True):
     taggers: list[str | CustomTagger]
     modules: list[str]
     experiments: list[tuple[str, str, list[str]]]
-    """(experiment, file, its taggers)."""
+    """(experiment, file, its taggers). Experiments with the same file share it."""
     failures: str | None = None
     """Where documents go on which a tagger fails; None: the run ends."""
     seed: int | None = None
@@ -45,7 +45,10 @@ class TagStep:
         self.keep_raw = self._taggers.needs_raw or self._quarantine is not None
         self.aside = Counts()
         loose = set(self._taggers.undeclared)
-        self._writers = [AttributeWriter(path, declared=not loose & set(t)) for _, path, t in config.experiments]
+        in_file: dict[str, set[str]] = {}
+        for _, path, names in config.experiments:
+            in_file.setdefault(path, set()).update(names)
+        self._writers = {path: AttributeWriter(path, declared=not loose & names) for path, names in in_file.items()}
 
     def add(self, documents: Documents) -> None:
         failed: dict[int, str] = {}
@@ -54,12 +57,15 @@ class TagStep:
         else:
             columns, failed = self._taggers.tag_some(documents)
             self._set_aside(documents, failed, self._quarantine)
-        for (experiment, _, names), writer in zip(self.config.experiments, self._writers, strict=True):
+        rows: dict[str, dict[str, pa.Array]] = {path: {} for path in self._writers}
+        for experiment, path, names in self.config.experiments:
             mine = {attribute_key(experiment, t, a): c for (t, a), c in columns.items() if t in names}
             if self._quarantine is not None:
                 marks = [1.0 if row in failed else None for row in range(len(documents))]
                 mine[attribute_key(experiment, *FAILED)] = pa.array(marks, DOCUMENT)
-            writer.write(documents, mine)
+            rows[path] |= mine
+        for path, writer in self._writers.items():
+            writer.write(documents, rows[path])
 
     def _set_aside(self, documents: Documents, failed: dict[int, str], quarantine: Quarantine) -> None:
         if not failed:
@@ -74,11 +80,11 @@ class TagStep:
         self.aside.bytes_out += found.text_bytes
 
     def finish(self) -> tuple[list[Output], dict[str, Any], dict[str, int]]:
-        outputs = [w.finish() for w in self._writers]
+        outputs = [w.finish() for w in self._writers.values()]
         return outputs + (self._quarantine.finish() if self._quarantine is not None else []), {}, {}
 
     def abort(self) -> None:
-        for writer in self._writers:
+        for writer in self._writers.values():
             writer.abort()
         if self._quarantine is not None:
             self._quarantine.abort()
@@ -102,6 +108,9 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
     if aside:
         # Any one of them has the marks.
         builder.corpus.failures.append(next(iter(groups)))
+    for shard in shards:
+        for path in dict.fromkeys(files[experiment][shard.id] for experiment in groups):
+            builder.claim_attributes(shard, path, f"{where}.experiment", "another `experiment`")
     builder.corpus.attributes |= files
     quarantine = {s.id: builder.quarantine(s) for s in shards}
 

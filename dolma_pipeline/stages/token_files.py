@@ -12,12 +12,14 @@ from dolma_pipeline.plan import Builder, Phase, State
 from dolma_pipeline.recipe import Reshard, Tokenizer, Tokens
 from dolma_pipeline.task import Report, Task, make_task
 from dolma_pipeline.tokens.amount import Amount, PackedAmount
-from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
+from dolma_pipeline.tokens.manifest import MANIFEST, TokenFile, WriteManifest
 from dolma_pipeline.tokens.parts import Packing, PlanParts
 from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.write import WritePart
 
 PACKAGE = "dolma_pipeline.tokens"
+PARTS_VERSION = 1
+"""Of the plan of the files alone, beside the version of the stage."""
 
 
 class TokenFilePhases(ABC):
@@ -87,7 +89,8 @@ class TokenFilePhases(ABC):
             )
             inputs = [o.path for s in shards for o in (s.index, s.tokens)]
             inputs += self.tokenizer_files() if packing is not None else []
-            tasks.append(self.task("parts", split, "parts:choose_parts", config, inputs))
+            task = self.task("parts", split, "parts:choose_parts", config, inputs)
+            tasks.append(msgspec.structs.replace(task, version=task.version + PARTS_VERSION))
         return tasks
 
     def write(self, state: State) -> list[Task]:
@@ -131,6 +134,10 @@ class TokenFilePhases(ABC):
         parts, write = self.phase("parts"), self.phase("write")
         packed = f", packed by {self.pack.by} to {self.pack.length}" if self.pack is not None else ""
         what = f"write the token files, order: {self.order}{packed}"
+        for split in self.splits:
+            names = (MANIFEST, "part-*", "bucket-*/part-*")
+            where, remedy = f"{self.where}.destination", "another destination"
+            builder.claim(self.directory_of(split), *names, where=where, remedy=remedy)
         builder.add_phase(Phase(id=parts, what="divide the tokens into files", build=self.parts, after=[after]))
         builder.add_phase(Phase(id=write, what=what, build=self.write, after=[parts]))
         builder.add_phase(Phase(id=self.prefix, what="describe them in a manifest", build=self.describe, after=[write]))

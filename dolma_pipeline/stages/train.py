@@ -27,7 +27,7 @@ def plan(builder: Builder, number: int, config: Train) -> None:
         raise ConfigError(f"$.stages[{number - 1}].train.model: {error}") from None
     training, validation = builder.training, builder.validation
     seed = builder.recipe.seed if config.seed is None else config.seed
-    output = str(builder.places.work_dir / "train")
+    output = str(builder.places.work_dir.joinpath("train", *([config.name] if config.name is not None else [])))
 
     def build(state: State) -> list[Task]:
         task = TrainTask(train=config, tokens=training, validation=validation, output=output, seed=seed)

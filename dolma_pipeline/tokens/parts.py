@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.recipe import Pack, Tokenizer
 from dolma_pipeline.storage import output, read_json, write_json
-from dolma_pipeline.task import Context, Report
+from dolma_pipeline.task import Context, Output, Report
 from dolma_pipeline.tokens.engine import loaded_engine
 from dolma_pipeline.tokens.merge import DOCUMENTS, Chunk, Mark, Merge
 from dolma_pipeline.tokens.packing import kept_tokens, packed_tokens
@@ -92,7 +95,9 @@ def choose_parts(config: PlanParts, context: Context) -> Report:
             )
         planned = plan_packed_parts(merge, pack, most)
         parts = Parts(order=config.order, shards=config.shards, parts=planned, pack=pack, pad=pad)
-    write_json(config.path, parts)
+    directory = Path(config.path).parent
+    # Relative, so that a run that is moved does not read from where it was.
+    write_json(config.path, _with_paths(parts, lambda path: os.path.relpath(path, directory)))
     return Report(outputs=[output(config.path)], details={"parts": len(parts.parts)})
 
 
@@ -230,4 +235,11 @@ class _Planner:
 def read_parts(path: str | Path) -> Parts:
     """The plan that `choose_parts` wrote."""
     parts: Parts = read_json(path, Parts)
-    return parts
+    return _with_paths(parts, lambda file: os.path.normpath(Path(path).parent / file))
+
+
+def _with_paths(parts: Parts, path: Callable[[str], str]) -> Parts:
+    def moved(file: Output) -> Output:
+        return replace(file, path=path(file.path))
+
+    return replace(parts, shards=[ShardFiles(moved(s.index), moved(s.tokens)) for s in parts.shards])

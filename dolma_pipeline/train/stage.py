@@ -48,7 +48,7 @@ def train_model(config: TrainTask, context: Context) -> Report:
     require_torch()
     trainer = trainer_config(config)
     directory = Path(config.output)
-    _start_over_if_changed(directory, trainer, config.train.nproc)
+    start_over_if_changed(directory, trainer, config.train.nproc)
     write_json(directory / CONFIG, trainer)
     launch(directory / CONFIG, config.train.nproc, trainer.hardware.threads, context.say)
     return make_report(directory)
@@ -80,7 +80,7 @@ def trainer_config(config: TrainTask) -> TrainerConfig:
     )
 
 
-def _start_over_if_changed(directory: Path, trainer: TrainerConfig, nproc: int) -> None:
+def start_over_if_changed(directory: Path, trainer: TrainerConfig, nproc: int) -> None:
     """Removes what a run of another task left in `directory`: a result must not depend on what was there before."""
     settings = msgspec.to_builtins(trainer)
     for name in ("tokens", "validation", "output"):
@@ -90,8 +90,12 @@ def _start_over_if_changed(directory: Path, trainer: TrainerConfig, nproc: int) 
             settings[name] = hashlib.sha256((Path(path) / "manifest.json").read_bytes()).hexdigest()
     made = {"trainer": settings, "nproc": nproc, "version": VERSION}
     if not (directory / MADE).is_file() or read_json(directory / MADE) != made:
-        if directory.is_dir():
-            shutil.rmtree(directory)
+        for path in directory.iterdir() if directory.is_dir() else []:
+            if not path.is_dir():
+                path.unlink()
+            elif not (path / MADE).is_file():
+                # What has its own MADE is the model of another stage.
+                shutil.rmtree(path)
         write_json(directory / MADE, made)
 
 

@@ -112,7 +112,7 @@ def test_a_slower_engine_is_said_once_and_refused_where_it_is_not_wanted(capsys:
     assert main(command) == 0
     warning = "warning: words.json: encoded by the `tokenizers` library, which is slower: expected a model of type BPE"
     assert capsys.readouterr().err.count(warning) == 1
-    assert main([*command[:-1], "fast"]) == 2
+    assert main([*command[:-1], "fast", "--destination", "other"]) == 2
     assert "expected a tokenizer that the fast engine can do exactly, found words.json" in capsys.readouterr().err
 
 
@@ -154,6 +154,13 @@ def test_tag_then_mix(capsys: pytest.CaptureFixture[str]) -> None:
     assert "(1 task, 1 up to date)" in capsys.readouterr().err
     discarding = Path("mix.yaml").read_text().replace("{path: mixed}", "{path: mixed, discard_fields: [attributes]}")
     Path("mix.yaml").write_text(discarding)
+    capsys.readouterr()
+    assert main(["-c", "mix.yaml", "mix"]) == 2
+    assert (
+        "mix.yaml:6: $.streams[0].output.path: expected a place without files, found mixed/long-0000.jsonl, which this "
+        "command wrote before with other settings; give another name or destination, or remove the old files"
+    ) in capsys.readouterr().err
+    Path("mixed/long-0000.jsonl").unlink()
     assert main(["-c", "mix.yaml", "mix"]) == 0
     assert "(1 task)" in capsys.readouterr().err
     (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.jsonl").read_text().splitlines()]
@@ -270,8 +277,9 @@ def test_a_remote_destination_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_file_where_a_directory_should_be(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "recipe.yaml", "--work-dir", "recipe.yaml/w"]) == 1
+    file = Path("recipe.yaml").absolute()
     assert capsys.readouterr().err == (
-        "dolma: error: recipe.yaml/w: expected a directory, found the file recipe.yaml; choose another place\n"
+        f"dolma: error: {file}/w: expected a directory, found the file {file}; choose another place\n"
     )
 
 

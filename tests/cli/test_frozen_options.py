@@ -8,10 +8,10 @@ from dolma_pipeline.cli.main import COMMANDS, make_parser
 
 FROZEN = {
     "run": """
-        --set --work-dir --processes --address --force --json --quiet --report
+        --set --work-dir --renamed --processes --address --force --json --quiet --report
     """,
     "plan": """
-        --set --work-dir
+        --set --work-dir --renamed
     """,
     "verify": "",
     "tag": """

@@ -84,6 +84,13 @@ def test_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(engine.encode_batch(["lambda"])[0]) == 1
     assert Path("t/tokenizer.training.json").is_file()
     Path("c.yaml").write_text("documents: [data/wiki/documents/*]\noutput: t\nvocab_size: 300\nsample_bytes: 90\n")
-    assert main(["-c", "c.yaml", "train-tokenizer", "--special_tokens", "<a>", "<b>"]) == 0
+    another = ["-c", "c.yaml", "train-tokenizer", "--special_tokens", "<a>", "<b>"]
+    assert main(another) == 2
+    assert (
+        "c.yaml:2: $.output: expected a file that is not there yet, found t/tokenizer.json; token files made with it "
+        "could not be read without it, so remove it yourself, or give another output"
+    ) in capsys.readouterr().err
+    Path("t/tokenizer.json").unlink()
+    assert main(another) == 0
     assert "found only" in capsys.readouterr().err
     assert load_engine("t").special_tokens == ["<a>", "<b>"]

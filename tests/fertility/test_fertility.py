@@ -89,7 +89,7 @@ def test_the_tokenizer_of_the_tokens_stage_beside_others(capsys: pytest.CaptureF
     ]
     found, manifest = run(stages)
     assert [t.name for t in found.tokenizers] == ["trained", "bytes"]
-    assert found.tokenizers[0].path == "w/tokenizer/01-tokens/tokenizer.json"
+    assert found.tokenizers[0].path == "tokenizer/01-tokens/tokenizer.json"
     assert (found.by, found.groups) == (None, {})
     trained, plain = found.total.tokenizers
     assert trained.to_best == 1.0
@@ -210,14 +210,14 @@ def test_mistakes(stage: dict[str, Any], message: str) -> None:
 def test_what_says_nothing_is_said_aloud() -> None:
     _, manifest = run([{"fertility": {"tokenizers": ["bytes"], "by": "metadata.language", "baseline": "en"}}])
     assert manifest.warnings == [
-        "w/fertility: no document has `metadata.language` to group it by",
-        "w/fertility: no document is of the baseline `en`, but of `(none)`",
+        "fertility: no document has `metadata.language` to group it by",
+        "fertility: no document is of the baseline `en`, but of `(none)`",
     ]
     for name in ROWS:
         Path(name, "documents", "0.jsonl").write_text('{"id": "x", "text": " "}\n')
     with pytest.raises(StageError) as error:
         run([{"fertility": {"tokenizers": ["bytes"]}}], "v")
-    assert str(error.value) == "v/fertility: expected documents to measure tokenizers on, found none with text"
+    assert str(error.value).endswith("/v/fertility: expected documents to measure tokenizers on, found none with text")
     rows = [{"id": f"d{i}", "text": "a", "n": f"{i}"} for i in range(1001)]
     Path("a/documents/0.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in rows))
     with pytest.raises(StageError) as error:

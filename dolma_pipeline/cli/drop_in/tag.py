@@ -55,7 +55,9 @@ class TagConfig(Config, frozen=True):
         str | None, Meta(description="directory of the attribute files; without it one per tagger")
     ] = None
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
-    ignore_existing: Annotated[bool, Meta(description="do everything again")] = False
+    ignore_existing: Annotated[
+        bool, Meta(description="do everything again, and write over attribute files of others")
+    ] = False
     debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
     profile: Profile = Profile()
     work_dir: WorkDir = WorkDir()
@@ -70,7 +72,12 @@ NO_EFFECT = READ_IN_PLACE | {
     "profile.sort_key": _TIMINGS,
     "profile.lines": _TIMINGS,
 }
-KEYS = {"sources.**": "documents", "sources.*.destination": "destination", "stages[0].tag": ""}
+KEYS = {
+    "sources.**": "documents",
+    "sources.*.destination": "destination",
+    "stages[0].tag": "",
+    "stages[0].tag.experiment": "experiment",
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
