@@ -27,6 +27,19 @@ class Entry(Struct, frozen=True, kw_only=True):
     """mtime in ns of each output when it was finished: while it stands, the bytes are not read again."""
 
 
+class GivenFile(Struct, frozen=True, kw_only=True):
+    """A file that was there before the run, as it was when the run first looked at it."""
+
+    bytes: int
+    modified: int
+    """mtime in ns."""
+
+
+def given_file(path: str) -> GivenFile:
+    stat = Path(path).stat()
+    return GivenFile(bytes=stat.st_size, modified=stat.st_mtime_ns)
+
+
 class Work(Struct, frozen=True, kw_only=True):
     """A task ready to be executed anywhere: what to do, and where to note that it is done."""
 
@@ -54,18 +67,21 @@ def entry_path(work_dir: Path, task: Task) -> Path:
     return work_dir / "ledger" / task.phase / f"{task.name}.json"
 
 
-def fingerprint(task: Task, known: dict[str, str]) -> str:
+def fingerprint(task: Task, known: dict[str, str], given: dict[str, GivenFile] | None = None) -> str:
     """What the outputs of `task` depend on, as 32 hex digits.
 
-    `known`: BLAKE3 of the files that earlier phases wrote; any other input counts by size and modification time.
+    `known`: BLAKE3 of the files that earlier phases wrote; any other input counts by size and modification time, as
+    they stand now, and is entered in `given` if it is not there yet.
     """
     inputs: list[list[str | int]] = []
     for path in task.inputs:
         if path in known:
             inputs.append([path, known[path]])
         else:
-            stat = Path(path).stat()
-            inputs.append([path, stat.st_size, stat.st_mtime_ns])
+            found = given_file(path)
+            inputs.append([path, found.bytes, found.modified])
+            if given is not None:
+                given.setdefault(path, found)
     form = msgspec.json.encode([task.run, task.version, task.config, inputs], order="deterministic")
     return hashlib.blake2b(form, digest_size=16).hexdigest()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from dolma_pipeline.ledger import Work, entry_path, fingerprint, up_to_date
+from dolma_pipeline.ledger import GivenFile, Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, source_shards
@@ -27,6 +27,8 @@ class State(Struct, kw_only=True):
 
     reports: dict[str, dict[str, Report]] = {}
     known: dict[str, str] = {}
+    given: dict[str, GivenFile] = {}
+    """The files that were there before the run, by path."""
 
     def enter(self, task: Task, report: Report) -> None:
         self.reports.setdefault(task.phase, {})[task.name] = report
@@ -112,7 +114,7 @@ class Plan(Struct, kw_only=True):
     def works(self, phase: Phase, state: State) -> list[Work]:
         """The phase's tasks with their fingerprints and ledger entries."""
         return [
-            Work(task=t, fingerprint=fingerprint(t, state.known), entry=str(entry_path(self.work_dir, t)))
+            Work(task=t, fingerprint=fingerprint(t, state.known, state.given), entry=str(entry_path(self.work_dir, t)))
             for t in phase.build(state)
         ]
 

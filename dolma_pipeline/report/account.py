@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.quarantine import QuarantineRow
-from dolma_pipeline.manifest import NAME, TIMINGS, RunManifest, StageAccount, Timings
+from dolma_pipeline.manifest import TIMINGS, RunManifest, StageAccount, Timings, read_manifest
 from dolma_pipeline.storage import read_json
 from dolma_pipeline.task import Counts
 
@@ -83,10 +82,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 def load_run(run_dir: Path) -> Run:
     """The run in `run_dir`; a DataError if it has no manifest, which is written when a run has finished."""
-    path = run_dir / NAME
-    if not path.is_file():
-        raise DataError(f"{run_dir}: expected a {NAME}, found none; it is written when a run has finished")
-    manifest: RunManifest = read_json(path, RunManifest)
+    manifest = read_manifest(run_dir)
     timings = read_json(run_dir / TIMINGS, Timings) if (run_dir / TIMINGS).is_file() else None
     return Run(
         directory=run_dir,

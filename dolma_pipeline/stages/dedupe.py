@@ -28,9 +28,9 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.storage import local
-from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
+from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
 
-VERSION = 3
+VERSION = 4
 
 
 class KeyShard(StepConfig, frozen=True, kw_only=True):
@@ -46,6 +46,7 @@ class ExtractKeysStep:
         self.config = config
         documents = config.dedupe.documents
         self.aside = Counts()
+        self.bad: list[BadInput] = []
         self.keep_raw = documents is not None and documents.key.removeprefix("$.") not in ("id", "text", "source")
         self._keys = KeyStep(config.dedupe, config.keys)
         self._rows = AttributeWriter(config.rows)

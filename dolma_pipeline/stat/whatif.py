@@ -61,7 +61,9 @@ def measure_shard(config: MeasureShard, context: Context) -> Report:
     counts.bytes_out = counts.bytes_in
     write_json(config.out, measure.result)
     warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []
-    return Report(counts={config.source: counts}, outputs=[output(config.out), *aside.outputs], warnings=warnings)
+    return Report(
+        counts={config.source: counts}, outputs=[output(config.out), *aside.outputs], warnings=warnings, bad=aside.bad
+    )
 
 
 class _Measure:

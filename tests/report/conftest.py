@@ -31,7 +31,7 @@ MIXED = {
     },
 }
 MANIFEST: dict[str, Any] = {
-    "format": 1,
+    "format": 2,
     "name": "toy",
     "version": "0.1.0",
     "seed": 17,
