@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.secrets import adopt, hide
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Context, Output, Report, Task, call
 
@@ -53,6 +54,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """Work done in one go: one task, or the steps of one group."""
 
     works: tuple[Work, ...]
+    hidden: dict[str, str] = {}
+    """What `secrets.known` says in the driver."""
 
     @property
     def name(self) -> str:
@@ -112,6 +115,7 @@ def _stands(written: Output, modified: int | None) -> bool:
 
 def execute(job: Job, context: Context) -> list[Report]:
     """Does the work and enters it. The old entries go first: an interrupted rerun must not look finished."""
+    adopt(job.hidden)
     for work in job.works:
         Path(work.entry).unlink(missing_ok=True)
     tasks = [w.task for w in job.works]
@@ -122,6 +126,7 @@ def execute(job: Job, context: Context) -> list[Report]:
     else:
         reports = [call(task, context) for task in tasks]
     for work, report in zip(job.works, reports, strict=True):
+        report.warnings = [hide(w) for w in report.warnings]
         modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}
         entry = Entry(task=work.task.name, fingerprint=work.fingerprint, report=report, modified=modified)
         write_json(work.entry, entry)

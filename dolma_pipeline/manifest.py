@@ -16,6 +16,7 @@ from msgspec import Struct
 from dolma_pipeline import __version__
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.plan import Plan, StageInfo, State
+from dolma_pipeline.secrets import hide, hide_in_settings
 from dolma_pipeline.storage import read_json
 from dolma_pipeline.task import BadInput, Counts, Output
 
@@ -43,6 +44,7 @@ class RunManifest(Struct, kw_only=True):
     version: str
     seed: int
     recipe: dict[str, Any]
+    """With all defaults; a value of an environment variable as it was written, `${oc.env:NAME}`."""
     stages: list[StageAccount]
     files: list[Output]
     """Paths relative to the work directory where they are in it; of what is left in scratch/, none."""
@@ -113,6 +115,7 @@ def make_manifest(plan: Plan, state: State, account: Path) -> RunManifest:
     recipe = msgspec.to_builtins(plan.recipe)
     # Where it was run is no part of what was made.
     recipe.pop("work_dir", None)
+    recipe = hide_in_settings(recipe)
     files: dict[str, Output] = {}
     warnings: dict[str, None] = {}
     for reports in state.reports.values():
@@ -124,13 +127,13 @@ def make_manifest(plan: Plan, state: State, account: Path) -> RunManifest:
                 files[path] = Output(path, written.bytes, written.blake3)
             warnings.update(dict.fromkeys(report.warnings))
     manifest = RunManifest(
-        name=plan.recipe.name,
+        name=hide_in_settings(plan.recipe.name),
         version=__version__,
         seed=plan.recipe.seed,
         recipe=recipe,
         stages=[_account(stage, state, plan.work_dir) for stage in plan.stages],
         files=[files[path] for path in sorted(files)],
-        warnings=sorted(warnings),
+        warnings=sorted({hide(w) for w in warnings}),
         work_dir=Path(os.path.relpath(plan.work_dir, account)).as_posix(),
     )
     return sealed(manifest)

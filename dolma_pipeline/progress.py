@@ -15,6 +15,7 @@ from dolma_pipeline.ledger import Job
 from dolma_pipeline.manifest import PhaseTiming
 from dolma_pipeline.plan import Phase
 from dolma_pipeline.report.units import counted
+from dolma_pipeline.secrets import hide
 
 
 class Progress(Protocol):
@@ -57,7 +58,7 @@ def make_progress(kind: str) -> Iterator[Progress]:
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(hide(line), file=sys.stderr, flush=True)
 
 
 def rate(timing: PhaseTiming, seconds: float) -> str:
@@ -129,7 +130,7 @@ class JsonProgress:
         self._event({"event": "begin", "phase": phase.id, "tasks": tasks, "skipped": skipped})
 
     def warning(self, text: str) -> None:
-        self._event({"event": "warning", "message": text})
+        self._event({"event": "warning", "message": hide(text)})
 
     def bad_input(self, found: Found) -> None:
         if found.documents:
@@ -140,7 +141,7 @@ class JsonProgress:
         self._event({"event": "done", "phase": job.works[0].task.phase, "task": job.name, "bytes": timing.bytes})
 
     def note(self, line: str) -> None:
-        self._event({"event": "note", "message": line})
+        self._event({"event": "note", "message": hide(line)})
 
     def end(self, timing: PhaseTiming) -> None:
         self._event({"event": "end", **msgspec.to_builtins(timing)})
@@ -179,18 +180,18 @@ class RichProgress:
 
     def warning(self, text: str) -> None:
         self._bars.console.print("warning:", style="yellow", end=" ", highlight=False)
-        self._bars.console.print(text, highlight=False, markup=False)
+        self._bars.console.print(hide(text), highlight=False, markup=False)
 
     def bad_input(self, found: Found) -> None:
         for line in found.lines():
-            self._bars.console.print(line, style="yellow", highlight=False, markup=False)
+            self._bars.console.print(hide(line), style="yellow", highlight=False, markup=False)
 
     def done(self, job: Job, timing: PhaseTiming) -> None:
         seconds = time.monotonic() - self._started
         self._bars.update(self._task, advance=len(job.works), rate=rate(timing, seconds))
 
     def note(self, line: str) -> None:
-        self._bars.console.print(line, style="dim", highlight=False, markup=False)
+        self._bars.console.print(hide(line), style="dim", highlight=False, markup=False)
 
     def end(self, timing: PhaseTiming) -> None:
         note = "up to date" if timing.tasks == timing.skipped else rate(timing, timing.seconds)

@@ -18,6 +18,7 @@ from dolma_pipeline.plan import Phase, Plan, State, make_plan
 from dolma_pipeline.progress import Progress, make_progress
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import counted
+from dolma_pipeline.secrets import known
 from dolma_pipeline.storage import lock, read_json, remove_leftovers, remove_temporaries, write_json
 
 
@@ -154,7 +155,8 @@ def group(works: list[Work]) -> list[Job]:
     groups: defaultdict[str, list[Work]] = defaultdict(list)
     for number, work in enumerate(works):
         groups[f"group:{work.task.group}" if work.task.group else f"task:{number}"].append(work)
-    return [Job(works=tuple(g)) for g in groups.values()]
+    hidden = known()
+    return [Job(works=tuple(g), hidden=hidden) for g in groups.values()]
 
 
 def _write_timings(path: Path, phases: list[PhaseTiming], wall: float, processes: int) -> None:

@@ -6,6 +6,7 @@ import argparse
 
 from dolma_pipeline.cli.command import own_keys
 from dolma_pipeline.cli.run import add_recipe_options, load_given
+from dolma_pipeline.secrets import hide
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -17,5 +18,5 @@ def run(arguments: argparse.Namespace) -> int:
     from dolma_pipeline.plan import make_plan
 
     with own_keys(given):
-        print(make_plan(given.config).render())
+        print(hide(make_plan(given.config).render()))
     return 0

@@ -71,12 +71,12 @@ class Run(Struct, frozen=True, kw_only=True):
         return found
 
     def label(self, stage: StageAccount) -> str:
-        """The stage's id with the name the recipe gives it: `03-dedupe paragraphs`."""
+        """The stage's id, and the name that the recipe gives it where the id is not made of that: `03-paragraphs`."""
         number, _, _ = stage.id.partition("-")
         stages = self.manifest.recipe.get("stages", [])
         if number.isdigit() and 0 < int(number) <= len(stages):
             name = stages[int(number) - 1].get(stage.kind, {}).get("name")
-            return f"{stage.id} {name}" if name else stage.id
+            return f"{stage.id} {name}" if name and stage.id != f"{number}-{name}" else stage.id
         return stage.id
 
 
