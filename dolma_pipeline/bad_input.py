@@ -100,8 +100,9 @@ def _distinct(files: list[BadInput]) -> int:
         by_input.setdefault(bad.file, []).append(bad)
     total = 0
     for several in by_input.values():
-        if len(several) == 1:
-            total += several[0].documents
+        # Without its files a run can only be told by its sums.
+        if len(several) == 1 or not all(Path(bad.quarantine).is_file() for bad in several):
+            total += sum(bad.documents for bad in several)
         else:
             total += len({row.line for bad in several for row in _rows(Path(bad.quarantine))})
     return total
