@@ -129,5 +129,7 @@ def execute(job: Job, context: Context) -> list[Report]:
         report.warnings = [hide(w) for w in report.warnings]
         modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}
         entry = Entry(task=work.task.name, fingerprint=work.fingerprint, report=report, modified=modified)
-        write_json(work.entry, entry)
+        # The outputs are on the disk by now. An entry that the machine loses with its power, or has half of, does not
+        # count, and neither does one whose outputs have lost their names: the task is done again.
+        write_json(work.entry, entry, durable=False)
     return reports

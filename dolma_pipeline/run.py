@@ -19,7 +19,7 @@ from dolma_pipeline.progress import Progress, make_progress
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import known
-from dolma_pipeline.storage import lock, read_json, remove_leftovers, remove_temporaries, write_json
+from dolma_pipeline.storage import lock, read_json, remove_leftovers, remove_temporaries, sync_directories, write_json
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -65,7 +65,9 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
         remove_leftovers(runner.state.known)
         manifest = make_manifest(plan, runner.state, account)
         given.write(account, runner.state.given)
+        sync_directories(runner.state.known)
         write_json(account / NAME, manifest)
+        sync_directories([account / NAME])
         _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
         found = bad_input.find(manifest, work_dir)
         progress.bad_input(found)
