@@ -103,8 +103,8 @@ def sync(path: Path) -> None:
 
 def sync_directories(files: Iterable[str | Path]) -> None:
     """Waits until the names of `files` are on the disk, and those of the directories above them."""
-    directories = {Path(parent).absolute() for parent in {os.path.dirname(file) for file in files}}  # noqa: PTH120
-    for directory in sorted({parent for directory in directories for parent in (directory, *directory.parents)}):
+    parents = {Path(parent).absolute() for parent in {os.path.dirname(file) for file in files}}  # noqa: PTH120
+    for directory in sorted({above for parent in parents for above in (parent, *parent.parents)}):
         # A directory that may be written to but not read, or that its file system cannot sync, is left as it is.
         with contextlib.suppress(OSError):
             handle = os.open(directory, os.O_RDONLY)

@@ -17,7 +17,9 @@ from dolma_pipeline.cli.arguments import Given, load
 from dolma_pipeline.config import place
 from dolma_pipeline.errors import BadInputError, ConfigError
 from dolma_pipeline.recipe import Recipe
+from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import hide, hide_in_settings
+from dolma_pipeline.task import BadInput
 from dolma_pipeline.yaml_file import Step, json_path, leading_path, parse_path
 
 S = TypeVar("S", bound=Struct)
@@ -82,6 +84,13 @@ def run_command(
     if late is not None:
         raise late
     return 0
+
+
+def say_passed_over(bad: list[BadInput]) -> None:
+    """Tells on stderr what a command without a quarantine could not read."""
+    for each in bad:
+        what = f"{counted(each.documents, 'line')} passed over" if each.documents else "it was read up to there"
+        print(hide(f"dolma: warning: {each.why}; {what}"), file=sys.stderr)
 
 
 def print_config(config: Struct) -> None:

@@ -154,6 +154,31 @@ class SetAside:
         self.bad = self._quarantine.found(damage=self._stream.damage, nothing_read=self._stream.documents == 0)
 
 
+class PassedOver:
+    """Counts the bad lines of a stream for a reader that writes no documents, and so has no quarantine."""
+
+    def __init__(self, stream: DocumentStream) -> None:
+        self._stream = stream
+        self._first: BadLine | None = None
+        self._count = 0
+
+    def take(self) -> None:
+        bad = self._stream.take_bad()
+        self._first = self._first or (bad[0] if bad else None)
+        self._count += len(bad)
+
+    def found(self) -> list[BadInput]:
+        """What could not be read so far; nothing if all was well."""
+        self.take()
+        damage = self._stream.damage
+        if self._first is None and damage is None:
+            return []
+        place = (self._first.line, self._first.reason) if self._first is not None else (0, "")
+        return [
+            BadInput(file=self._stream.path, documents=self._count, line=place[0], reason=place[1], damage=damage or "")
+        ]
+
+
 def _own_fault(place: str, reason: str) -> DataError:
     return DataError(
         f"{place}: expected a document as an earlier stage of this run wrote it, found: {reason}. This is a fault of "
