@@ -33,6 +33,14 @@ class Found(Struct, frozen=True, kw_only=True):
     nothing_read: list[BadInput]
     """Files that are not empty and yet gave no document."""
 
+    def damage(self) -> list[str]:
+        """A sentence for each of the first damaged files."""
+        more = len(self.damaged) - MOST_FILES
+        said = [f"damaged: {bad.file}: {bad.damage}" for bad in self.damaged[:MOST_FILES]]
+        return said + (
+            [f"and {counted(more, 'more file')} damaged; manifest.json names all of them"] if more > 0 else []
+        )
+
     def lines(self) -> list[str]:
         """Sentences for a terminal or a log: how many, why, and where they are; none if all was well."""
         said = []
@@ -119,23 +127,23 @@ def check(recipe: Recipe, found: Found, quarantine: Path, shards: int) -> None:
     """Raises BadInputError if too much of the input was bad, or if a file gave nothing at all."""
     limit = recipe.max_bad_fraction
     problems = []
-    if found.of and found.documents / found.of > limit:
-        share = f"{found.documents / found.of:.2%}"
-        problems.append(
-            f"{count(found.documents)} of {count(found.of)} documents ({share}) could not be {_done(recipe)}, over the "
-            f"max_bad_fraction of {limit:g}; they are in {quarantine}. Everything else is done"
-        )
+    for bad in found.nothing_read[:MOST_FILES]:
+        problems.append(f"{bad.file}: expected documents, found none that can be read: {_reason(bad)}")
+    more = len(found.nothing_read) - MOST_FILES
+    if more > 0:
+        problems.append(f"{counted(more, 'more file')} gave no document either; manifest.json names all of them")
     damaged = [b for b in found.damaged if not b.nothing_read]
     if damaged and len(found.damaged) > limit * max(1, shards):
         problems.append(
             f"{counted(len(damaged), 'input file')} damaged, over the max_bad_fraction of {limit:g}; what could be "
             f"read was used. The first: {damaged[0].file}: {damaged[0].damage}"
         )
-    for bad in found.nothing_read[:MOST_FILES]:
-        problems.append(f"{bad.file}: expected documents, found none that can be read: {_reason(bad)}")
-    more = len(found.nothing_read) - MOST_FILES
-    if more > 0:
-        problems.append(f"{counted(more, 'more file')} gave no document either; manifest.json names all of them")
+    if found.of and found.documents / found.of > limit:
+        share = f"{found.documents / found.of:.2%}"
+        problems.append(
+            f"{count(found.documents)} of {count(found.of)} documents ({share}) could not be {_done(recipe)}, over the "
+            f"max_bad_fraction of {limit:g}; they are in {quarantine}. Everything else is done"
+        )
     if problems:
         raise BadInputError("\n".join(problems))
 

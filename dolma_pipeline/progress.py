@@ -81,17 +81,14 @@ class NoProgress:
 
 
 class QuietProgress(NoProgress):
-    """Only what must not be missed."""
-
-    def warning(self, text: str) -> None:
-        _print(f"warning: {text}")
+    """Only what could not be read: no document is lost in silence."""
 
     def bad_input(self, found: Found) -> None:
-        for line in found.lines():
+        for line in found.damage() + found.lines():
             _print(line)
 
 
-class PlainProgress(QuietProgress):
+class PlainProgress:
     """A line when a phase begins and ends, and at most one every few seconds between."""
 
     every = 5.0
@@ -99,6 +96,14 @@ class PlainProgress(QuietProgress):
     def __init__(self) -> None:
         self._started = self._last = time.monotonic()
         self._jobs = self._total = 0
+
+    def warning(self, text: str) -> None:
+        _print(f"warning: {text}")
+
+    def bad_input(self, found: Found) -> None:
+        # Damage was told as a warning.
+        for line in found.lines():
+            _print(line)
 
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
         self._started = self._last = time.monotonic()

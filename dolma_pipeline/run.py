@@ -34,7 +34,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """Directory of the manifest and the timings, below the work directory: a part of a recipe leaves those of the
     whole alone."""
     progress: Literal["auto", "rich", "plain", "json", "quiet", "none"] = "auto"
-    """`quiet` shows only warnings and bad input, `none` nothing: the caller has the manifest."""
+    """`quiet` shows only what could not be read, `none` nothing: the caller has the manifest."""
 
 
 def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifest:  # noqa: B008

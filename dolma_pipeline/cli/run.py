@@ -36,9 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster: auto, ray://host:port")
     parser.add_argument("--force", action="store_true", help="do again what is up to date")
     parser.add_argument("--json", action="store_true", help="progress as JSON events on stderr, one a line")
-    parser.add_argument(
-        "--quiet", action="store_true", help="no progress and no summary; warnings and bad input are still said"
-    )
+    parser.add_argument("--quiet", action="store_true", help="no progress and no summary, only what could not be read")
     parser.add_argument(
         "--report", action=argparse.BooleanOptionalAction, default=True, help="write report.html (default: on)"
     )
