@@ -19,6 +19,7 @@ from dolma_pipeline.errors import ConfigError, listed, suggest
 from dolma_pipeline.extends import extended
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.resolvers import Text, resolve
+from dolma_pipeline.secrets import hide_in_settings
 from dolma_pipeline.validation import validate
 from dolma_pipeline.yaml_file import File, Step, json_path, parse_path, parse_value, read
 from dolma_pipeline.yaml_file import merge as merge
@@ -130,6 +131,7 @@ def shown(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
+    value = hide_in_settings(value)
     if isinstance(value, str) and len(value) > 60:
         value = f"{value[:57]}..."
     return json.dumps(value, ensure_ascii=False)

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from dolma_pipeline.secrets import adopt, hide
 from dolma_pipeline.storage import output, write_bytes
 from dolma_pipeline.task import Context, Output, Report, Task, call
 
@@ -32,6 +33,19 @@ class Entry(Struct, frozen=True, kw_only=True):
     """mtime in ns of each output when it was finished: while it stands, the bytes are not read again."""
 
 
+class GivenFile(Struct, frozen=True, kw_only=True):
+    """A file that was there before the run, as it was when the run first looked at it."""
+
+    bytes: int
+    modified: int
+    """mtime in ns."""
+
+
+def given_file(path: str) -> GivenFile:
+    stat = Path(path).stat()
+    return GivenFile(bytes=stat.st_size, modified=stat.st_mtime_ns)
+
+
 class Work(Struct, frozen=True, kw_only=True):
     """A task ready to be executed anywhere: what to do, and where to note that it is done."""
 
@@ -47,6 +61,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """Work done in one go: one task, or the steps of one group."""
 
     works: tuple[Work, ...]
+    hidden: dict[str, str] = {}
+    """What `secrets.known` says in the driver."""
 
     @property
     def name(self) -> str:
@@ -61,18 +77,23 @@ def entry_path(work_dir: Path, task: Task) -> Path:
     return work_dir / "ledger" / task.phase / f"{task.name}.json"
 
 
-def fingerprint(task: Task, known: dict[str, str], *, base: str | None = None) -> str:
+def fingerprint(
+    task: Task, known: dict[str, str], given: dict[str, GivenFile] | None = None, *, base: str | None = None
+) -> str:
     """What the outputs of `task` depend on, as 32 hex digits; paths below `base` count relative to it.
 
-    `known`: BLAKE3 of the files that earlier phases wrote; any other input counts by size and modification time.
+    `known`: BLAKE3 of the files that earlier phases wrote; any other input counts by size and modification time, as
+    they stand now, and is entered in `given` if it is not there yet.
     """
     inputs: list[list[str | int]] = []
     for path in task.inputs:
         if path in known:
             inputs.append([path, known[path]])
         else:
-            stat = Path(path).stat()
-            inputs.append([path, stat.st_size, stat.st_mtime_ns])
+            found = given_file(path)
+            inputs.append([path, found.bytes, found.modified])
+            if given is not None:
+                given.setdefault(path, found)
     form = msgspec.json.encode([task.run, task.version, task.config, inputs], order="deterministic")
     return hashlib.blake2b(_moved(form, base, WORK_DIR), digest_size=16).hexdigest()
 
@@ -124,6 +145,7 @@ def stands(written: Output, modified: int | None) -> bool:
 
 def execute(job: Job, context: Context) -> list[Report]:
     """Does the work and enters it. The old entries are put aside first: an interrupted rerun must not look finished."""
+    adopt(job.hidden)
     aside = [_put_aside(Path(w.entry)) for w in job.works]
     tasks = [w.task for w in job.works]
     if tasks[0].group:
@@ -133,10 +155,13 @@ def execute(job: Job, context: Context) -> list[Report]:
     else:
         reports = [call(task, context) for task in tasks]
     for work, report, old in zip(job.works, reports, aside, strict=True):
+        report.warnings = [hide(w) for w in report.warnings]
         modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}
         entry = Entry(task=work.task.name, fingerprint=work.fingerprint, report=report, modified=modified)
         form = msgspec.json.format(_moved(msgspec.json.encode(entry), work.base, WORK_DIR), indent=1)
-        write_bytes(work.entry, form + b"\n")
+        # The outputs are on the disk by now. An entry that the machine loses with its power, or has half of, does not
+        # count, and neither does one whose outputs have lost their names: the task is done again.
+        write_bytes(work.entry, form + b"\n", durable=False)
         _drop_if_replaced(old, entry, work.base)
     return reports
 

@@ -5,6 +5,8 @@ A function of inputs, recipe and versions: it holds no times and no counts of wo
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,15 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline import __version__
+from dolma_pipeline.errors import DataError
 from dolma_pipeline.plan import Plan, StageInfo, State
-from dolma_pipeline.task import Counts, Output
+from dolma_pipeline.secrets import hide, hide_in_settings
+from dolma_pipeline.storage import read_json
+from dolma_pipeline.task import BadInput, Counts, Output
 
 NAME = "manifest.json"
 TIMINGS = "timings.json"
+FORMAT = 2
 
 
 class StageAccount(Struct, kw_only=True):
@@ -25,21 +31,32 @@ class StageAccount(Struct, kw_only=True):
     id: str
     kind: str
     counts: dict[str, Counts] = {}
+    bad: dict[str, list[BadInput]] = {}
+    """The files of each source of which something could not be used; quarantine files as in `RunManifest.files`."""
     details: dict[str, Any] = {}
 
 
 class RunManifest(Struct, kw_only=True):
     """manifest.json of a run."""
 
-    format: int = 1
+    format: int = FORMAT
     name: str
     version: str
     seed: int
     recipe: dict[str, Any]
+    """With all defaults; a value of an environment variable as it was written, `${oc.env:NAME}`."""
     stages: list[StageAccount]
     files: list[Output]
     """Paths relative to the work directory where they are in it; of what is left in scratch/, none."""
     warnings: list[str] = []
+    work_dir: str = "."
+    """Path from here to the work directory, which paths of files begin in."""
+    digest: str = ""
+    """BLAKE2b of all the rest: a manifest that was edited after the run is told from one that was not."""
+
+
+class _Head(Struct):
+    format: int = 0
 
 
 class PhaseTiming(Struct, kw_only=True):
@@ -67,10 +84,38 @@ class Timings(Struct, kw_only=True):
     phases: list[PhaseTiming] = []
 
 
-def make_manifest(plan: Plan, state: State) -> RunManifest:
+def read_manifest(directory: Path) -> RunManifest:
+    """The manifest in `directory`. Raises DataError if there is none, or one of another format."""
+    path = directory / NAME
+    if not path.is_file():
+        raise DataError(f"{directory}: expected a {NAME}, found none; it is written when a run has finished")
+    version = read_json(path, _Head).format
+    if version != FORMAT:
+        raise DataError(
+            f"{path}: expected format {FORMAT}, found {version or 'none'}; it is of another version of "
+            "dolma_pipeline. Running the recipe again writes it anew"
+        )
+    manifest: RunManifest = read_json(path, RunManifest)
+    return manifest
+
+
+def digest(manifest: RunManifest) -> str:
+    """What `manifest.digest` must be."""
+    plain = msgspec.json.encode(msgspec.structs.replace(manifest, digest=""), order="deterministic")
+    return hashlib.blake2b(plain, digest_size=16).hexdigest()
+
+
+def sealed(manifest: RunManifest) -> RunManifest:
+    """A copy with its digest."""
+    return msgspec.structs.replace(manifest, digest=digest(manifest))
+
+
+def make_manifest(plan: Plan, state: State, account: Path) -> RunManifest:
+    """The manifest of a run that has done everything; it is to be written to the directory `account`."""
     recipe = msgspec.to_builtins(plan.recipe)
     # Where it was run is no part of what was made.
     recipe.pop("work_dir", None)
+    recipe = hide_in_settings(recipe)
     files: dict[str, Output] = {}
     warnings: dict[str, None] = dict.fromkeys(plan.warnings)
     for reports in state.reports.values():
@@ -82,34 +127,45 @@ def make_manifest(plan: Plan, state: State) -> RunManifest:
                 files[path] = Output(path, written.bytes, written.blake3)
             # Where it was run is no part of what was made.
             warnings.update(dict.fromkeys(w.replace(f"{plan.work_dir}/", "") for w in report.warnings))
-    return RunManifest(
-        name=plan.recipe.name,
+    manifest = RunManifest(
+        name=hide_in_settings(plan.recipe.name),
         version=__version__,
         seed=plan.recipe.seed,
         recipe=recipe,
-        stages=[_account(stage, state) for stage in plan.stages],
+        stages=[_account(stage, state, plan.work_dir) for stage in plan.stages],
         files=[files[path] for path in sorted(files)],
-        warnings=sorted(warnings),
+        warnings=sorted({hide(w) for w in warnings}),
+        work_dir=Path(os.path.relpath(plan.work_dir, account)).as_posix(),
     )
+    return sealed(manifest)
 
 
 def relative(path: str, work_dir: Path) -> str:
-    try:
-        return Path(path).relative_to(work_dir).as_posix()
-    except ValueError:
-        return str(Path(path).absolute())
+    """`path` from the work directory on, or as an absolute path where it is outside."""
+    for file, directory in ((Path(path), work_dir), (Path(path).absolute(), work_dir.absolute())):
+        if file.is_relative_to(directory):
+            return file.relative_to(directory).as_posix()
+    return str(Path(path).absolute())
 
 
-def _account(stage: StageInfo, state: State) -> StageAccount:
+def _account(stage: StageInfo, state: State, work_dir: Path) -> StageAccount:
     account = StageAccount(id=stage.id, kind=stage.kind)
     for phase in stage.counted:
         reports = state.reports.get(phase, {})
         for name in sorted(reports):
             for source, counts in reports[name].counts.items():
                 account.counts.setdefault(source, Counts()).add(counts)
+                # A task reads one source alone.
+                if reports[name].bad:
+                    account.bad.setdefault(source, []).extend(_located(b, work_dir) for b in reports[name].bad)
     if stage.phases:
         account.details = combine([r.details for r in _in_order(state, stage.phases[-1])])
     return account
+
+
+def _located(bad: BadInput, work_dir: Path) -> BadInput:
+    path = relative(bad.quarantine, work_dir) if bad.quarantine else ""
+    return msgspec.structs.replace(bad, quarantine=path)
 
 
 def _in_order(state: State, phase: str) -> list[Any]:

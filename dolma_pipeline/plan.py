@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from dolma_pipeline.ledger import Work, entry_path, fingerprint, up_to_date
+from dolma_pipeline.ledger import GivenFile, Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.outputs import Claim, check_plan
 from dolma_pipeline.recipe import Recipe, Source
 from dolma_pipeline.report.units import counted
@@ -29,6 +29,8 @@ class State(Struct, kw_only=True):
 
     reports: dict[str, dict[str, Report]] = {}
     known: dict[str, str] = {}
+    given: dict[str, GivenFile] = {}
+    """The files that were there before the run, by path."""
 
     def enter(self, task: Task, report: Report) -> None:
         self.reports.setdefault(task.phase, {})[task.name] = report
@@ -155,7 +157,7 @@ class Plan(Struct, kw_only=True):
         return [
             Work(
                 task=t,
-                fingerprint=fingerprint(t, state.known, base=base),
+                fingerprint=fingerprint(t, state.known, state.given, base=base),
                 entry=str(entry_path(self.work_dir, t)),
                 base=base,
             )

@@ -10,17 +10,27 @@ from typing import Protocol
 
 import msgspec
 
+from dolma_pipeline.bad_input import Found
 from dolma_pipeline.ledger import Job
 from dolma_pipeline.manifest import PhaseTiming
 from dolma_pipeline.plan import Phase
 from dolma_pipeline.report.units import counted
+from dolma_pipeline.secrets import hide
 
 
 class Progress(Protocol):
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None: ...
 
-    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None:
+    def done(self, job: Job, timing: PhaseTiming) -> None:
         """A job is finished; `timing` holds the phase's sums so far."""
+        ...
+
+    def warning(self, text: str) -> None:
+        """Something about the input or the settings that the result may suffer from."""
+        ...
+
+    def bad_input(self, found: Found) -> None:
+        """What could not be read in the whole run, once it is done."""
         ...
 
     def note(self, line: str) -> None:
@@ -41,8 +51,14 @@ def make_progress(kind: str) -> Iterator[Progress]:
         yield JsonProgress()
     elif kind == "plain":
         yield PlainProgress()
+    elif kind == "quiet":
+        yield QuietProgress()
     else:
         yield NoProgress()
+
+
+def _print(line: str) -> None:
+    print(hide(line), file=sys.stderr, flush=True)
 
 
 def rate(timing: PhaseTiming, seconds: float) -> str:
@@ -53,11 +69,23 @@ def rate(timing: PhaseTiming, seconds: float) -> str:
 class NoProgress:
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None: ...
 
-    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None: ...
+    def done(self, job: Job, timing: PhaseTiming) -> None: ...
+
+    def warning(self, text: str) -> None: ...
+
+    def bad_input(self, found: Found) -> None: ...
 
     def note(self, line: str) -> None: ...
 
     def end(self, timing: PhaseTiming) -> None: ...
+
+
+class QuietProgress(NoProgress):
+    """Only what could not be read: no document is lost in silence."""
+
+    def bad_input(self, found: Found) -> None:
+        for line in found.damage() + found.lines():
+            _print(line)
 
 
 class PlainProgress:
@@ -69,55 +97,63 @@ class PlainProgress:
         self._started = self._last = time.monotonic()
         self._jobs = self._total = 0
 
+    def warning(self, text: str) -> None:
+        _print(f"warning: {text}")
+
+    def bad_input(self, found: Found) -> None:
+        # Damage was told as a warning.
+        for line in found.lines():
+            _print(line)
+
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
         self._started = self._last = time.monotonic()
         self._jobs, self._total = skipped, tasks
         note = f", {skipped} up to date" if skipped else ""
-        self._print(f"{phase.id}: {phase.what} ({counted(tasks, 'task')}{note})")
+        _print(f"{phase.id}: {phase.what} ({counted(tasks, 'task')}{note})")
 
-    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None:
-        for warning in warnings:
-            self._print(f"warning: {warning}")
+    def done(self, job: Job, timing: PhaseTiming) -> None:
         self._jobs += len(job.works)
         now = time.monotonic()
         if now - self._last >= self.every:
             self._last = now
             elapsed = now - self._started
             left = elapsed / self._jobs * (self._total - self._jobs)
-            self._print(f"  {self._jobs}/{self._total} {rate(timing, elapsed)}, about {left:.0f} s left")
+            _print(f"  {self._jobs}/{self._total} {rate(timing, elapsed)}, about {left:.0f} s left")
 
     def note(self, line: str) -> None:
-        self._print(f"  {line}")
+        _print(f"  {line}")
 
     def end(self, timing: PhaseTiming) -> None:
         if timing.tasks > timing.skipped:
-            self._print(f"  done in {timing.seconds:.1f} s {rate(timing, timing.seconds)}".rstrip())
-
-    @staticmethod
-    def _print(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+            _print(f"  done in {timing.seconds:.1f} s {rate(timing, timing.seconds)}".rstrip())
 
 
 class JsonProgress:
-    """One JSON object a line: `event` is begin, done, note, warning or end."""
+    """One JSON object a line: `event` is begin, done, note, warning, quarantined or end."""
 
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
         self._event({"event": "begin", "phase": phase.id, "tasks": tasks, "skipped": skipped})
 
-    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None:
-        for warning in warnings:
-            self._event({"event": "warning", "message": warning})
+    def warning(self, text: str) -> None:
+        self._event({"event": "warning", "message": hide(text)})
+
+    def bad_input(self, found: Found) -> None:
+        if found.documents:
+            files = msgspec.to_builtins(found.files)
+            self._event({"event": "quarantined", "documents": found.documents, "of": found.of, "files": files})
+
+    def done(self, job: Job, timing: PhaseTiming) -> None:
         self._event({"event": "done", "phase": job.works[0].task.phase, "task": job.name, "bytes": timing.bytes})
 
     def note(self, line: str) -> None:
-        self._event({"event": "note", "message": line})
+        self._event({"event": "note", "message": hide(line)})
 
     def end(self, timing: PhaseTiming) -> None:
         self._event({"event": "end", **msgspec.to_builtins(timing)})
 
     @staticmethod
     def _event(event: dict[str, object]) -> None:
-        print(msgspec.json.encode(event).decode(), file=sys.stderr, flush=True)
+        _print(msgspec.json.encode(event).decode())
 
 
 class RichProgress:
@@ -147,14 +183,20 @@ class RichProgress:
         self._started = time.monotonic()
         self._task = self._bars.add_task(phase.id, total=tasks, completed=skipped, rate="")
 
-    def done(self, job: Job, timing: PhaseTiming, warnings: list[str]) -> None:
-        for warning in warnings:
-            self._bars.console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+    def warning(self, text: str) -> None:
+        self._bars.console.print("warning:", style="yellow", end=" ", highlight=False)
+        self._bars.console.print(hide(text), highlight=False, markup=False)
+
+    def bad_input(self, found: Found) -> None:
+        for line in found.lines():
+            self._bars.console.print(hide(line), style="yellow", highlight=False, markup=False)
+
+    def done(self, job: Job, timing: PhaseTiming) -> None:
         seconds = time.monotonic() - self._started
         self._bars.update(self._task, advance=len(job.works), rate=rate(timing, seconds))
 
     def note(self, line: str) -> None:
-        self._bars.console.print(line, style="dim", highlight=False, markup=False)
+        self._bars.console.print(hide(line), style="dim", highlight=False, markup=False)
 
     def end(self, timing: PhaseTiming) -> None:
         note = "up to date" if timing.tasks == timing.skipped else rate(timing, timing.seconds)

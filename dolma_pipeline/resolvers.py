@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from dolma_pipeline.errors import ConfigError, suggest, unknown
+from dolma_pipeline.secrets import remember
 from dolma_pipeline.storage import atomic_path, find_files
 from dolma_pipeline.yaml_file import MAX_REPEATED, Step, json_path, missing_packages, parse_value, repeated_values
 
@@ -254,6 +255,7 @@ def _one(values: list[Any]) -> str:
 def _env(values: list[Any], where: str) -> Any:
     name = str(values[0])
     if name in os.environ:
+        remember(name)
         return Text(os.environ[name])
     if len(values) > 1:
         default = values[1] if len(values) == 2 else _one(values[1:])

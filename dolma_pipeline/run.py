@@ -7,17 +7,20 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Literal
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
-from dolma_pipeline.errors import BadInputError
+from dolma_pipeline import bad_input, given
+from dolma_pipeline.errors import DolmaError, VerifyError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.ledger import Job, Work, up_to_date
-from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, StageAccount, Timings, make_manifest
+from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
 from dolma_pipeline.outputs import Existing, check_places, claim_places, read_owner, release_places, remove_stale
 from dolma_pipeline.plan import Phase, Plan, State, make_plan
 from dolma_pipeline.progress import Progress, make_progress
 from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.storage import lock, read_json, remove_leftovers, remove_temporaries, write_json
+from dolma_pipeline.report.units import counted
+from dolma_pipeline.secrets import known
+from dolma_pipeline.storage import lock, read_json, remove_leftovers, remove_temporaries, sync_directories, write_json
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -36,13 +39,15 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     account: str = "."
     """Directory of the manifest and the timings, below the work directory: a part of a recipe leaves those of the
     whole alone."""
-    progress: Literal["auto", "rich", "plain", "json", "none"] = "auto"
+    progress: Literal["auto", "rich", "plain", "json", "quiet", "none"] = "auto"
+    """`quiet` shows only what could not be read, `none` nothing: the caller has the manifest."""
 
 
 def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifest:  # noqa: B008
     """Runs `recipe` to its end and returns its manifest, which is also written to the work directory.
 
-    Raises BadInputError, after everything is done, when the bad share of the input is over `max_bad_fraction`.
+    Raises StageError if a file that was given changed while the run went on, VerifyError if a document is not accounted
+    for, and BadInputError, after everything is done, if too much of the input was bad.
     """
     plan = make_plan(recipe)
     work_dir = plan.work_dir
@@ -54,12 +59,12 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
         def claim(plan: Plan) -> None:
             phases = (part, [p for s in plan.stages for p in s.phases]) if part is not None else None
             for line in check_places(work_dir, recipe, plan.claims, existing=options.existing, renamed=options.renamed):
-                progress.note(line)
+                progress.warning(line)
             claim_places(work_dir, recipe, plan.claims, part=phases)
 
         claim(plan)
         for warning in plan.warnings:
-            progress.note(f"warning: {warning}")
+            progress.warning(warning)
         remove_temporaries(work_dir)
         (account / NAME).unlink(missing_ok=True)
         runner = Runner(plan, options, progress)
@@ -71,19 +76,29 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
                     claim(plan)
                 runner.run(plan.phases[number])
                 number += 1
-        except Exception:
+        except Exception as error:
             release_places(work_dir, plan.claims)
+            if isinstance(error, (DolmaError, OSError)):
+                # A file that changes under its readers makes all sorts of errors: the cause is what must be told.
+                given.check(runner.state.given)
             raise
         finally:
             runner.close()
+        given.check(runner.state.given)
         # What lies outside the work directory, where drop-in commands write, is known once it is written.
         remove_leftovers(runner.state.known)
         if part is None:
             _remove_stale(work_dir, runner, progress)
-        manifest = make_manifest(plan, runner.state)
+        manifest = make_manifest(plan, runner.state, account)
+        given.write(account, runner.state.given)
+        sync_directories(runner.state.known)
         write_json(account / NAME, manifest)
+        sync_directories([account / NAME])
         _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
-    _check_bad(recipe, plan, manifest)
+        found = bad_input.find(manifest, work_dir)
+        progress.bad_input(found)
+    _check_account(manifest, work_dir)
+    bad_input.check(recipe, found, work_dir / "quarantine", len(_shards(plan)))
     return manifest
 
 
@@ -108,14 +123,18 @@ class Runner:
         works = self.plan.works(phase, self.state)
         self.entries.update(w.entry for w in works)
         pending: list[Work] = []
+        again: list[str] = []
         for work in works:
             report = None if self._options.force else up_to_date(Path(work.entry), work.fingerprint, work.base)
             if report is None:
                 pending.append(work)
             else:
                 self.state.enter(work.task, report)
+                again += report.warnings
         timing.tasks, timing.skipped = len(works), len(works) - len(pending)
         self._progress.begin(phase, len(works), timing.skipped)
+        for warning in self._unsaid(again):
+            self._progress.warning(warning)
         started = time.perf_counter()
         if pending:
             for done in self.executor(driver=pending[0].task.driver).run(group(pending)):
@@ -146,9 +165,14 @@ class Runner:
         timing.documents += sum(c.documents_in for c in read)
         timing.cpu_seconds += done.cpu_seconds
         timing.peak_rss = max(timing.peak_rss, done.peak_rss)
-        warnings = [w for w in dict.fromkeys(w for r in done.reports for w in r.warnings) if w not in self._said]
-        self._said.update(warnings)
-        self._progress.done(done.job, timing, warnings)
+        self._progress.done(done.job, timing)
+        for warning in self._unsaid([w for r in done.reports for w in r.warnings]):
+            self._progress.warning(warning)
+
+    def _unsaid(self, warnings: list[str]) -> list[str]:
+        new = [w for w in dict.fromkeys(warnings) if w not in self._said]
+        self._said.update(new)
+        return new
 
     def _stage(self, phase: Phase) -> str:
         for stage in self.plan.stages:
@@ -170,7 +194,8 @@ def group(works: list[Work]) -> list[Job]:
     groups: defaultdict[str, list[Work]] = defaultdict(list)
     for number, work in enumerate(works):
         groups[f"group:{work.task.group}" if work.task.group else f"task:{number}"].append(work)
-    return [Job(works=tuple(g)) for g in groups.values()]
+    hidden = known()
+    return [Job(works=tuple(g), hidden=hidden) for g in groups.values()]
 
 
 def _write_timings(path: Path, phases: list[PhaseTiming], wall: float, processes: int) -> None:
@@ -180,32 +205,17 @@ def _write_timings(path: Path, phases: list[PhaseTiming], wall: float, processes
     write_json(path, Timings(wall_seconds=wall, processes=processes, phases=kept))
 
 
-def _check_bad(recipe: Recipe, plan: Plan, manifest: RunManifest) -> None:
-    # The first one reads the sources; a later one sets aside what its taggers fail on.
-    stages = [s for s in manifest.stages if s.kind != "collect"]
-    if not stages:
-        return
-    first = max([stages[0], *(s for s in stages if s.kind == "tag")], key=_bad)
-    documents = sum(c.documents_in for c in first.counts.values())
-    bad = sum(c.quarantined for c in first.counts.values())
-    if documents and bad / documents > recipe.max_bad_fraction:
-        aside = any(s.tag is not UNSET and s.tag.on_error == "quarantine" for s in recipe.stages)
-        what = "read or tagged" if aside else "read"
-        raise BadInputError(
-            f"{bad:,} of {documents:,} documents ({bad / documents:.2%}) could not be {what}, over the "
-            f"max_bad_fraction of {recipe.max_bad_fraction:g}; they are in {plan.work_dir / 'quarantine'}. "
-            f"Everything else is done"
-        )
-    damaged = [w for w in manifest.warnings if "truncated or corrupt" in w]
-    if damaged and len(damaged) > recipe.max_bad_fraction * max(1, len(_shards(plan))):
-        raise BadInputError(
-            f"{len(damaged)} input files are damaged, over the max_bad_fraction of {recipe.max_bad_fraction:g}; "
-            f"what could be read of them was used. The first: {damaged[0]}"
-        )
+def _check_account(manifest: RunManifest, work_dir: Path) -> None:
+    """Raises VerifyError if a document is not accounted for: what `dolma verify` checks, but for the bytes of files."""
+    from dolma_pipeline.verify import account_problems
 
-
-def _bad(stage: StageAccount) -> int:
-    return sum(c.quarantined for c in stage.counts.values())
+    problems = account_problems(manifest, work_dir)
+    if problems:
+        raise VerifyError(
+            "\n".join(
+                [*problems, f"{counted(len(problems), 'problem')} in the account of this run: do not use its outputs"]
+            )
+        )
 
 
 def _shards(plan: Plan) -> list[str]:

@@ -101,28 +101,56 @@ def replace_component(path: Path, old: str, new: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, given its name when the block ends and removed when it fails."""
+def atomic_path(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
+    """A temporary path beside `path`, given its name when the block ends and removed when it fails.
+
+    The bytes are on the disk before the name is, unless `durable` is off: then a machine that loses its power may have
+    the name with other bytes. That the name is on the disk too takes `sync_directories`.
+    """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(final)
     try:
         with writing(final):
             yield temporary
+            if durable:
+                sync(temporary)
             temporary.replace(final)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Writes `value` (structs too) as indented JSON, keys in the order they have, atomically."""
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+def sync(path: Path) -> None:
+    """Waits until the bytes of a file are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        getattr(os, "fdatasync", os.fsync)(handle)
+    finally:
+        os.close(handle)
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Writes a file atomically."""
-    with atomic_path(path) as temporary:
+def sync_directories(files: Iterable[str | Path]) -> None:
+    """Waits until the names of `files` are on the disk, and those of the directories above them."""
+    parents = {Path(parent).absolute() for parent in {os.path.dirname(file) for file in files}}  # noqa: PTH120
+    for directory in sorted({above for parent in parents for above in (parent, *parent.parents)}):
+        # A directory that may be written to but not read, or that its file system cannot sync, is left as it is.
+        with contextlib.suppress(OSError):
+            handle = os.open(directory, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def write_json(path: str | Path, value: Any, *, durable: bool = True) -> None:
+    """Writes `value` (structs too) as indented JSON, keys in the order they have, atomically; see `atomic_path`."""
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n", durable=durable)
+
+
+def write_bytes(path: str | Path, content: bytes, *, durable: bool = True) -> None:
+    """Writes a file atomically; see `atomic_path`."""
+    with atomic_path(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 

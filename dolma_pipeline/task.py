@@ -76,6 +76,31 @@ class Output(Struct, frozen=True):
     blake3: str
 
 
+class BadInput(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a task could not use of one file: the documents it set aside, and the damage it met."""
+
+    file: str
+    documents: int = 0
+    """Number of documents that were set aside."""
+    line: int = 0
+    """Line of the first of them, from 1."""
+    reason: str = ""
+    """Why the first of them was set aside."""
+    quarantine: str = ""
+    """Path of the quarantine file that has them."""
+    without_raw: int = 0
+    """Number of documents in the quarantine file whose bytes were left out because the file was full."""
+    damage: str = ""
+    """Why the file could not be read to its end."""
+    nothing_read: bool = False
+    """Whether the file is not empty and yet gave no document."""
+
+    @property
+    def why(self) -> str:
+        """The first reason, with the line where there is one: `a.jsonl:51: malformed JSON`."""
+        return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.damage}"
+
+
 class Report(Struct, kw_only=True, omit_defaults=True):
     """What a task did: small, and the same whenever it is run on the same inputs."""
 
@@ -84,6 +109,8 @@ class Report(Struct, kw_only=True, omit_defaults=True):
     details: dict[str, Any] = {}
     """What later phases need to know (key counts, histograms): small, JSON."""
     warnings: list[str] = []
+    bad: list[BadInput] = []
+    """The files of which something could not be used."""
 
 
 class Task(Struct, frozen=True, kw_only=True):

@@ -41,11 +41,11 @@ def recipe(directory: Path) -> dict[str, object]:
 
 
 def run(
-    directory: Path, recipe: dict[str, object], prepare: Callable[[], None] | None = None
+    directory: Path, recipe: dict[str, object], prepare: Callable[[], None] | None = None, *options: str
 ) -> subprocess.CompletedProcess[str]:
     path = directory / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe))
-    command = [sys.executable, "-m", "dolma_pipeline", "run", str(path), "--no-report"]
+    command = [sys.executable, "-m", "dolma_pipeline", "run", str(path), "--no-report", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=200, preexec_fn=prepare, check=False)
 
 
@@ -91,6 +91,11 @@ def test_a_bad_line_is_set_aside(tmp_path: Path, name: str) -> None:
     ((number, offset, found),) = quarantined(tmp_path)
     assert (number, offset) == (2, len(first) + 1)
     assert reason in found
+    aside = tmp_path / "run" / "quarantine" / "s" / "a.jsonl.jsonl"
+    assert (
+        f"quarantined: 1 of {GOOD + 1} documents, in 1 file\n"
+        f"  {tmp_path}/documents/a.jsonl:2: {found}; 1 document set aside in {aside}\n"
+    ) in done.stderr
 
 
 def damaged_gzip(data: bytes) -> bytes:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -13,6 +14,7 @@ from dolma_pipeline.storage import (
     remove_leftovers,
     remove_temporaries,
     replace_component,
+    sync_directories,
     write_json,
 )
 
@@ -89,3 +91,27 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         pass
     with lock(tmp_path):
         pass
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files and directories that are synced, in order."""
+    found: list[str] = []
+    for call in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, call, lambda handle: found.append(Path(f"/proc/self/fd/{handle}").readlink().name))
+    return found
+
+
+def test_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, synced: list[str]) -> None:
+    with atomic_path(tmp_path / "f") as temporary:
+        temporary.write_text("x")
+    assert synced == [f".f.tmp-{os.getpid()}"]
+    write_json(tmp_path / "g", 1, durable=False)
+    assert len(synced) == 1
+
+
+def test_directories_are_synced_once_and_those_above_them_too(tmp_path: Path, synced: list[str]) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    sync_directories([tmp_path / "a" / "b" / name for name in "xyz"] + [str(tmp_path / "gone" / "x")])
+    assert synced[-3:] == [tmp_path.name, "a", "b"]
+    assert len(synced) == 2 + len(tmp_path.absolute().parts)

@@ -93,7 +93,11 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
     }
     warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []
     return Report(
-        counts={config.source: counts}, outputs=[output(config.out), *aside.outputs], details=details, warnings=warnings
+        counts={config.source: counts},
+        outputs=[output(config.out), *aside.outputs],
+        details=details,
+        warnings=warnings,
+        bad=aside.bad,
     )
 
 

@@ -19,6 +19,7 @@ from dolma_pipeline.classifier.line import PREFIX, TextForm, training_line
 from dolma_pipeline.classifier.manifest import ClassifierManifest, Examples, manifest_path
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.recipe import Classifier
+from dolma_pipeline.secrets import hide_in_settings
 from dolma_pipeline.storage import atomic_path, output, write_json
 from dolma_pipeline.task import Context, Output, Report
 
@@ -84,7 +85,7 @@ def train_classifier(config: TrainClassifier, context: Context) -> Report:
         examples=examples,
         repeated=repeated,
         inputs=config.inputs,
-        where={name: which.where for name, which in c.labels.items()},
+        where={name: hide_in_settings(which.where) for name, which in c.labels.items()},
         held_out=c.held_out,
         seed=config.seed,
         fasttext=c.fasttext,

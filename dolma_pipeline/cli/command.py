@@ -17,6 +17,9 @@ from dolma_pipeline.cli.arguments import Given, load
 from dolma_pipeline.config import place
 from dolma_pipeline.errors import BadInputError, ConfigError
 from dolma_pipeline.recipe import Recipe
+from dolma_pipeline.report.units import counted
+from dolma_pipeline.secrets import hide, hide_in_settings
+from dolma_pipeline.task import BadInput
 from dolma_pipeline.yaml_file import Step, json_path, leading_path, parse_path
 
 S = TypeVar("S", bound=Struct)
@@ -39,7 +42,7 @@ class CompressionConfig(Config, frozen=True):
 
 
 def say_where_done(config: Struct, recipe: Recipe) -> None:
-    print(f"{recipe.name}: done; its account is in {PurePosixPath(recipe.work_dir) / 'manifest.json'}")
+    print(f"{hide(recipe.name)}: done; its account is in {PurePosixPath(recipe.work_dir) / 'manifest.json'}")
 
 
 def run_command(
@@ -84,11 +87,18 @@ def run_command(
     return 0
 
 
+def say_passed_over(bad: list[BadInput]) -> None:
+    """Tells on stderr what a command without a quarantine could not read."""
+    for each in bad:
+        what = f"{counted(each.documents, 'line')} passed over" if each.documents else "it was read up to there"
+        print(hide(f"dolma: warning: {each.why}; {what}"), file=sys.stderr)
+
+
 def print_config(config: Struct) -> None:
-    """As YAML, every default included."""
+    """As YAML, every default included; values of environment variables as they were written."""
     import yaml
 
-    print(yaml.safe_dump(msgspec.to_builtins(config), allow_unicode=True, sort_keys=True), end="")
+    print(yaml.safe_dump(hide_in_settings(msgspec.to_builtins(config)), allow_unicode=True, sort_keys=True), end="")
 
 
 @contextlib.contextmanager

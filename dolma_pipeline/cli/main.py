@@ -22,6 +22,7 @@ from typing import NamedTuple
 from dolma_pipeline import __version__
 from dolma_pipeline.cli.parser import Parser
 from dolma_pipeline.errors import ConfigError, DolmaError, unknown
+from dolma_pipeline.secrets import hide
 
 
 class Command(NamedTuple):
@@ -165,7 +166,7 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _report(message: str) -> None:
-    for line in message.splitlines() or [""]:
+    for line in hide(message).splitlines() or [""]:
         print(f"dolma: error: {line}", file=sys.stderr)
 
 
@@ -185,7 +186,7 @@ def _of_the_machine(error: OSError) -> str:
 
 
 def _bug() -> int:
-    traceback.print_exc()
+    print(hide(traceback.format_exc()), end="", file=sys.stderr)
     print("dolma: this is a fault of dolma_pipeline; please report it with the lines above", file=sys.stderr)
     return 1
 

@@ -7,6 +7,7 @@ import sys
 
 from dolma_pipeline.cli.command import own_keys
 from dolma_pipeline.cli.run import add_recipe_options, load_given
+from dolma_pipeline.secrets import hide
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,5 +24,5 @@ def run(arguments: argparse.Namespace) -> int:
         check_places(plan.work_dir, given.config, plan.claims, renamed=arguments.renamed)
         for line in plan.warnings:
             print(f"warning: {line}", file=sys.stderr)
-        print(plan.render())
+        print(hide(plan.render()))
     return 0

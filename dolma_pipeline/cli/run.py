@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster: auto, ray://host:port")
     parser.add_argument("--force", action="store_true", help="do again what is up to date")
     parser.add_argument("--json", action="store_true", help="progress as JSON events on stderr, one a line")
-    parser.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no summary, only what could not be read")
     parser.add_argument(
         "--report", action=argparse.BooleanOptionalAction, default=True, help="write report.html (default: on)"
     )
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         address=arguments.address,
         force=arguments.force,
         renamed=arguments.renamed,
-        progress="none" if arguments.quiet else "json" if arguments.json else "auto",
+        progress="quiet" if arguments.quiet else "json" if arguments.json else "auto",
     )
     late: BadInputError | None = None
     try:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
-from dolma_pipeline.cli.command import Config, own_keys, print_config, require
+from dolma_pipeline.cli.command import Config, own_keys, print_config, require, say_passed_over
 from dolma_pipeline.cli.sources import sources, spread
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Fraction, TrainTokenizer
@@ -79,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = train_tokenizer(settings, Context())
     for warning in report.warnings:
         print(f"dolma: warning: {warning}", file=sys.stderr)
+    say_passed_over(report.bad)
     print(render(settings.output))
     return 0
 

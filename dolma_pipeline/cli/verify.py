@@ -15,13 +15,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dolma_pipeline.verify import verify_run
+    from dolma_pipeline.verify import judge
 
     total = 0
     for directory in arguments.runs:
-        problems = verify_run(directory)
+        verdict = judge(directory)
+        problems = verdict.problems
         for problem in problems:
             print(f"{directory}: {problem}")
+        for note in verdict.notes:
+            print(f"{directory}: note: {note}")
         if not problems:
             print(f"{directory}: every file and every count is as its manifest says")
         total += len(problems)

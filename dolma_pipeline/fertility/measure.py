@@ -74,7 +74,12 @@ def measure_fertility(config: MeasureFertility, context: Context) -> Report:
     write_msgpack(config.out, counts)
     warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
     warnings += [m.warning for m in loaded if m.warning is not None]
-    return Report(counts={config.source: account}, outputs=[output(config.out), *aside.outputs], warnings=warnings)
+    return Report(
+        counts={config.source: account},
+        outputs=[output(config.out), *aside.outputs],
+        warnings=warnings,
+        bad=aside.bad,
+    )
 
 
 def read_counts(path: str | Path) -> ShardCounts:

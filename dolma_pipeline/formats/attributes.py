@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
-from dolma_pipeline.storage import output
+from dolma_pipeline.storage import output, sync
 from dolma_pipeline.task import Output
 from dolma_pipeline.writing import temporary_path, writing
 
@@ -110,6 +110,7 @@ class AttributeWriter:
                 self._flush(pa.unify_schemas([b.schema for b in self._pending] or [none]))
             if self._table is not None:
                 self._table.close()
+            sync(self._temporary)
             self._temporary.replace(self.path)
         return output(self.path)
 

@@ -90,6 +90,8 @@ class BadLine(msgspec.Struct, frozen=True):
     offset: int
     reason: str
     raw: bytes
+    length: int = 0
+    """Number of bytes in the line, where `raw` has only the first of them."""
 
 
 class DocumentStream:
@@ -101,6 +103,8 @@ class DocumentStream:
         """Bad lines met so far and not yet taken by `take_bad`."""
         self.damage: str | None = None
         """Why the file could not be read to its end."""
+        self.documents = 0
+        """Number of documents read so far."""
         self._keep_raw = keep_raw
         self._batch_bytes = batch_bytes
         self._max_line_bytes = max_line_bytes
@@ -110,7 +114,9 @@ class DocumentStream:
         return taken
 
     def __iter__(self) -> Iterator[Documents]:
-        return self._parquet() if self.path.endswith(".parquet") else self._lines()
+        for documents in self._parquet() if self.path.endswith(".parquet") else self._lines():
+            self.documents += len(documents)
+            yield documents
 
     def _lines(self) -> Iterator[Documents]:
         reader = _native.DocumentReader(

@@ -9,12 +9,20 @@ from types import TracebackType
 import msgspec
 
 from dolma_pipeline import _native
+from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import BadLine, DocumentStream
-from dolma_pipeline.task import Counts, Output
+from dolma_pipeline.task import BadInput, Counts, Output
+
+MAX_BYTES = 256 << 20
+"""Size from which a quarantine file takes only places and reasons, without the bytes of the lines: a shard of nothing
+but bad lines must not fill the disk a second time."""
 
 
 class QuarantineRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A row of a quarantine file: `raw` as text where it is UTF-8, else `raw_base64`."""
+    """A row of a quarantine file: `raw` as text where it is UTF-8, else `raw_base64`.
+
+    Neither is there once the file is full.
+    """
 
     file: str
     line: int
@@ -22,28 +30,48 @@ class QuarantineRow(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     raw: str | None = None
     raw_base64: str | None = None
+    bytes: int | None = None
+    """Number of bytes in the line, where only its beginning or nothing of it was kept."""
 
 
 class Quarantine:
     """The quarantine file of one shard, made only if there is something to put in it."""
 
-    def __init__(self, path: str | Path, file: str) -> None:
+    def __init__(self, path: str | Path, file: str, max_bytes: int = MAX_BYTES) -> None:
         self._path = Path(path)
         self._file = file
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._writer: _native.LineWriter | None = None
+        self._first: BadLine | None = None
         self.count = 0
+        """Number of rows written."""
+        self.without_raw = 0
+        """Number of rows written without the bytes of the line."""
 
     def add(self, bad: list[BadLine]) -> None:
         for line in bad:
             if self._writer is None:
                 self._writer = _native.LineWriter(str(self._path))
-            try:
-                row = QuarantineRow(self._file, line.line, line.offset, line.reason, raw=line.raw.decode())
-            except UnicodeDecodeError:
-                encoded = base64.b64encode(line.raw).decode()
-                row = QuarantineRow(self._file, line.line, line.offset, line.reason, raw_base64=encoded)
-            self._writer.write(msgspec.json.encode(row) + b"\n")
+                self._first = line
+            row = msgspec.json.encode(self._row(line)) + b"\n"
+            self._writer.write(row)
+            self._bytes += len(row)
             self.count += 1
+
+    def _row(self, line: BadLine) -> QuarantineRow:
+        row = QuarantineRow(self._file, line.line, line.offset, line.reason)
+        whole = max(line.length, len(line.raw))
+        # Escapes and base64 only make a line longer.
+        if self._bytes + len(line.raw) > self._max_bytes:
+            self.without_raw += 1
+            return msgspec.structs.replace(row, bytes=whole)
+        if whole > len(line.raw):
+            row = msgspec.structs.replace(row, bytes=whole)
+        try:
+            return msgspec.structs.replace(row, raw=line.raw.decode())
+        except UnicodeDecodeError:
+            return msgspec.structs.replace(row, raw_base64=base64.b64encode(line.raw).decode())
 
     def finish(self) -> list[Output]:
         """The file, if there was anything to write; else an older one is removed."""
@@ -53,15 +81,35 @@ class Quarantine:
         size, digest = self._writer.finish()
         return [Output(str(self._path), size, digest)]
 
+    def found(self, *, damage: str | None = None, nothing_read: bool = False) -> list[BadInput]:
+        """What was set aside, for the report of the task; nothing if all was well."""
+        if self._first is None and damage is None:
+            return []
+        return [
+            BadInput(
+                file=self._file,
+                documents=self.count,
+                line=self._first.line if self._first is not None else 0,
+                reason=self._first.reason if self._first is not None else "",
+                quarantine=str(self._path) if self.count else "",
+                without_raw=self.without_raw,
+                damage=damage or "",
+                nothing_read=nothing_read,
+            )
+        ]
+
     def abort(self) -> None:
         if self._writer is not None:
             self._writer.abort()
 
 
 class SetAside:
-    """The bad lines of a stream, counted and on their way to the quarantine file at `path`, if there is to be one.
+    """Takes the bad lines of a stream, counts them, and writes them to the quarantine file at `path`.
 
     `take` is called after each batch, so that a file of nothing but bad lines is not held in memory.
+
+    A `path` of None says that this run wrote the file itself, where no line can be bad: one that is, or damage, is
+    raised as a DataError.
     """
 
     def __init__(self, stream: DocumentStream, path: str | None, counts: Counts) -> None:
@@ -69,14 +117,25 @@ class SetAside:
         self._counts = counts
         self._quarantine = Quarantine(path, stream.path) if path is not None else None
         self.outputs: list[Output] = []
-        """What was written, once the block has ended."""
+        """The quarantine file, if one was written; known once the block has ended."""
+        self.bad: list[BadInput] = []
+        """What could not be read of the file; known once the block has ended."""
 
     def take(self) -> None:
         bad = self._stream.take_bad()
+        if not bad:
+            return
+        if self._quarantine is None:
+            raise _own_fault(f"{self._stream.path}:{bad[0].line}", bad[0].reason)
         self._counts.quarantined += len(bad)
         self._counts.documents_in += len(bad)
-        if self._quarantine is not None:
-            self._quarantine.add(bad)
+        self._quarantine.add(bad)
+
+    def end(self) -> None:
+        """Takes the last bad lines; to be called before outputs are finished, which must not be if a file is bad."""
+        self.take()
+        if self._quarantine is None and self._stream.damage is not None:
+            raise _own_fault(self._stream.path, self._stream.damage)
 
     def __enter__(self) -> SetAside:
         return self
@@ -84,11 +143,44 @@ class SetAside:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.take()
+        if kind is not None:
+            if self._quarantine is not None:
+                self._quarantine.abort()
+            return
+        self.end()
         if self._quarantine is None:
             return
-        if kind is None:
-            self.outputs = self._quarantine.finish()
-        else:
-            self._quarantine.abort()
+        self.outputs = self._quarantine.finish()
+        self.bad = self._quarantine.found(damage=self._stream.damage, nothing_read=self._stream.documents == 0)
+
+
+class PassedOver:
+    """Counts the bad lines of a stream for a reader that writes no documents, and so has no quarantine."""
+
+    def __init__(self, stream: DocumentStream) -> None:
+        self._stream = stream
+        self._first: BadLine | None = None
+        self._count = 0
+
+    def take(self) -> None:
+        bad = self._stream.take_bad()
+        self._first = self._first or (bad[0] if bad else None)
+        self._count += len(bad)
+
+    def found(self) -> list[BadInput]:
+        """What could not be read so far; nothing if all was well."""
+        self.take()
+        damage = self._stream.damage
+        if self._first is None and damage is None:
+            return []
+        place = (self._first.line, self._first.reason) if self._first is not None else (0, "")
+        return [
+            BadInput(file=self._stream.path, documents=self._count, line=place[0], reason=place[1], damage=damage or "")
+        ]
+
+
+def _own_fault(place: str, reason: str) -> DataError:
+    return DataError(
+        f"{place}: expected a document as an earlier stage of this run wrote it, found: {reason}. This is a fault of "
+        "dolma_pipeline unless someone changed the file; please report it"
+    )

@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.quarantine import QuarantineRow
-from dolma_pipeline.manifest import NAME, TIMINGS, RunManifest, StageAccount, Timings
+from dolma_pipeline.manifest import TIMINGS, RunManifest, StageAccount, Timings, read_manifest
 from dolma_pipeline.storage import read_json
 from dolma_pipeline.task import Counts
 
@@ -72,21 +71,18 @@ class Run(Struct, frozen=True, kw_only=True):
         return found
 
     def label(self, stage: StageAccount) -> str:
-        """The stage's id with the name the recipe gives it: `03-dedupe paragraphs`."""
+        """The stage's id, and the name that the recipe gives it where the id is not made of that: `03-paragraphs`."""
         number, _, _ = stage.id.partition("-")
         stages = self.manifest.recipe.get("stages", [])
         if number.isdigit() and 0 < int(number) <= len(stages):
             name = stages[int(number) - 1].get(stage.kind, {}).get("name")
-            return f"{stage.id} {name}" if name else stage.id
+            return f"{stage.id} {name}" if name and stage.id != f"{number}-{name}" else stage.id
         return stage.id
 
 
 def load_run(run_dir: Path) -> Run:
     """The run in `run_dir`; a DataError if it has no manifest, which is written when a run has finished."""
-    path = run_dir / NAME
-    if not path.is_file():
-        raise DataError(f"{run_dir}: expected a {NAME}, found none; it is written when a run has finished")
-    manifest: RunManifest = read_json(path, RunManifest)
+    manifest = read_manifest(run_dir)
     timings = read_json(run_dir / TIMINGS, Timings) if (run_dir / TIMINGS).is_file() else None
     return Run(
         directory=run_dir,

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from dolma_pipeline.report.markup import Content, Markup, element
+from dolma_pipeline.secrets import hide_in_page
 from dolma_pipeline.storage import atomic_path
 
 
@@ -31,5 +32,6 @@ def page(kind: str, what: str, title: str, facts: str, *content: Content) -> str
 
 
 def write_page(path: Path, text: str) -> None:
+    """Writes a page, without the values of environment variables that the configuration used."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(hide_in_page(text), encoding="utf-8", newline="\n")

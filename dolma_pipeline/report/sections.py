@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from dolma_pipeline.bad_input import find
 from dolma_pipeline.formats.quarantine import QuarantineRow
 from dolma_pipeline.manifest import StageAccount
 from dolma_pipeline.report.account import MOST_EXAMPLES, Run, rules, total
@@ -175,8 +176,8 @@ def tokens(run: Run) -> Markup:
         drawn = bar([Segment(0, number, "kept", f"{source}: {count(number)}")], largest)
         rows.append([source, count(number), share(number, everything), drawn])
     rows.append(["all", count(everything), "", ""])
-    details = run.token_stages[-1].details
-    facts = [f"{key.replace('_', ' ')} {details[key]}" for key in ("dtype", "vocab_size") if key in details]
+    form = run.token_stages[-1].details.get("form")
+    facts = [form] if form else []
     facts += [line for line in map(packing, run.token_stages) if line]
     note = element("p", ", ".join(facts) + ".", class_="soft") if facts else NOTHING
     return section("Tokens by source", data_table(["source", "tokens", "", ""], rows, wide=3, last_is_sum=True), note)
@@ -242,7 +243,7 @@ def stage_table(run: Run) -> Markup:
 
 
 def quarantine(run: Run) -> Markup:
-    bad = sum(total(s.counts.values()).quarantined for s in run.manifest.stages)
+    bad = find(run.manifest, run.directory / run.manifest.work_dir).documents
     if not bad and not run.quarantined:
         return NOTHING
     rows: list[list[Content]] = [

@@ -123,14 +123,9 @@ def _tokens(run: Run) -> str:
         per_token = f"{counts.bytes_in / number:.2f}" if number and counts.bytes_in else ""
         read = count(counts.documents_in) if counts.documents_in else ""
         rows.append([source or "all", count(number), share(number, everything), read, per_token])
-    details = run.token_stages[-1].details
-    form = (
-        f" ({details['dtype']}, vocabulary of {details['vocab_size']:,})"
-        if {"dtype", "vocab_size"} <= set(details)
-        else ""
-    )
+    form = run.token_stages[-1].details.get("form")
     lines = [f"  {line}" for line in map(packing, run.token_stages) if line]
-    return "\n".join([f"tokens{form}", table(rows), *lines])
+    return "\n".join([f"tokens ({form})" if form else "tokens", table(rows), *lines])
 
 
 def _training(training: Training | None) -> str:

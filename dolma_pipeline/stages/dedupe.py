@@ -30,7 +30,7 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.storage import local
-from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
+from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
 
 VERSION = 4
 
@@ -48,6 +48,7 @@ class ExtractKeysStep:
         self.config = config
         documents = config.dedupe.documents
         self.aside = Counts()
+        self.bad: list[BadInput] = []
         self.keep_raw = documents is not None and documents.key.removeprefix("$.") not in ("id", "text", "source")
         self._keys = KeyStep(config.dedupe, config.keys)
         self._rows = AttributeWriter(config.rows)

@@ -26,9 +26,9 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Shard, stem
 from dolma_pipeline.stages.tag import FAILED
 from dolma_pipeline.storage import output, read_json, write_json
-from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
+from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
 
-VERSION = 3
+VERSION = 4
 TAGGER_FAILED = "tagger_failed"
 """The first rule where taggers may set documents aside: those are in quarantine, and so not in the output."""
 SAMPLED_OUT = "budget"
@@ -113,6 +113,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     edited: Counter[str] = Counter()
     outputs: list[Output] = []
     warnings: list[str] = []
+    bad: list[BadInput] = []
     rate = None
     if config.rates is not None:
         rate = read_json(config.rates, dict[str, Rate]).get(config.source)
@@ -137,6 +138,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
                     edited.update(decision.edited)
                     aside.take()
             outputs += aside.outputs
+            bad += aside.bad
             warnings += decider.warnings
         size, digest = writer.finish()
     except BaseException:
@@ -144,7 +146,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
         raise
     counts.edited = dict(sorted(edited.items()))
     outputs.append(Output(config.path, size, digest))
-    return Report(counts={config.source: counts}, outputs=outputs, warnings=warnings)
+    return Report(counts={config.source: counts}, outputs=outputs, warnings=warnings, bad=bad)
 
 
 def _copies(

@@ -23,7 +23,7 @@ class ReshardPhases(TokenFilePhases):
     """The phases of one `reshard` stage."""
 
     kind = "reshard"
-    version = 1
+    version = 2
     splits = ("tokens",)
 
     def __init__(self, builder: Builder, number: int, config: Reshard) -> None:

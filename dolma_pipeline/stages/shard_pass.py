@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.task import Context, Counts, Output, Report, Task, call
+from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, call
 
 
 class StepConfig(Struct, frozen=True, kw_only=True):
@@ -28,6 +28,8 @@ class Step(Protocol):
     """Whether it needs more of a line than id, text and source."""
     aside: Counts
     """`quarantined`: documents that it has set aside by itself, `bytes_out`: their text."""
+    bad: list[BadInput]
+    """The documents that it has set aside by itself, known once it has finished."""
 
     def add(self, documents: Documents) -> None: ...
 
@@ -55,6 +57,7 @@ def run_steps(tasks: list[Task], context: Context) -> list[Report]:
                 for step in steps:
                     step.add(documents)
                 aside.take()
+            aside.end()
             finished = [step.finish() for step in steps]
         counts.bytes_out = counts.bytes_in
     except BaseException:
@@ -67,7 +70,12 @@ def run_steps(tasks: list[Task], context: Context) -> list[Report]:
         mine.quarantined += step.aside.quarantined
         mine.documents_out -= step.aside.quarantined
         mine.bytes_out -= step.aside.bytes_out
-        report = Report(outputs=outputs + aside.outputs, details=details, counts={config.source: mine})
+        report = Report(
+            outputs=outputs + aside.outputs,
+            details=details,
+            counts={config.source: mine},
+            bad=[*aside.bad, *step.bad],
+        )
         if stream.damage is not None:
             report.warnings.append(f"{config.path}: {stream.damage}")
         reports.append(report)

@@ -18,7 +18,7 @@ from dolma_pipeline.stat.summaries import SummarizeFile
 from dolma_pipeline.stat.whatif import MeasureShard, all_rules, compiled_sweeps
 from dolma_pipeline.task import Task, make_task
 
-VERSION = 1
+VERSION = 2
 
 
 def plan(builder: Builder, number: int, config: Stat) -> None:

@@ -15,9 +15,9 @@ from dolma_pipeline.recipe import CustomTagger, Tag
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
-from dolma_pipeline.task import Context, Counts, Output, Task, make_task
+from dolma_pipeline.task import BadInput, Context, Counts, Output, Task, make_task
 
-VERSION = 3
+VERSION = 4
 FAILED = ("quarantine", "failed")
 """Tagger and attribute by which an attribute file marks the documents that were set aside."""
 
@@ -44,6 +44,7 @@ class TagStep:
         # A document that is set aside is so with its whole line.
         self.keep_raw = self._taggers.needs_raw or self._quarantine is not None
         self.aside = Counts()
+        self.bad: list[BadInput] = []
         loose = set(self._taggers.undeclared)
         in_file: dict[str, set[str]] = {}
         for _, path, names in config.experiments:
@@ -81,7 +82,10 @@ class TagStep:
 
     def finish(self) -> tuple[list[Output], dict[str, Any], dict[str, int]]:
         outputs = [w.finish() for w in self._writers.values()]
-        return outputs + (self._quarantine.finish() if self._quarantine is not None else []), {}, {}
+        if self._quarantine is not None:
+            outputs += self._quarantine.finish()
+            self.bad = self._quarantine.found()
+        return outputs, {}, {}
 
     def abort(self) -> None:
         for writer in self._writers.values():

@@ -25,7 +25,7 @@ class TokenPhases(TokenFilePhases):
     """The phases of one `tokens` stage."""
 
     kind = "tokens"
-    version = 3
+    version = 4
 
     def __init__(self, builder: Builder, number: int, config: Tokens) -> None:
         super().__init__(builder, number, config)

@@ -17,6 +17,7 @@ from dolma_pipeline.mixers import attributes, expression
 from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
 from dolma_pipeline.mixers.expression import Rule
 from dolma_pipeline.recipe import Sweep
+from dolma_pipeline.secrets import hide_in_settings
 from dolma_pipeline.stat.result import Amount, Example, RuleResult, SweepResult, Threshold, WhatIf, nearest
 from dolma_pipeline.stat.sweep import Compiled, compile_sweep
 from dolma_pipeline.storage import output, write_json
@@ -63,7 +64,9 @@ def measure_shard(config: MeasureShard, context: Context) -> Report:
     counts.bytes_out = counts.bytes_in
     write_json(config.out, measure.result)
     warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []
-    return Report(counts={config.source: counts}, outputs=[output(config.out), *aside.outputs], warnings=warnings)
+    return Report(
+        counts={config.source: counts}, outputs=[output(config.out), *aside.outputs], warnings=warnings, bad=aside.bad
+    )
 
 
 class _Measure:
@@ -77,9 +80,10 @@ class _Measure:
         self.result = WhatIf(
             read={config.source: Amount()},
             sweeps=[
-                SweepResult(expression=s.expression, thresholds=[Threshold(at=t) for t in s.at]) for s in config.sweeps
+                SweepResult(expression=hide_in_settings(s.expression), thresholds=[Threshold(at=t) for t in s.at])
+                for s in config.sweeps
             ],
-            rules=[RuleResult(name=name, expression=text) for name, text in config.drop.items()],
+            rules=[RuleResult(name=name, expression=hide_in_settings(text)) for name, text in config.drop.items()],
         )
 
     def add(self, documents: Documents, named: Mapping[str, pa.Array]) -> None:

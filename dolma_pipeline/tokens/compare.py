@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import read_documents
+from dolma_pipeline.formats.quarantine import PassedOver
+from dolma_pipeline.task import BadInput
 from dolma_pipeline.tokens.encode import document_ids, needs_raw
 from dolma_pipeline.tokens.engine import Engine, load_engine
 from dolma_pipeline.tokens.keys import chosen, sample_keys
@@ -54,6 +56,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """That were encoded."""
     mismatches: list[Mismatch]
     """The first of those that differ, then of those that are missing."""
+    bad: list[BadInput] = []
+    """The files of which something could not be read."""
 
     @property
     def good(self) -> bool:
@@ -90,10 +94,13 @@ def compare(
     special = special_ids(engine, source.tokenizer)
     places = _Places(source, sample)
     texts = 0
+    bad: list[BadInput] = []
     first: dict[int, Difference] = {}
     for path in paths:
         stream = read_documents(str(path), keep_raw=needs_raw(settings.text_field, settings.id_field))
+        passed_over = PassedOver(stream)
         for documents in stream:
+            passed_over.take()
             ids = document_ids(documents, settings.id_field, str(path))
             hashes = sample_keys(ids, SEED)
             mine = np.flatnonzero(places.has(hashes))
@@ -118,6 +125,7 @@ def compare(
                         first.pop(place, None)
                     elif place in first or len(first) < MOST_SHOWN:
                         first[place] = max(first.get(place, difference), difference, key=lambda d: d[0])
+        bad += passed_over.found()
     state = places.state
     return Comparison(
         sampled=len(state),
@@ -126,6 +134,7 @@ def compare(
         missing=int((state == UNSEEN).sum()),
         texts=texts,
         mismatches=places.describe(first),
+        bad=bad,
     )
 
 

@@ -84,6 +84,7 @@ def encode_shard(config: EncodeShard, context: Context) -> Report:
                 counts.bytes_in += documents.text_bytes
                 encoder.add(documents)
                 aside.take()
+            aside.end()
             splits = encoder.finish()
     except BaseException:
         encoder.abort()
@@ -103,7 +104,7 @@ def encode_shard(config: EncodeShard, context: Context) -> Report:
     if encoder.engine.warning is not None:
         warnings.append(encoder.engine.warning)
     details = {name: msgspec.to_builtins(split) for name, split in splits.items()} | {"engine": encoder.engine.name}
-    return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings)
+    return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings, bad=aside.bad)
 
 
 class ShardEncoder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.recipe import Pack, Tokenizer
-from dolma_pipeline.report.units import counted
+from dolma_pipeline.report.units import count, counted
 from dolma_pipeline.storage import atomic_path, output, read_json, write_json
 from dolma_pipeline.task import Context, Report
 from dolma_pipeline.tokens.amount import Amount, PackedAmount, total
@@ -138,7 +139,9 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
             f"{counted(config.packed.truncated, 'document')}, as asked for"
         )
     write_json(directory / MANIFEST, manifest)
-    details = {} if config.pack is None else {"packed": _facts(config)}
+    details: dict[str, Any] = {"form": f"{manifest.dtype}, vocabulary of {count(manifest.vocab_size)}"}
+    if config.pack is not None:
+        details["packed"] = _facts(config)
     return Report(outputs=[output(directory / MANIFEST), copy], details=details, warnings=warnings)
 
 

@@ -14,6 +14,8 @@ from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError, suggest
 from dolma_pipeline.formats.documents import Documents, read_documents
+from dolma_pipeline.formats.quarantine import PassedOver
+from dolma_pipeline.task import BadInput
 from dolma_pipeline.tokens.encode import document_ids, needs_raw
 from dolma_pipeline.tokens.keys import held_out, sample_keys
 
@@ -70,16 +72,18 @@ def check_weights(weights: dict[str, float], sources: Sequence[str], where: str)
         raise ConfigError(f"{where}: expected a weight above 0, found none")
 
 
-def sample(sampling: Sampling) -> Iterator[tuple[SampledShard, str, int]]:
+def sample(sampling: Sampling, bad: dict[str, BadInput] | None = None) -> Iterator[tuple[SampledShard, str, int]]:
     """(shard, text, UTF-8 bytes): stripped texts, `sample_bytes` in all where there are as many.
 
     What one source or shard does not have the others give, in proportion to their weights. Documents held out for
-    validation are not looked at. Holds the documents of one shard.
+    validation are not looked at. Holds the documents of one shard. What could not be read of each file, as far as it
+    was, is entered in `bad`.
     """
-    for number, share in enumerate(shares(sampling)):
+    bad = {} if bad is None else bad
+    for number, share in enumerate(shares(sampling, bad)):
         if share:
             shard = sampling.shards[number]
-            for text, size in _draw(sampling, shard, share):
+            for text, size in _draw(sampling, shard, share, bad):
                 yield shard, text, size
 
 
@@ -89,7 +93,7 @@ def wanted(sampling: Sampling) -> dict[str, int]:
     return {name: int(sampling.sample_bytes * Fraction(w) / total) for name, w in sampling.weights.items() if w > 0}
 
 
-def shares(sampling: Sampling) -> list[int]:
+def shares(sampling: Sampling, bad: dict[str, BadInput]) -> list[int]:
     """Bytes to draw of each shard.
 
     Shards are opened and read only as far as the shares ask, and again where others turn out to have too little.
@@ -116,7 +120,7 @@ def shares(sampling: Sampling) -> list[int]:
                 found[number] = part
                 stock = stocks.get(number)
                 if part and (stock is None or (not stock.all and stock.bytes < part)):
-                    stocks[number] = _measure(sampling, sampling.shards[number], READ_AHEAD * part)
+                    stocks[number] = _measure(sampling, sampling.shards[number], READ_AHEAD * part, bad)
                     settled = False
         if settled:
             return found
@@ -168,20 +172,32 @@ def _spread(numbers: list[int], most: int) -> list[int]:
     return [numbers[i * len(numbers) // most] for i in range(most)]
 
 
-def _measure(sampling: Sampling, shard: SampledShard, enough: int) -> _Stock:
+def _documents(sampling: Sampling, shard: SampledShard, bad: dict[str, BadInput]) -> Iterator[Documents]:
+    """The documents of a shard; when they are given up, what could not be read so far stands in `bad`."""
+    stream = read_documents(shard.path, keep_raw=needs_raw(sampling.text_field, sampling.id_field))
+    passed_over = PassedOver(stream)
+    try:
+        for documents in stream:
+            passed_over.take()
+            yield documents
+    finally:
+        bad.update({b.file: b for b in passed_over.found()})
+
+
+def _measure(sampling: Sampling, shard: SampledShard, enough: int, bad: dict[str, BadInput]) -> _Stock:
     found = 0
-    for documents in read_documents(shard.path, keep_raw=needs_raw(sampling.text_field, sampling.id_field)):
+    for documents in _documents(sampling, shard, bad):
         found += sum(size for _, _, _, size in _keyed(sampling, shard, documents))
         if found >= enough:
             return _Stock(found, all=False)
     return _Stock(found, all=True)
 
 
-def _draw(sampling: Sampling, shard: SampledShard, share: int) -> list[tuple[str, int]]:
+def _draw(sampling: Sampling, shard: SampledShard, share: int, bad: dict[str, BadInput]) -> list[tuple[str, int]]:
     """The documents of the smallest keys, `share` bytes in all: the last one is cut to that."""
     drawn: list[tuple[int, int, str, int]] = []
     bytes_drawn = bytes_seen = 0
-    for documents in read_documents(shard.path, keep_raw=needs_raw(sampling.text_field, sampling.id_field)):
+    for documents in _documents(sampling, shard, bad):
         found = _keyed(sampling, shard, documents)
         drawn = sorted(drawn + found)
         size_found = sum(size for _, _, _, size in found)

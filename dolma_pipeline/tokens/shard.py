@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.storage import atomic_path, output
+from dolma_pipeline.storage import atomic_path, output, sync
 from dolma_pipeline.task import Output
 from dolma_pipeline.writing import temporary_path, write_array, writing
 
@@ -92,6 +92,7 @@ class ShardWriter:
                 copy_documents(unsorted, _starts(lengths)[sequence], lengths[sequence], temporary)
             self._unsorted.unlink()
         else:
+            sync(self._unsorted)
             self._unsorted.replace(self._tokens)
         write_index(
             self._index,

@@ -16,7 +16,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 from dolma_pipeline import __version__, recipe
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.storage import atomic_path, output, write_json
-from dolma_pipeline.task import Context, Report
+from dolma_pipeline.task import BadInput, Context, Report
 from dolma_pipeline.tokens.reference import one_thread
 from dolma_pipeline.tokens.sample import SampledShard, Sampling, check_weights, sample, wanted
 from dolma_pipeline.tokens.specials import MASK, special_tokens
@@ -101,9 +101,10 @@ def train_tokenizer(config: TrainOnShards, context: Context) -> Report:
     asked = wanted(sampling)
     drawn = {s.source: SourceSample(wanted=asked.get(s.source)) for s in config.shards}
     digest = hashlib.blake2b(digest_size=16)
+    bad: dict[str, BadInput] = {}
 
     def texts() -> Iterator[str]:
-        for shard, text, size in sample(sampling):
+        for shard, text, size in sample(sampling, bad):
             drawn[shard.source].documents += 1
             drawn[shard.source].bytes += size
             digest.update(size.to_bytes(8, "little") + text.encode())
@@ -134,7 +135,10 @@ def train_tokenizer(config: TrainOnShards, context: Context) -> Report:
     write_json(beside, manifest)
     details = {"vocab_size": manifest.vocab_size, "sample_documents": documents, "sample_bytes": size}
     return Report(
-        outputs=[written, output(beside)], details=details, warnings=_warnings(config, drawn, size, manifest.vocab_size)
+        outputs=[written, output(beside)],
+        details=details,
+        warnings=_warnings(config, drawn, size, manifest.vocab_size),
+        bad=[bad[path] for path in sorted(bad)],
     )
 
 

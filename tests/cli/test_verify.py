@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.manifest import NAME, RunManifest, StageAccount
+from dolma_pipeline.manifest import NAME, RunManifest, StageAccount, sealed
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Counts, Output
 
@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> Path:
         stages=[StageAccount(id="01-mixed", kind="mix", counts=counts)],
         files=[Output("out.jsonl", written.bytes, written.blake3)],
     )
-    write_json(tmp_path / NAME, manifest)
+    write_json(tmp_path / NAME, sealed(manifest))
     return tmp_path
 
 
@@ -47,7 +47,7 @@ def test_a_changed_file(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_documents_lost_between_stages(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = read_json(run / NAME, RunManifest)
     tokens = StageAccount(id="02-tokens", kind="tokens", counts={"web": Counts(documents_in=1, documents_out=1)})
-    write_json(run / NAME, msgspec.structs.replace(manifest, stages=[*manifest.stages, tokens]))
+    write_json(run / NAME, sealed(msgspec.structs.replace(manifest, stages=[*manifest.stages, tokens])))
     assert main(["verify", str(run)]) == 1
     assert capsys.readouterr().out == (
         f"{run}: source web: 2 documents after stage 01-mixed, but 1 in stage 02-tokens\n"

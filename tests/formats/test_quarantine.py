@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dolma_pipeline.formats.documents import read_documents
-from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.task import Counts
+from dolma_pipeline.errors import DataError
+from dolma_pipeline.formats.documents import BadLine, read_documents
+from dolma_pipeline.formats.quarantine import Quarantine, SetAside
+from dolma_pipeline.task import BadInput, Counts
 
 GOOD = '{"id":"1","text":"x"}\n'
 
@@ -32,3 +33,71 @@ def test_a_failure_leaves_no_half_file(tmp_path: Path) -> None:
         aside.take()
         raise ValueError("stop")
     assert [p.name for p in tmp_path.iterdir()] == ["d.jsonl"]
+
+
+def found(path: Path, data: str | bytes, quarantine: str | None) -> list[BadInput]:
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    stream, counts = read_documents(path), Counts()
+    with SetAside(stream, quarantine, counts) as aside:
+        for _ in stream:
+            aside.take()
+    return aside.bad
+
+
+def test_the_first_reason_of_each_file_is_known(tmp_path: Path) -> None:
+    path, quarantine = tmp_path / "d.jsonl", str(tmp_path / "q.jsonl")
+    (bad,) = found(path, GOOD + "[1]\n{}\n", quarantine)
+    assert bad == BadInput(
+        file=str(path),
+        documents=2,
+        line=2,
+        reason="expected a JSON object, found `[1]`",
+        quarantine=quarantine,
+    )
+    assert bad.why == f"{path}:2: expected a JSON object, found `[1]`"
+
+
+def test_a_file_without_a_document_is_told_from_an_empty_one(tmp_path: Path) -> None:
+    quarantine = str(tmp_path / "q.jsonl")
+    assert [b.nothing_read for b in found(tmp_path / "d.jsonl", "[1]\n", quarantine)] == [True]
+    assert found(tmp_path / "d.jsonl", "\n \n", quarantine) == []
+    assert found(tmp_path / "d.jsonl", "", quarantine) == []
+    (bad,) = found(tmp_path / "d.jsonl.gz", b"no gzip", quarantine)
+    assert (bad.nothing_read, bad.documents, bad.quarantine) == (True, 0, "")
+    assert bad.why.startswith(f"{tmp_path / 'd.jsonl.gz'}: the file is truncated or corrupt")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "place"), [("d.jsonl", GOOD + "{}\n", "d.jsonl:2: "), ("d.jsonl.gz", b"no gzip", "d.jsonl.gz: ")]
+)
+def test_what_this_run_wrote_has_no_bad_lines(tmp_path: Path, name: str, data: str | bytes, place: str) -> None:
+    with pytest.raises(DataError) as error:
+        found(tmp_path / name, data, None)
+    assert str(error.value).startswith(
+        f"{tmp_path}/{place}expected a document as an earlier stage of this run wrote it"
+    )
+    assert "This is a fault of dolma_pipeline" in str(error.value)
+
+
+def test_a_full_file_has_places_and_reasons_without_the_lines(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "q.jsonl", "d.jsonl", max_bytes=120)
+    quarantine.add([BadLine(i, 10 * i, "bad", b"x" * 40) for i in (1, 2)])
+    quarantine.add([BadLine(3, 30, "bad", b"\xff" * 40, length=5000)])
+    (output,) = quarantine.finish()
+    rows = [json.loads(line) for line in Path(output.path).read_text().splitlines()]
+    place = {"file": "d.jsonl", "reason": "bad"}
+    assert rows == [
+        place | {"line": 1, "offset": 10, "raw": "x" * 40},
+        place | {"line": 2, "offset": 20, "bytes": 40},
+        place | {"line": 3, "offset": 30, "bytes": 5000},
+    ]
+    (bad,) = quarantine.found()
+    assert (bad.documents, bad.without_raw) == (3, 2)
+
+
+def test_a_line_of_which_only_the_beginning_was_kept_has_its_length(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "q.jsonl", "d.jsonl")
+    quarantine.add([BadLine(1, 0, "bad", b"xy", length=5000), BadLine(2, 9, "bad", b"xy", length=2)])
+    quarantine.finish()
+    rows = [json.loads(line) for line in (tmp_path / "q.jsonl").read_text().splitlines()]
+    assert [(r["raw"], r.get("bytes")) for r in rows] == [("xy", 5000), ("xy", None)]

@@ -1,81 +1,57 @@
-"""A small run, made by hand: two sources, a dedupe, a mix that drops and repeats, tokens and training."""
+"""A small run as it was made: two sources, a dedupe, a mix that drops, edits and repeats, and tokens.
+
+Only the training, a warning and the times, which are others on every machine, are put in by hand.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-TAGGED = {
-    "news": {"documents_in": 1000, "documents_out": 1000, "bytes_in": 4_000_000, "bytes_out": 4_000_000},
-    "wiki": {"documents_in": 103, "documents_out": 100, "bytes_in": 500_000, "bytes_out": 490_000, "quarantined": 3},
-}
-MIXED = {
-    "news": {
-        "documents_in": 1000,
-        "documents_out": 640,
-        "bytes_in": 4_000_000,
-        "bytes_out": 2_500_000,
-        "dropped": {"too_short": 300, "duplicate": 60},
-        "edited": {"cut": 17},
-    },
-    "wiki": {
-        "documents_in": 100,
-        "documents_out": 145,
-        "repeated": 50,
-        "bytes_in": 490_000,
-        "bytes_out": 700_000,
-        "dropped": {"too_short": 5},
-    },
-}
-MANIFEST: dict[str, Any] = {
-    "format": 1,
+from dolma_pipeline.config import decode
+from dolma_pipeline.recipe import Recipe
+from dolma_pipeline.run import RunOptions, run_recipe
+
+RECIPE: dict[str, Any] = {
     "name": "toy",
-    "version": "0.1.0",
-    "seed": 17,
-    "recipe": {
-        "name": "toy",
-        "stages": [{"tag": {}}, {"dedupe": {"name": "near"}}, {"mix": {"drop": {"too_short": "words < 50"}}}],
-    },
+    "max_bad_fraction": 0.5,
+    "sources": {"news": {"documents": "news/documents/*"}, "wiki": {"documents": "wiki/documents/*"}},
     "stages": [
-        {"id": "01-tag", "kind": "tag", "counts": TAGGED},
+        {"tag": {"experiment": "base", "taggers": ["char_length_v1"]}},
         {
-            "id": "02-dedupe",
-            "kind": "dedupe",
-            "counts": {"news": {"documents_in": 1000, "documents_out": 1000, "edited": {"duplicate": 60}}},
-            "details": {"keys": 1100, "duplicates": 60, "fill": 0.4987, "false_positive_rate": 9.8e-7},
-        },
-        {"id": "03-mix", "kind": "mix", "counts": MIXED},
-        {
-            "id": "04-tokens",
-            "kind": "tokens",
-            "counts": {
-                "news": {"documents_in": 640, "documents_out": 640, "bytes_in": 2_500_000, "tokens": 600_000},
-                "wiki": {"documents_in": 145, "documents_out": 145, "bytes_in": 700_000, "tokens": 200_000},
-            },
-            "details": {"tokens": {"news": 600_000, "wiki": 200_000}, "dtype": "uint16", "vocab_size": 8192},
+            "dedupe": {
+                "name": "near",
+                "paragraphs": {},
+                "bloom": {"false_positive_rate": 1e-6, "estimated_keys": 1000},
+            }
         },
         {
-            "id": "05-train",
-            "kind": "train",
-            "details": {
-                "loss": [[1, 9.0], [2, 7.0], [3, 5.0], [4, 4.0]],
-                "final_loss": 4.0,
-                "perplexity": 31.5,
-                "validation_tokens": 16_000,
-                "parameters": 4_194_304,
-                "tokens_per_second": 25_000.0,
-            },
+            "mix": {
+                "name": "kept",
+                "drop": {"too_short": "char_length_v1.length < 30", "long": "length > 105"},
+                "edit": [{"cut": "near.duplicate"}],
+                "budget": {"bytes": 1500, "weights": {"news": 0.5, "wiki": 0.5}, "max_epochs": 3},
+                "format": "jsonl",
+            }
         },
+        {"tokens": {"tokenizer": {"train": {"vocab_size": 300}, "eos": "<|endoftext|>"}}},
     ],
-    "files": [
-        {"path": "mixed/documents/00000.jsonl.zst", "bytes": 900_000, "blake3": "a" * 64},
-        {"path": "tokens/part-00000.npy", "bytes": 1_600_000, "blake3": "b" * 64},
-        {"path": "tokens/part-00001.npy", "bytes": 100, "blake3": "c" * 64},
-    ],
-    "warnings": ["toy.jsonl.gz: truncated or corrupt after 12 documents"],
+}
+TRAINED: dict[str, Any] = {
+    "id": "05-train",
+    "kind": "train",
+    "details": {
+        "loss": [[1, 9.0], [2, 7.0], [3, 5.0], [4, 4.0]],
+        "final_loss": 4.0,
+        "perplexity": 31.5,
+        "validation_tokens": 16_000,
+        "parameters": 4_194_304,
+        "tokens_per_second": 25_000.0,
+    },
 }
 TIMINGS: dict[str, Any] = {
     "wall_seconds": 125.4,
@@ -87,23 +63,48 @@ TIMINGS: dict[str, Any] = {
 }
 
 
+def _documents() -> dict[str, bytes]:
+    """100 documents of news, 60 of which are too short; 13 lines of wiki, 3 of which are bad."""
+    news = [f"news {i}" if i < 60 else f"news {i}, with some more words {'to read ' * (i % 7)}" for i in range(100)]
+    wiki = [f"wiki {i}\nThis paragraph is in every document.\n{'and more ' * i}" for i in range(10)]
+    rows = {"news": news, "wiki": wiki}
+    lines = {
+        source: [json.dumps({"id": f"{source}-{i}", "text": text}).encode() for i, text in enumerate(texts)]
+        for source, texts in rows.items()
+    }
+    lines["wiki"][2:2] = [b'{"text": "<b>cut &']
+    lines["wiki"][6:6] = [b'{"id": "x", "text": "\xff\xff"}', b'["no document"]']
+    return {source: b"\n".join(found) + b"\n" for source, found in lines.items()}
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work directory of `RECIPE`, run once."""
+    directory = tmp_path_factory.mktemp("report")
+    settings = json.loads(json.dumps(RECIPE)) | {"work_dir": str(directory / "run")}
+    for source, data in _documents().items():
+        path = directory / source / "documents" / f"{source}.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+        settings["sources"][source]["documents"] = str(path)
+    run_recipe(decode(Recipe, settings), RunOptions(progress="none"))
+    return directory / "run"
+
+
 @pytest.fixture
-def manifest() -> dict[str, Any]:
+def manifest(finished_run: Path) -> dict[str, Any]:
     """manifest.json, to be changed and written."""
-    copy: dict[str, Any] = json.loads(json.dumps(MANIFEST))
-    return copy
+    found: dict[str, Any] = json.loads((finished_run / "manifest.json").read_text())
+    found["version"] = "0.1.0"
+    found["warnings"] = ["toy.jsonl.gz: truncated or corrupt after 12 documents"]
+    found["stages"].append(json.loads(json.dumps(TRAINED)))
+    return found
 
 
 @pytest.fixture
-def toy_run(tmp_path: Path, manifest: dict[str, Any]) -> Path:
-    """The directory of the run."""
+def toy_run(tmp_path: Path, finished_run: Path, manifest: dict[str, Any]) -> Path:
+    """The directory of the run, with all that a report reads."""
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "timings.json").write_text(json.dumps(TIMINGS))
-    bad = tmp_path / "quarantine" / "wiki"
-    bad.mkdir(parents=True)
-    rows = [
-        {"file": "wiki.jsonl", "line": 3, "offset": 210, "reason": "expected `}`", "raw": '{"text": "<b>cut &'},
-        {"file": "wiki.jsonl", "line": 7, "offset": 999, "reason": "not UTF-8", "raw_base64": "////AAA="},
-    ]
-    (bad / "00000.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shutil.copytree(finished_run / "quarantine", tmp_path / "quarantine")
     return tmp_path

@@ -24,15 +24,16 @@ def test_total_leaves_its_parts_alone() -> None:
 
 def test_stages_are_called_as_in_the_recipe(toy_run: Path) -> None:
     run = load_run(toy_run)
-    assert [run.label(stage) for stage in run.manifest.stages][:3] == ["01-tag", "02-dedupe near", "03-mix"]
-    assert (run.first.documents_in, run.first.quarantined) == (1103, 3)
+    labels = [run.label(stage) for stage in run.manifest.stages]
+    assert labels == ["01-tag", "02-near", "03-kept", "04-tokens", "05-train"]
+    assert (run.first.documents_in, run.first.quarantined) == (113, 3)
 
 
-def test_tokens_from_counts_where_details_have_none(toy_run: Path, manifest: dict[str, Any]) -> None:
-    del manifest["stages"][3]["details"]
-    manifest["stages"][3]["counts"]["wiki"]["tokens"] = 7
+def test_tokens_from_details_where_they_have_them(toy_run: Path, manifest: dict[str, Any]) -> None:
+    assert load_run(toy_run).tokens == {"news": 201, "wiki": 273}
+    manifest["stages"][3]["details"] = {"tokens": {"news": 5, "wiki": 7}}
     (toy_run / "manifest.json").write_text(json.dumps(manifest))
-    assert load_run(toy_run).tokens == {"news": 600_000, "wiki": 7}
+    assert load_run(toy_run).tokens == {"news": 5, "wiki": 7}
 
 
 def test_figures_that_are_none_are_left_out(toy_run: Path, manifest: dict[str, Any]) -> None:
@@ -44,7 +45,7 @@ def test_figures_that_are_none_are_left_out(toy_run: Path, manifest: dict[str, A
 
 
 def test_examples_are_bounded_and_broken_lines_passed_over(toy_run: Path) -> None:
-    path = toy_run / "quarantine" / "wiki" / "00000.jsonl"
+    path = toy_run / "quarantine" / "wiki" / "wiki.jsonl.jsonl"
     good = path.read_text().splitlines()[0]
     path.write_text("\n".join(["{", "[]", '{"file": 1}', *[good] * 30]))
     assert len(load_run(toy_run).quarantined) == MOST_EXAMPLES

@@ -69,19 +69,20 @@ def test_the_whole_page(toy_run: Path) -> None:
     ]
     shown = "|".join(parsed.rows)
     for expected in (
-        "documents|785|kept of 1,103",
-        "text|3.20 MB|kept of 4.50 MB",
-        "tokens|800 k|from 2 sources",
+        "documents|31|kept of 113",
+        "text|1.47 kB|kept of 3.42 kB",
+        "tokens|474|from 2 sources",
         "perplexity|31.50|on text set aside",
         "time|2 min 05 s|with 2 processes",
-        "too_short|−305|27.7%",
-        "02-dedupe near|1,100|60|5.5%|60|49.9%|9.8e-07",
-        "news|600,000|75.0%",
+        "too_short|−60|53.1%",
+        "02-near|129|9|7.0%|9|6.0%|5.6e-15",
+        "news|201|42.4%",
+        "uint16, vocabulary of 300.",
         "01-tag+|4|0.50 s|0.00 s|9.0|2,206",
         "3 documents, set aside whole in quarantine/, could not be read.",
-        'wiki.jsonl|3|210|expected `}`|{"text": "<b>cut &',
-        "5 bytes that are not UTF-8",
-        "tokens/part-00000.npy|1,600,000|" + "b" * 64,
+        'wiki.jsonl|3|159|malformed JSON at byte 18: EOF while parsing a string|{"text": "<b>cut &',
+        "25 bytes that are not UTF-8",
+        "tokens/part-00000.npy|948|",
     ):
         assert expected in shown
     assert sorted(p.name for p in toy_run.iterdir()) == ["manifest.json", "quarantine", "report.html", "timings.json"]
@@ -92,14 +93,15 @@ def test_bars_of_a_gate_lie_end_to_end(toy_run: Path) -> None:
     page = render_page(load_run(toy_run))
     found = re.findall(r'<rect x="([\d.]+)%" width="([\d.]+)%" height="100%" class="\w+"><title>(\w+): (\d+)<', page)
     bars = [(name, int(number), float(start), float(length)) for start, length, name, number in found]
-    left_out = [b for b in bars if b[0] in ("too_short", "duplicate")]
-    # Of all sources the parts end where those kept, 785 of 1,150, end; of each source they begin there.
-    assert [b[1] for b in left_out[:2]] == [305, 60]
-    assert [b[2] for b in left_out[:2]] == pytest.approx([84500 / 1150, 78500 / 1150], abs=1e-3)
-    assert left_out[2:] == [
-        ("too_short", 300, 64.0, 30.0),
-        ("duplicate", 60, 94.0, 6.0),
-        ("too_short", 5, 96.667, 3.333),
+    left_out = [b for b in bars if b[0] in ("too_short", "budget", "long")]
+    # Of all sources the parts end where those kept and the bad lines end; of each source they begin behind those kept.
+    assert left_out == [
+        ("too_short", 60, 52.0, 48.0),
+        ("budget", 28, 29.6, 22.4),
+        ("long", 3, 27.2, 2.4),
+        ("too_short", 60, 12.0, 60.0),
+        ("budget", 28, 72.0, 28.0),
+        ("long", 3, 76.0, 12.0),
     ]
 
 
@@ -112,8 +114,7 @@ def test_it_needs_nothing_else(toy_run: Path) -> None:
 def test_everything_is_escaped(toy_run: Path, manifest: dict[str, Any]) -> None:
     counts = manifest["stages"][2]["counts"]
     counts[EVIL] = {"documents_in": 1, "dropped": {EVIL: 1}, "edited": {EVIL: 1}}
-    manifest["stages"][3]["details"]["tokens"][EVIL] = 5
-    manifest["stages"][3]["details"]["dtype"] = EVIL
+    manifest["stages"][3]["details"] = {"tokens": {EVIL: 5}, "form": EVIL}
     manifest["stages"][0]["id"] = EVIL
     manifest["recipe"][EVIL] = EVIL
     manifest["files"][0]["path"] = EVIL
@@ -122,7 +123,7 @@ def test_everything_is_escaped(toy_run: Path, manifest: dict[str, Any]) -> None:
     timings = {"wall_seconds": 1.0, "phases": [{"phase": EVIL, "stage": EVIL, "seconds": 1.0}]}
     (toy_run / "timings.json").write_text(json.dumps(timings))
     row = {"file": EVIL, "line": 1, "offset": 0, "reason": EVIL, "raw": EVIL + "\x00\x1b"}
-    (toy_run / "quarantine" / "wiki" / "00000.jsonl").write_text(json.dumps(row))
+    (toy_run / "quarantine" / "wiki" / "wiki.jsonl.jsonl").write_text(json.dumps(row))
     page = render_page(load_run(toy_run))
     assert "<script" not in page
     assert "\x00" not in page

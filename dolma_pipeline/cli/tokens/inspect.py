@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from dolma_pipeline.cli.command import say_passed_over
 from dolma_pipeline.errors import ConfigError, VerifyError
 from dolma_pipeline.report.units import counted
 
@@ -147,6 +148,7 @@ def _verify(source: TokenSource, arguments: argparse.Namespace) -> int:
     )
     files = find_files(arguments.verify, "--verify")
     found = compare(source, files, sample=arguments.sample, settings=settings)
+    say_passed_over(found.bad)
     _print(found if arguments.json else render(found), arguments)
     wrong = found.different + (0 if arguments.allow_missing else found.missing)
     if wrong:
