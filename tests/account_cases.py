@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-WORDS = [
+WORDS = "the of and to in a is that it was for on are as with his they be at one have this from or had by".split()  # noqa: SIM905
     "the",
     "of",
     "and",
