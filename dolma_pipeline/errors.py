@@ -14,6 +14,8 @@ class DolmaError(Exception):
     """Root of the errors that are reported in one line, without a traceback."""
 
     exit_code = 1
+    traceback: str | None = None
+    """Where it was raised, if that was in another process."""
 
 
 class ConfigError(DolmaError):
@@ -38,6 +40,10 @@ class BadInputError(DolmaError):
     """A finished run whose share of quarantined documents is over `max_bad_fraction`."""
 
     exit_code = 3
+
+
+class WorkerFault(Exception):
+    """An exception in a worker that is not ours: a mistake in this program. The message is the worker's traceback."""
 
 
 def listed(names: Iterable[Any], joint: str = ", ") -> str:

@@ -51,6 +51,8 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
                 runner.run(phase)
         finally:
             runner.close()
+            # Workers that were lost, or stopped at the first failure, leave some too.
+            remove_temporaries(work_dir)
         # What lies outside the work directory, where drop-in commands write, is known once it is written.
         remove_leftovers(runner.state.known)
         manifest = make_manifest(plan, runner.state)
@@ -100,7 +102,9 @@ class Runner:
             self.close()
             return LocalExecutor(self._progress.note)
         if self._executor is None:
-            self._executor = make_executor(self._options.processes, self._options.address, self._progress.note)
+            self._executor = make_executor(
+                self._options.processes, self._options.address, self._progress.note, self._plan.work_dir
+            )
         return self._executor
 
     def close(self) -> None:
