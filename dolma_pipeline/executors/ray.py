@@ -94,7 +94,7 @@ class RayExecutor:
                 processes = max(1, int(ray.cluster_resources().get("CPU", 1)))
             # Ray's own restarts and retries are off: they would give a job to the same place again, at once.
             self._worker: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(make_worker())
-            self._code = ray.put(code_here())
+            self._code = ray.put(code_here(compare=not self._session.own))
             self._hands = [self._start() for _ in range(processes)]
         except BaseException:
             self.close()
@@ -122,6 +122,10 @@ class RayExecutor:
         except Exception:
             self._drain()
             raise
+        finally:
+            # Of a run that has failed: the next one must not take their results for its own.
+            for hand in self._hands:
+                hand.jobs.clear()
 
     def _supply(self, waiting: deque[Attempt]) -> None:
         """Gives jobs to the workers that run: one that a busy cluster has no room for yet must not hold any."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import logging
 import os
 import secrets
 import signal
@@ -21,6 +22,8 @@ from dolma_pipeline.executors.ray_worker import make_probe
 
 ANSWER = 10.0
 """Seconds that whatever is at an address has to answer."""
+STARTS = 3
+"""Tries to start a Ray of our own."""
 START_ONE = "start one with `ray start --head`, or leave out --address to run on this machine alone"
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 """The driver reports progress itself."""
@@ -44,8 +47,7 @@ def connect(processes: int, address: str | None) -> Session:
         return Session(started=False, own=False)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's core writes to stderr by itself; what matters comes as an exception too.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
+    logging.getLogger("ray").setLevel(logging.ERROR)
     if address is None:
         _start(processes)
     else:
@@ -68,15 +70,20 @@ def _start(processes: int) -> None:
     if not mode or (mode == "token" and _token() is None):
         # A token of this run alone: otherwise Ray would make ~/.ray/auth_token, or fail where it may not.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    try:
-        with _sigterm_as_it_was():
-            # A dashboard would only cost memory.
-            ray.init(address="local", num_cpus=processes, include_dashboard=False, **QUIET)
-    except Exception as error:
-        raise StageError(
-            f"could not start Ray on this machine for {processes} processes: {_one_line(error)}; "
-            "`--processes 1` needs no Ray"
-        ) from error
+    for attempt in range(STARTS):
+        try:
+            with _sigterm_as_it_was():
+                # A dashboard would only cost memory.
+                ray.init(address="local", num_cpus=processes, include_dashboard=False, **QUIET)
+            return
+        except Exception as error:
+            ray.shutdown()
+            # A busy machine may take longer than Ray waits for its own processes.
+            if attempt + 1 == STARTS or "timed out" not in str(error):
+                raise StageError(
+                    f"could not start Ray on this machine for {processes} processes: {_one_line(error)}; "
+                    "`--processes 1` needs no Ray"
+                ) from error
 
 
 def _attach(address: str) -> None:
@@ -96,6 +103,8 @@ def _head(address: str, where: str) -> tuple[str, int]:
     """The host and port of the cluster's head."""
     from ray._private.services import canonicalize_bootstrap_address
 
+    if address == "auto":
+        _use_token_that_is_there()
     try:
         found = canonicalize_bootstrap_address(address)
     except ConnectionError:
@@ -154,8 +163,9 @@ def _check_head(place: tuple[str, int], where: str) -> None:
             failed.append(error)
 
     asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(ANSWER)
+    with _no_stderr():
+        asking.start()
+        asking.join(ANSWER)
     if asking.is_alive():
         raise StageError(f"{where}: expected a Ray cluster, found something that is none: no answer in {ANSWER:g} s")
     if not failed:
@@ -163,6 +173,14 @@ def _check_head(place: tuple[str, int], where: str) -> None:
     if type(failed[0]).__name__ == "AuthenticationError":
         raise StageError(f"{where}: the cluster wants a token, and {_sent()}; {_token_places()}") from None
     raise StageError(f"{where}: expected a Ray cluster, found none: {_one_line(failed[0])}") from None
+
+
+def _use_token_that_is_there() -> None:
+    """For a Ray of this machine, `ray.init` sends the token of the user unless told otherwise."""
+    with contextlib.suppress(ImportError):
+        from ray._private.authentication import authentication_token_setup
+
+        authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def _token() -> str | None:
@@ -191,6 +209,7 @@ def check_shared(directory: Path, say: Callable[[str], None]) -> None:
 
     nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
     text = secrets.token_hex(16)
+    directory = directory.absolute()
     path = directory / f".shared-{text[:8]}"
     path.write_text(text)
     try:
@@ -220,6 +239,19 @@ def check_shared(directory: Path, say: Callable[[str], None]) -> None:
             f"driver is not seen on node {', '.join(sorted(blind))}; put work_dir on storage that is mounted on "
             "every node at the same path"
         )
+
+
+@contextlib.contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Ray's core writes to the file descriptor what comes as an exception too."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from dolma_pipeline.errors import DataError, StageError
+from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.executors import Executor, LocalExecutor, make_executor
 from dolma_pipeline.ledger import Job, Work
 from dolma_pipeline.storage import output
+from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.task import Context, Counts, Report, Task
 
 
@@ -27,6 +29,16 @@ def write(config: Write, context: Context) -> Report:
         raise DataError(f"{config.path}: expected good, found bad")
     if config.text == "missing":
         Path(config.path + ".nope").read_text()
+    if config.text == "fault":
+        raise KeyError("oops")
+    if config.text == "exit":
+        sys.exit(0)
+    if config.text == "tagger":
+        raise TaggerFailure("t_v1", "no", row=0, document="d")
+    if config.text == "config":
+        raise ConfigError("no such thing")
+    if config.text == "slow":
+        time.sleep(0.3)
     if config.text == "die":
         os._exit(9)
     if config.text == "die once" and not Path(config.path + ".died").exists():
@@ -101,6 +113,13 @@ def test_a_lost_worker_is_replaced_and_its_job_goes_to_another(
     # The other job was done meanwhile, and is in the ledger; Ray's own words for lost workers are not on stdout.
     assert (tmp_path / "ledger" / "z.json").is_file()
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_what_is_at_work_when_a_job_fails_is_finished_and_entered(workers: Executor, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="x: expected good, found bad"):
+        list(workers.run([job(tmp_path, "x", "bad"), job(tmp_path, "y", "slow")]))
+    assert (tmp_path / "ledger" / "y.json").is_file()
 
 
 @pytest.mark.slow
