@@ -20,7 +20,7 @@ from dolma_pipeline.verify import verify_run
 from tests.taggers.toys import documents
 
 MODULE = """
-import pyarrow as pa
+from pathlib import Path
 from dolma_pipeline.taggers import batch_tagger, tagger
 
 @tagger("failures_row_v1")
@@ -41,6 +41,11 @@ def whole(documents):
     if len(documents) > 1:
         raise ValueError(len(documents))
     return {"here": [1.0]}
+
+@tagger("failures_killed_v1")
+def killed(text: str) -> float:
+    Path("w/.x.jsonl.tmp-999999999").touch()
+    raise ValueError("no more")
 
 @tagger("failures_exit_v1")
 def leave(text: str) -> float:
@@ -89,6 +94,14 @@ def test_the_run_ends_with_file_line_document_and_exception(
         f"{tmp_path}/documents/a.jsonl:{line}: tagger `{name}`, document `{document}`: {reason} (raised at "
         f"{module}:{at}; DOLMA_TRACEBACK=1 shows the traceback)"
     )
+
+
+def test_a_failed_run_leaves_nothing_half_written(tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also not what a worker that was killed had begun, which the tagger makes here."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StageError, match="`failures_killed_v1`"):
+        run_recipe(recipe(tmp_path, module, taggers=["failures_killed_v1", "char_length_v1"]), RunOptions())
+    assert sorted(p.name for p in (tmp_path / "w").rglob("*") if p.is_file()) == [".lock"]
 
 
 def test_a_batch_that_fails_only_as_a_whole_is_told_by_its_lines(tmp_path: Path, module: str) -> None:

@@ -20,7 +20,7 @@ import ray
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.executors.answer import Answer
 from dolma_pipeline.executors.base import Done
-from dolma_pipeline.executors.ray_cluster import check_shared, connect
+from dolma_pipeline.executors.ray_cluster import check_shared, connect, own_ray_lives
 from dolma_pipeline.executors.ray_worker import code_here, make_worker
 from dolma_pipeline.ledger import Job
 
@@ -94,7 +94,7 @@ class RayExecutor:
                 processes = max(1, int(ray.cluster_resources().get("CPU", 1)))
             # Ray's own restarts and retries are off: they would give a job to the same place again, at once.
             self._worker: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(make_worker())
-            self._code = ray.put(code_here(compare=not self._session.own))
+            self._code = code_here(compare=not self._session.own)
             self._hands = [self._start() for _ in range(processes)]
         except BaseException:
             self.close()
@@ -200,6 +200,11 @@ class RayExecutor:
 
     def _lose(self, hand: Hand, error: ray.exceptions.RayError, waiting: deque[Attempt]) -> None:
         """Gives up a worker: its jobs are for others, and a new one takes its place after a while."""
+        if self._session.own and not own_ray_lives():
+            raise StageError(
+                "Ray on this machine has ended during the run: killed, most likely, as memory ran out; the same "
+                "command again resumes where it stopped, and fewer --processes need less"
+            ) from error
         self._hands.remove(hand)
         # One that is only unreachable must not go on: its jobs are done elsewhere.
         with contextlib.suppress(Exception):

@@ -64,6 +64,15 @@ def _no_lines_on_stdout() -> None:
         module.print_to_stdstream = lambda *data, **more: None
 
 
+def own_ray_lives() -> bool:
+    """Whether all processes of the Ray that was started here run. Without them Ray's core soon ends this process."""
+    import ray._private.worker as module
+
+    node: Any = getattr(module, "_global_node", None)
+    check = getattr(node, "remaining_processes_alive", None)
+    return check is None or bool(check())
+
+
 def _start(processes: int) -> None:
     """Starts a Ray of our own, whatever other Ray is on this machine or was."""
     mode = os.environ.get("RAY_AUTH_MODE", "").lower()
