@@ -219,7 +219,7 @@ def check_shared(directory: Path, say: Callable[[str], None]) -> None:
     nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
     text = secrets.token_hex(16)
     directory = directory.absolute()
-    path = directory / f".shared-{text[:8]}"
+    path = directory / f".shared-{text[:8]}.tmp-{os.getpid()}"  # a later run removes it if this one is killed
     path.write_text(text)
     try:
         probe: Any = ray.remote(num_cpus=0, max_retries=0)(make_probe())
