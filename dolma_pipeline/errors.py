@@ -6,6 +6,7 @@ A message says what was expected, what was found, where, and what would work.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,8 @@ class DolmaError(Exception):
     """Root of the errors that are reported in one line, without a traceback."""
 
     exit_code = 1
+    traceback: str | None = None
+    """Where it was raised, if that was in another process."""
 
 
 class ConfigError(DolmaError):
@@ -38,6 +41,16 @@ class BadInputError(DolmaError):
     """A finished run whose share of quarantined documents is over `max_bad_fraction`."""
 
     exit_code = 3
+
+
+class WorkerFault(Exception):
+    """An exception in a worker that is not ours: a mistake in this program. The message is the worker's traceback."""
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Adds a line to the traceback of `error`, where Python can (from 3.11 on)."""
+    if sys.version_info >= (3, 11):
+        error.add_note(text)
 
 
 def listed(names: Iterable[Any], joint: str = ", ") -> str:

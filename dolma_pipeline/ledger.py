@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from dolma_pipeline.errors import DolmaError, StageError, add_note
 from dolma_pipeline.secrets import adopt, hide
 from dolma_pipeline.storage import output, write_bytes
 from dolma_pipeline.task import Context, Output, Report, Task, call
@@ -143,17 +144,34 @@ def stands(written: Output, modified: int | None) -> bool:
     return stat.st_mtime_ns == modified or output(path).blake3 == written.blake3
 
 
+def _what(job: Job) -> str:
+    """The job in words: which phase of which file."""
+    read = next((p for w in job.works for p in w.task.inputs), None)
+    return f"{job.works[0].task.phase} of {job.name}" + ("" if read is None else f", which reads {read}")
+
+
+def _reports(tasks: list[Task], context: Context) -> list[Report]:
+    if tasks[0].group:
+        from dolma_pipeline.stages.shard_pass import run_steps
+
+        return run_steps(tasks, context)
+    return [call(task, context) for task in tasks]
+
+
 def execute(job: Job, context: Context) -> list[Report]:
     """Does the work and enters it. The old entries are put aside first: an interrupted rerun must not look finished."""
     adopt(job.hidden)
     aside = [_put_aside(Path(w.entry)) for w in job.works]
-    tasks = [w.task for w in job.works]
-    if tasks[0].group:
-        from dolma_pipeline.stages.shard_pass import run_steps
-
-        reports = run_steps(tasks, context)
-    else:
-        reports = [call(task, context) for task in tasks]
+    try:
+        reports = _reports([w.task for w in job.works], context)
+    except SystemExit as error:
+        # Code of a user may call it; the command must not end as if all were done.
+        raise StageError(f"{_what(job)}: expected a result, found a call of sys.exit({error.code!r})") from error
+    except (DolmaError, OSError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a panic of native code is no Exception
+        add_note(error, f"in {_what(job)}")
+        raise
     for work, report, old in zip(job.works, reports, aside, strict=True):
         report.warnings = [hide(w) for w in report.warnings]
         modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}

@@ -84,6 +84,8 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
             raise
         finally:
             runner.close()
+            # Workers that were lost, or stopped at the first failure, leave some too.
+            remove_temporaries(work_dir)
         given.check(runner.state.given)
         # What lies outside the work directory, where drop-in commands write, is known once it is written.
         remove_leftovers(runner.state.known)
@@ -149,7 +151,9 @@ class Runner:
             self.close()
             return LocalExecutor(self._progress.note)
         if self._executor is None:
-            self._executor = make_executor(self._options.processes, self._options.address, self._progress.note)
+            self._executor = make_executor(
+                self._options.processes, self._options.address, self._progress.note, self.plan.work_dir
+            )
         return self._executor
 
     def close(self) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+import traceback
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import pyarrow as pa
 
 from dolma_pipeline.errors import StageError
 
+PACKAGE = Path(__file__).parent.parent
 Kind: TypeAlias = Literal["document", "spans"]
 """`document`: one score or none, a nullable float64. `spans`: list<struct<start, end, score>> in code points."""
 
@@ -63,3 +66,19 @@ class TaggerFailure(StageError):
         self.reason = reason
         self.row = row
         self.document = document
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _failure, (self.tagger, self.reason, self.row, self.document)
+
+    @property
+    def raised_at(self) -> str | None:
+        """`FILE:LINE` where the tagger's code raised, in the user's own file if a library raised; None if unknown."""
+        cause = self.__cause__
+        frames = traceback.extract_tb(cause.__traceback__) if cause is not None else []
+        places = [(f.filename, f.lineno) for f in frames if not Path(f.filename).is_relative_to(PACKAGE)]
+        users = [p for p in places if "site-packages" not in p[0]] or places
+        return f"{users[-1][0]}:{users[-1][1]}" if users else None
+
+
+def _failure(tagger: str, reason: str, row: int | None, document: str | None) -> TaggerFailure:
+    return TaggerFailure(tagger, reason, row=row, document=document)

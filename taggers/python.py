@@ -168,7 +168,7 @@ class RowTagger:
         for number, (text, identity, source, raw) in enumerate(rows):
             try:
                 columns.add(self._value(_Row(text, identity, source or "", raw)), len(text))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 reason = str(error) if isinstance(error, _BadValue) else f"{type(error).__name__}: {error}"
                 raise TaggerFailure(self.name, reason, row=number, document=identity) from error
         return columns.finish()
@@ -192,7 +192,7 @@ class BatchTagger:
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
         try:
             given = {k: c if isinstance(c, pa.Array) else pa.array(c) for k, c in self._function(documents).items()}
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TaggerFailure(self.name, f"{type(error).__name__}: {error}") from error
         if self.attributes is not None:
             names = [a.name for a in self.attributes]

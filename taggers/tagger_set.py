@@ -61,10 +61,39 @@ class TaggerSet:
         columns = self._join(documents, lambda tagger: _tag_some(tagger, documents, failures))
         return {k: _without(c, failures) for k, c in columns.items()}, failures
 
+    def first_failing(self, documents: Documents, failure: TaggerFailure) -> int | None:
+        """The row of the first document on which the tagger of `failure` fails by itself.
+
+        None where it fails only on several documents together.
+        """
+        if failure.row is not None:
+            return failure.row
+        tagger = next((t for t in self.taggers if t.name == failure.tagger), None)
+        if tagger is None:
+            return None
+        start, count = 0, len(documents)
+        while count > 1:
+            half = count // 2
+            if _fails(tagger, documents.slice(start, half)):
+                count = half
+            else:
+                start, count = start + half, count - half
+        return start if _fails(tagger, documents.slice(start, 1)) else None
+
+    def _natively(self, documents: Documents) -> list[dict[str, pa.Array]]:
+        try:
+            return tag_natively(self._native, documents)
+        except Exception:
+            # One call for all does not tell which it was.
+            for tagger in self.taggers:
+                if tagger.name in self._native:
+                    _tag(tagger, documents)
+            raise
+
     def _join(
         self, documents: Documents, tag: Callable[[Tagger], dict[str, pa.Array]]
     ) -> dict[tuple[str, str], pa.Array]:
-        found = dict(zip(self._native, tag_natively(self._native, documents), strict=True)) if self._native else {}
+        found = dict(zip(self._native, self._natively(documents), strict=True)) if self._native else {}
         columns: dict[tuple[str, str], pa.Array] = {}
         for tagger in self.taggers:
             if tagger.name not in found:
@@ -78,8 +107,16 @@ def _tag(tagger: Tagger, documents: Documents) -> dict[str, pa.Array]:
         return tagger.tag(documents)
     except TaggerFailure:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TaggerFailure(tagger.name, f"{type(error).__name__}: {error}") from error
+
+
+def _fails(tagger: Tagger, documents: Documents) -> bool:
+    try:
+        _tag(tagger, documents)
+    except TaggerFailure:
+        return True
+    return False
 
 
 def _tag_some(tagger: Tagger, documents: Documents, failures: dict[int, str]) -> dict[str, pa.Array]:

@@ -20,7 +20,7 @@ from dolma_pipeline.verify import verify_run
 from tests.taggers.toys import documents
 
 MODULE = """
-import pyarrow as pa
+from pathlib import Path
 from dolma_pipeline.taggers import batch_tagger, tagger
 
 @tagger("failures_row_v1")
@@ -35,6 +35,21 @@ def batch(documents):
     if any("worse" in t for t in texts):
         raise ValueError("worse")
     return {"here": [[{"start": 0, "end": 1, "score": 1.0}] for _ in texts]}
+
+@batch_tagger("failures_whole_v1", attributes={"here": "document"})
+def whole(documents):
+    if len(documents) > 1:
+        raise ValueError(len(documents))
+    return {"here": [1.0]}
+
+@tagger("failures_killed_v1")
+def killed(text: str) -> float:
+    Path("w/.x.jsonl.tmp-999999999").touch()
+    raise ValueError("no more")
+
+@tagger("failures_exit_v1")
+def leave(text: str) -> float:
+    raise SystemExit(0)
 """
 TEXTS = ["one", "bad 1", "two", "worse 2", "three", "bad worse", "four"]
 
@@ -66,10 +81,39 @@ def recipe(directory: Path, module: str, **tag: Any) -> Recipe:
     return msgspec.convert(settings, Recipe)
 
 
-def test_the_run_ends_with_tagger_document_and_exception(tmp_path: Path, module: str) -> None:
+@pytest.mark.parametrize(("name", "line", "document", "reason", "at"), [
+    ("failures_row_v1", 3, "d1", "ZeroDivisionError: no bad 1", 8),
+    ("failures_batch_v1", 5, "d3", "ValueError: worse", 15),
+])  # fmt: skip
+def test_the_run_ends_with_file_line_document_and_exception(
+    tmp_path: Path, module: str, name: str, line: int, document: str, reason: str, at: int
+) -> None:
     with pytest.raises(StageError) as caught:
-        run_recipe(recipe(tmp_path, module), RunOptions())
-    assert "tagger `failures_row_v1`, document `d1`: ZeroDivisionError: no bad 1" in str(caught.value)
+        run_recipe(recipe(tmp_path, module, taggers=[name, "char_length_v1"]), RunOptions())
+    assert str(caught.value) == (
+        f"{tmp_path}/documents/a.jsonl:{line}: tagger `{name}`, document `{document}`: {reason} (raised at "
+        f"{module}:{at}; DOLMA_TRACEBACK=1 shows the traceback)"
+    )
+
+
+def test_a_failed_run_leaves_nothing_half_written(tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also not what a worker that was killed had begun, which the tagger makes here."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StageError, match="`failures_killed_v1`"):
+        run_recipe(recipe(tmp_path, module, taggers=["failures_killed_v1", "char_length_v1"]), RunOptions())
+    assert sorted(p.name for p in (tmp_path / "w").rglob("*") if p.is_file()) == [".lock"]
+
+
+def test_a_batch_that_fails_only_as_a_whole_is_told_by_its_lines(tmp_path: Path, module: str) -> None:
+    with pytest.raises(
+        StageError, match=r"/a\.jsonl: lines 1 to 8 together: tagger `failures_whole_v1`: ValueError: 7 "
+    ):
+        run_recipe(recipe(tmp_path, module, taggers=["failures_whole_v1", "char_length_v1"]), RunOptions())
+
+
+def test_a_tagger_that_calls_exit_does_not_end_the_command_in_silence(tmp_path: Path, module: str) -> None:
+    with pytest.raises(StageError, match=r"/a\.jsonl:1: tagger `failures_exit_v1`, document `d0`: SystemExit: 0 "):
+        run_recipe(recipe(tmp_path, module, taggers=["failures_exit_v1", "char_length_v1"]), RunOptions())
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])

@@ -12,16 +12,15 @@ import importlib
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from dolma_pipeline import __version__
 from dolma_pipeline.cli.parser import Parser
-from dolma_pipeline.errors import ConfigError, DolmaError, unknown
+from dolma_pipeline.cli.signals import CODES, Signals, message, watched
+from dolma_pipeline.errors import ConfigError, DolmaError, WorkerFault, unknown
 from dolma_pipeline.secrets import hide
 
 
@@ -59,32 +58,30 @@ COMMANDS: Mapping[str, Command] = {
 }
 LATER = ("warc",)
 """Commands of Dolma that this version does not have."""
-INTERRUPTED = 130
-TERMINATED = 143
 BROKEN_PIPE = 141
+TRACEBACK = "DOLMA_TRACEBACK"
+"""The environment variable that asks for the tracebacks of errors that are one line otherwise."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code; every error is reported on stderr."""
-    terminated: list[int] = []
+    with watched() as signals:
+        return _guarded(list(sys.argv[1:] if argv is None else argv), signals)
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        # What was started is stopped on the way out, as for Ctrl-C, which is all that libraries know.
-        terminated.append(number)
-        raise KeyboardInterrupt
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminate)
+def _guarded(argv: list[str], signals: Signals) -> int:
+    """The exit code of a command line, whatever happens."""
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
+        code = _run(argv)
         sys.stdout.flush()
     except DolmaError as error:
+        _show_traceback(error.traceback)
         _report(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        what = "terminated" if terminated else "interrupted"
-        print(f"dolma: {what}; the same command again resumes where it stopped", file=sys.stderr)
-        return TERMINATED if terminated else INTERRUPTED
+        number = signals.seen or signal.SIGINT
+        print(message(number), file=sys.stderr)
+        return CODES[signal.Signals(number)]
     except BrokenPipeError:
         # The reader has what it wanted; without this the interpreter complains when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,9 +91,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno is None:
             return _bug()
+        _show_traceback()
         _report(_of_the_machine(error))
         return 1
+    except WorkerFault as error:
+        return _bug(str(error))
     except Exception:
+        return _bug()
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # that of native code is no Exception
+            raise
         return _bug()
     return code
 
@@ -108,7 +112,8 @@ def make_parser(chosen: str | None = None) -> tuple[Parser, dict[str, Parser]]:
         usage="dolma [-c FILE] COMMAND [OPTION ...]",
         description="Raw text to training tokens to a trained, judged language model.",
         epilog="`dolma COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 usage or configuration "
-        "error, 3 finished but too much of the input was bad.",
+        "error, 3 finished but too much of the input was bad, 130 interrupted, 143 terminated. "
+        f"{TRACEBACK}=1 shows the traceback of an error.",
     )
     parser.add_argument("--version", action="version", version=f"dolma-pipeline {__version__}")
     parser.add_argument("-c", "--config", metavar="FILE", help="YAML or JSON configuration; options go over it")
@@ -185,8 +190,14 @@ def _of_the_machine(error: OSError) -> str:
     return f"{name}: expected a directory that may be written to, {found}; choose another place"
 
 
-def _bug() -> int:
-    print(hide(traceback.format_exc()), end="", file=sys.stderr)
+def _show_traceback(text: str | None = None) -> None:
+    """Prints the traceback of the exception being handled, or that of a worker, for whoever asked for it."""
+    if os.environ.get(TRACEBACK):
+        print(hide((text or traceback.format_exc()).rstrip()), file=sys.stderr)
+
+
+def _bug(text: str | None = None) -> int:
+    print(hide((text or traceback.format_exc()).rstrip()), file=sys.stderr)
     print("dolma: this is a fault of dolma_pipeline; please report it with the lines above", file=sys.stderr)
     return 1
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.executors.base import Done, Executor
 from dolma_pipeline.executors.local import LocalExecutor
 
 __all__ = ["Done", "Executor", "LocalExecutor", "make_executor"]
 
 
-def make_executor(processes: int, address: str | None, say: Callable[[str], None] = lambda line: None) -> Executor:
-    """In-process for one process, with `say` for what its tasks have to tell; else Ray: local, or at `address`."""
+def make_executor(
+    processes: int, address: str | None, say: Callable[[str], None] = lambda line: None, work_dir: Path | None = None
+) -> Executor:
+    """In-process for one process, else on Ray: a local one, or the cluster at `address`.
+
+    `say` shows a line to whoever watches the run. On a cluster, every node must see `work_dir`.
+    """
     if address is None and processes == 1:
         return LocalExecutor(say)
-    from dolma_pipeline.executors.ray import RayExecutor
-
-    return RayExecutor(processes, address)
+    try:
+        from dolma_pipeline.executors.ray import RayExecutor
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise ConfigError(
+            "expected the package `ray` for several processes or a cluster, found none; `pip install ray` installs it"
+        ) from None
+    return RayExecutor(processes, address, say, work_dir)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from dolma_pipeline.errors import StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
 from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
@@ -14,10 +15,13 @@ from dolma_pipeline.plan import Builder, StageInfo, State
 from dolma_pipeline.recipe import CustomTagger, Tag
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
+from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.task import BadInput, Context, Counts, Output, Task, make_task
 
 VERSION = 4
+LONGEST = 1000
+"""Characters of an error message: some exceptions quote the whole document."""
 FAILED = ("quarantine", "failed")
 """Tagger and attribute by which an attribute file marks the documents that were set aside."""
 
@@ -54,7 +58,10 @@ class TagStep:
     def add(self, documents: Documents) -> None:
         failed: dict[int, str] = {}
         if self._quarantine is None:
-            columns = self._taggers.tag(documents)
+            try:
+                columns = self._taggers.tag(documents)
+            except TaggerFailure as failure:
+                raise StageError(self._told(documents, failure)) from failure
         else:
             columns, failed = self._taggers.tag_some(documents)
             self._set_aside(documents, failed, self._quarantine)
@@ -67,6 +74,22 @@ class TagStep:
             rows[path] |= mine
         for path, writer in self._writers.items():
             writer.write(documents, rows[path])
+
+    def _told(self, documents: Documents, failure: TaggerFailure) -> str:
+        """What failed on which document, with the file and line of both the document and the tagger."""
+        row = self._taggers.first_failing(documents, failure)
+        lines = documents.line
+        if row is None:
+            place = f"lines {lines[0].as_py()} to {lines[len(lines) - 1].as_py()}"
+            what = f"{self.config.path}: {place} together: tagger `{failure.tagger}`: {failure.reason}"
+        else:
+            what = (
+                f"{self.config.path}:{lines[row].as_py()}: tagger `{failure.tagger}`, "
+                f"document `{documents.id[row].as_py()}`: {failure.reason}"
+            )
+        what = " ".join(what.split())[:LONGEST]
+        at = failure.raised_at
+        return what if at is None else f"{what} (raised at {at}; DOLMA_TRACEBACK=1 shows the traceback)"
 
     def _set_aside(self, documents: Documents, failed: dict[int, str], quarantine: Quarantine) -> None:
         if not failed:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +10,11 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from dolma_pipeline.errors import DataError, StageError
+from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.executors import Executor, LocalExecutor, make_executor
 from dolma_pipeline.ledger import Job, Work
 from dolma_pipeline.storage import output
+from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.task import Context, Counts, Report, Task
 
 
@@ -26,6 +29,16 @@ def write(config: Write, context: Context) -> Report:
         raise DataError(f"{config.path}: expected good, found bad")
     if config.text == "missing":
         Path(config.path + ".nope").read_text()
+    if config.text == "fault":
+        raise KeyError("oops")
+    if config.text == "exit":
+        sys.exit(0)
+    if config.text == "tagger":
+        raise TaggerFailure("t_v1", "no", row=0, document="d")
+    if config.text == "config":
+        raise ConfigError("no such thing")
+    if config.text == "slow":
+        time.sleep(0.3)
     if config.text == "die":
         os._exit(9)
     if config.text == "die once" and not Path(config.path + ".died").exists():
@@ -86,11 +99,27 @@ def test_the_error_of_a_task_is_raised_as_it_is(
 
 
 @pytest.mark.slow
-def test_a_lost_worker_is_started_again(workers: Executor, tmp_path: Path) -> None:
+def test_a_lost_worker_is_replaced_and_its_job_goes_to_another(
+    workers: Executor, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     done = list(workers.run([job(tmp_path, f"t{i}", "die once" if i == 2 else "fine") for i in range(5)]))
     assert sorted(d.job.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
-    with pytest.raises(StageError, match=r"01: the worker of y was lost 4 times"):
-        list(workers.run([job(tmp_path, "y", "die")]))
+    with pytest.raises(StageError) as caught:
+        list(workers.run([job(tmp_path, "y", "die"), job(tmp_path, "z", "fine")]))
+    assert str(caught.value) == (
+        f"01 of y: its worker was lost 3 times, the last time on node {platform.node()}: its process ended: killed as "
+        "memory ran out, most likely, which fewer --processes or smaller files avoid, or a crash in native code"
+    )
+    # The other job was done meanwhile, and is in the ledger; Ray's own words for lost workers are not on stdout.
+    assert (tmp_path / "ledger" / "z.json").is_file()
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_what_is_at_work_when_a_job_fails_is_finished_and_entered(workers: Executor, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="x: expected good, found bad"):
+        list(workers.run([job(tmp_path, "x", "bad"), job(tmp_path, "y", "slow")]))
+    assert (tmp_path / "ledger" / "y.json").is_file()
 
 
 @pytest.mark.slow
@@ -105,8 +134,8 @@ def test_workers_without_room_hold_no_work_and_a_ray_that_was_there_goes_on(work
     import ray
 
     list(workers.run([job(tmp_path, "first", "fine")]))
-    one = workers._workers.pop()  # type: ignore[attr-defined]
-    ray.kill(one)
+    one = workers._hands.pop()  # type: ignore[attr-defined]
+    ray.kill(one.actor)
     few = make_executor(2, None)
     done = list(few.run([job(tmp_path, f"t{i}", "fine") for i in range(5)]))
     assert sorted(d.job.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
