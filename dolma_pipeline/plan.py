@@ -108,6 +108,8 @@ class Plan(Struct, kw_only=True):
     work_dir: Path
     phases: list[Phase]
     stages: list[StageInfo]
+    given: list[str] = []
+    """The files of documents that are there before the run."""
 
     def works(self, phase: Phase, state: State) -> list[Work]:
         """The phase's tasks with their fingerprints and ledger entries."""
@@ -174,7 +176,13 @@ def make_plan(recipe: Recipe) -> Plan:
             if config is not UNSET:
                 _stage(kind).plan(builder, number, config)
     builder.flush()
-    return Plan(recipe=recipe, work_dir=builder.places.work_dir, phases=builder.phases, stages=builder.stages)
+    return Plan(
+        recipe=recipe,
+        work_dir=builder.places.work_dir,
+        phases=builder.phases,
+        stages=builder.stages,
+        given=[s.path for s in there],
+    )
 
 
 def _stage(kind: str) -> Any:

@@ -11,6 +11,8 @@ from msgspec import UNSET, Struct
 
 from dolma_pipeline.errors import BadInputError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
+from dolma_pipeline.formats.detect import refuse_foreign
+from dolma_pipeline.formats.documents import DAMAGE
 from dolma_pipeline.ledger import Job, Work, up_to_date
 from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, StageAccount, Timings, make_manifest
 from dolma_pipeline.plan import Phase, Plan, State, make_plan
@@ -70,6 +72,8 @@ class Runner:
         self._options = options
         self._progress = progress
         self._executor: Executor | None = None
+        self._looked = False
+        """Whether the source files are known to be documents."""
         self._said: set[str] = set()
         """Warnings shown: what holds for a whole stage comes with the report of each of its shards."""
 
@@ -84,6 +88,10 @@ class Runner:
                 pending.append(work)
             else:
                 self.state.enter(work.task, report)
+        if pending and not self._looked:
+            # Before the first work of the run, and not at all where everything is up to date.
+            refuse_foreign(self._plan.given)
+            self._looked = True
         timing.tasks, timing.skipped = len(works), len(works) - len(pending)
         self._progress.begin(phase, len(works), timing.skipped)
         started = time.perf_counter()
@@ -158,7 +166,7 @@ def _check_bad(recipe: Recipe, plan: Plan, manifest: RunManifest) -> None:
             f"max_bad_fraction of {recipe.max_bad_fraction:g}; they are in {plan.work_dir / 'quarantine'}. "
             f"Everything else is done"
         )
-    damaged = [w for w in manifest.warnings if "truncated or corrupt" in w]
+    damaged = [w for w in manifest.warnings if any(d in w for d in DAMAGE)]
     if damaged and len(damaged) > recipe.max_bad_fraction * max(1, len(_shards(plan))):
         raise BadInputError(
             f"{len(damaged)} input files are damaged, over the max_bad_fraction of {recipe.max_bad_fraction:g}; "

@@ -18,7 +18,13 @@ from dolma_pipeline.errors import DataError
 
 BATCH_BYTES = 4 << 20
 """Of text: large enough that a call costs nothing beside its work, small enough to stay in the cache."""
-MAX_LINE_BYTES = 1 << 30
+MAX_LINE_BYTES = 128 << 20
+"""Maximum length of a line of a source file. A longer one is set aside, which bounds the memory of every reader."""
+OWN_LINE_BYTES = 1 << 30
+"""Maximum length of a line that an earlier stage has written: attributes and edits may make it longer than what was
+read."""
+DAMAGE = ("the file is truncated or corrupt", "the file cannot be read")
+"""How every `damage` of a stream begins."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,9 @@ class BadLine(msgspec.Struct, frozen=True):
     offset: int
     reason: str
     raw: bytes
+    """The first 4 kB of it at most, where Rust has read it."""
+    length: int = 0
+    """Bytes of the whole line; 0 where `raw` is all of it."""
 
 
 class DocumentStream:
@@ -103,7 +112,7 @@ class DocumentStream:
         """Why the file could not be read to its end."""
         self._keep_raw = keep_raw
         self._batch_bytes = batch_bytes
-        self._max_line_bytes = max_line_bytes
+        self.max_line_bytes = max_line_bytes
 
     def take_bad(self) -> list[BadLine]:
         taken, self.bad = self.bad, []
@@ -116,7 +125,7 @@ class DocumentStream:
         reader = _native.DocumentReader(
             self.path,
             batch_bytes=self._batch_bytes,
-            max_line_bytes=self._max_line_bytes,
+            max_line_bytes=self.max_line_bytes,
             keep_raw=self._keep_raw,
         )
         for records in reader:
