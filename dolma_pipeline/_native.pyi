@@ -15,8 +15,8 @@ class DocumentReader:
     ) -> None: ...
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
-    def take_bad(self) -> list[tuple[int, int, str, bytes]]:
-        """(line, offset, reason, raw) of the bad lines met since the last call."""
+    def take_bad(self) -> list[tuple[int, int, str, bytes, int]]:
+        """(line, offset, reason, the first 4 kB, bytes of the line) of the bad lines met since the last call."""
 
     @property
     def damage(self) -> str | None: ...
@@ -70,6 +70,9 @@ class LineWriter:
         """(bytes, BLAKE3 in hex) of the file, now under its name."""
 
     def abort(self) -> None: ...
+
+def read_head(path: str, limit: int) -> tuple[str, bytes, bool, str | None]:
+    """(`plain`, `gzip` or `zstd`; the first decompressed bytes; whether the file ends there; why they are no more)."""
 
 def blake3_file(path: str) -> str: ...
 def keyed_hash(values: Any, seed: int) -> Any:

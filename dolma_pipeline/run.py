@@ -12,6 +12,7 @@ from msgspec import Struct
 from dolma_pipeline import bad_input, given
 from dolma_pipeline.errors import DolmaError, VerifyError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
+from dolma_pipeline.formats.detect import refuse_foreign
 from dolma_pipeline.ledger import Job, Work, up_to_date
 from dolma_pipeline.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
 from dolma_pipeline.outputs import Existing, check_places, claim_places, read_owner, release_places, remove_stale
@@ -116,6 +117,8 @@ class Runner:
         self._options = options
         self._progress = progress
         self._executor: Executor | None = None
+        self._looked = False
+        """Whether the source files are known to be documents."""
         self._said: set[str] = set()
         """Warnings shown: what holds for a whole stage comes with the report of each of its shards."""
 
@@ -133,6 +136,10 @@ class Runner:
             else:
                 self.state.enter(work.task, report)
                 again += report.warnings
+        if pending and not self._looked:
+            # Before the first work of the run, and not at all where everything is up to date.
+            refuse_foreign([shard.path for shard in self.plan.given if shard.task is None])
+            self._looked = True
         timing.tasks, timing.skipped = len(works), len(works) - len(pending)
         self._progress.begin(phase, len(works), timing.skipped)
         for warning in self._unsaid(again):

@@ -19,34 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-WORDS = "the of and to in a is that it was for on are as with his they be at one have this from or had by".split()  # noqa: SIM905
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "a",
-    "is",
-    "that",
-    "it",
-    "was",
-    "for",
-    "on",
-    "are",
-    "as",
-    "with",
-    "his",
-    "they",
-    "be",
-    "at",
-    "one",
-    "have",
-    "this",
-    "from",
-    "or",
-    "had",
-    "by",
-]
+WORDS = ["the", "of", "and", "to", "in", "a", "is", "that", "it", "was", "for", "on", "are", "as", "with", "his"]
 SHORT = 60
 """Texts of fewer characters are dropped by the rule `short`."""
 

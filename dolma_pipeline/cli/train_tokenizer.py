@@ -73,9 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
             )
     import sys
 
+    from dolma_pipeline.formats.detect import refuse_foreign
     from dolma_pipeline.task import Context
     from dolma_pipeline.tokens.training import train_tokenizer
 
+    refuse_foreign([s.path for s in settings.shards])
     report = train_tokenizer(settings, Context())
     for warning in report.warnings:
         print(f"dolma: warning: {warning}", file=sys.stderr)

@@ -18,7 +18,13 @@ from dolma_pipeline.errors import DataError
 
 BATCH_BYTES = 4 << 20
 """Of text: large enough that a call costs nothing beside its work, small enough to stay in the cache."""
-MAX_LINE_BYTES = 1 << 30
+MAX_LINE_BYTES = 128 << 20
+"""Maximum length of a line of a source file. A longer one is set aside, which bounds the memory of every reader."""
+OWN_LINE_BYTES = 1 << 30
+"""Maximum length of a line that an earlier stage has written: attributes and edits may make it longer than what was
+read."""
+DAMAGE = ("the file is truncated or corrupt", "the file cannot be read")
+"""How every `damage` of a stream begins."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,9 @@ class BadLine(msgspec.Struct, frozen=True):
     offset: int
     reason: str
     raw: bytes
+    """The line; of a long one that Rust has read the first 4 kB."""
     length: int = 0
-    """Number of bytes in the line, where `raw` has only the first of them."""
+    """Number of bytes in the whole line; 0 where `raw` is all of it."""
 
 
 class DocumentStream:
@@ -107,7 +114,7 @@ class DocumentStream:
         """Number of documents read so far."""
         self._keep_raw = keep_raw
         self._batch_bytes = batch_bytes
-        self._max_line_bytes = max_line_bytes
+        self.max_line_bytes = max_line_bytes
 
     def take_bad(self) -> list[BadLine]:
         taken, self.bad = self.bad, []
@@ -122,7 +129,7 @@ class DocumentStream:
         reader = _native.DocumentReader(
             self.path,
             batch_bytes=self._batch_bytes,
-            max_line_bytes=self._max_line_bytes,
+            max_line_bytes=self.max_line_bytes,
             keep_raw=self._keep_raw,
         )
         for records in reader:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dolma_pipeline import _native
-from dolma_pipeline.formats.documents import METADATA, OTHER_FIELDS, Documents, read_documents
+from dolma_pipeline.formats.documents import METADATA, OTHER_FIELDS, OWN_LINE_BYTES, Documents, read_documents
 from dolma_pipeline.storage import atomic_path, output
 from dolma_pipeline.writing import temporary_path, writing
 
@@ -59,7 +59,10 @@ class ParquetDocumentWriter:
                 atomic_path(self._path) as temporary,
                 pq.ParquetWriter(temporary, SCHEMA, compression="zstd", compression_level=3) as table,
             ):
-                for documents in read_documents(self._lines_path, keep_raw=True, batch_bytes=GROUP_BYTES):
+                lines = read_documents(
+                    self._lines_path, keep_raw=True, batch_bytes=GROUP_BYTES, max_line_bytes=OWN_LINE_BYTES
+                )
+                for documents in lines:
                     table.write_batch(_columns(documents))
         finally:
             self._lines_path.unlink(missing_ok=True)

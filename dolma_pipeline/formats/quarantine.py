@@ -10,18 +10,22 @@ import msgspec
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.formats.documents import BadLine, DocumentStream
+from dolma_pipeline.formats.documents import MAX_LINE_BYTES, OWN_LINE_BYTES, BadLine, DocumentStream
 from dolma_pipeline.task import BadInput, Counts, Output
 
 MAX_BYTES = 256 << 20
 """Size from which a quarantine file takes only places and reasons, without the bytes of the lines: a shard of nothing
 but bad lines must not fill the disk a second time."""
 
+KEPT = 4096
+"""Bytes of a bad line that are kept."""
+
 
 class QuarantineRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """A row of a quarantine file: `raw` as text where it is UTF-8, else `raw_base64`.
 
-    Neither is there once the file is full.
+    `raw` holds the first 4 kB of a longer line, and `length` then says how many bytes the line has. A row has no bytes
+    of its line once the file is full.
     """
 
     file: str
@@ -30,8 +34,31 @@ class QuarantineRow(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     raw: str | None = None
     raw_base64: str | None = None
-    bytes: int | None = None
-    """Number of bytes in the line, where only its beginning or nothing of it was kept."""
+    length: int | None = None
+
+
+def quarantine_row(file: str, bad: BadLine, *, with_bytes: bool = True) -> QuarantineRow:
+    """The row of a bad line: of a long one only the beginning is kept."""
+    kept = beginning(bad.raw) if with_bytes else b""
+    length = max(bad.length, len(bad.raw))
+    row = QuarantineRow(file, bad.line, bad.offset, bad.reason, length=length if length > len(kept) else None)
+    if not with_bytes:
+        return row
+    try:
+        return msgspec.structs.replace(row, raw=kept.decode())
+    except UnicodeDecodeError:
+        return msgspec.structs.replace(row, raw_base64=base64.b64encode(kept).decode())
+
+
+def beginning(raw: bytes) -> bytes:
+    """The first 4 kB of `raw`, without the part of a character that is cut."""
+    kept = raw[:KEPT]
+    try:
+        kept.decode()
+    except UnicodeDecodeError as error:
+        if len(raw) > KEPT and error.reason == "unexpected end of data":
+            return kept[: error.start]
+    return kept
 
 
 class Quarantine:
@@ -54,24 +81,13 @@ class Quarantine:
             if self._writer is None:
                 self._writer = _native.LineWriter(str(self._path))
                 self._first = line
-            row = msgspec.json.encode(self._row(line)) + b"\n"
+            # Escapes and base64 only make a line longer.
+            fits = self._bytes + min(len(line.raw), KEPT) <= self._max_bytes
+            row = msgspec.json.encode(quarantine_row(self._file, line, with_bytes=fits)) + b"\n"
             self._writer.write(row)
             self._bytes += len(row)
+            self.without_raw += not fits
             self.count += 1
-
-    def _row(self, line: BadLine) -> QuarantineRow:
-        row = QuarantineRow(self._file, line.line, line.offset, line.reason)
-        whole = max(line.length, len(line.raw))
-        # Escapes and base64 only make a line longer.
-        if self._bytes + len(line.raw) > self._max_bytes:
-            self.without_raw += 1
-            return msgspec.structs.replace(row, bytes=whole)
-        if whole > len(line.raw):
-            row = msgspec.structs.replace(row, bytes=whole)
-        try:
-            return msgspec.structs.replace(row, raw=line.raw.decode())
-        except UnicodeDecodeError:
-            return msgspec.structs.replace(row, raw_base64=base64.b64encode(line.raw).decode())
 
     def finish(self) -> list[Output]:
         """The file, if there was anything to write; else an older one is removed."""
@@ -103,6 +119,14 @@ class Quarantine:
             self._writer.abort()
 
 
+def longest_line(quarantine: str | None) -> int:
+    """Maximum length of a line of a file whose bad lines go to `quarantine`.
+
+    A file without one was written by an earlier stage, and its lines passed the limit when they were read.
+    """
+    return MAX_LINE_BYTES if quarantine is not None else OWN_LINE_BYTES
+
+
 class SetAside:
     """Takes the bad lines of a stream, counts them, and writes them to the quarantine file at `path`.
 
@@ -116,6 +140,7 @@ class SetAside:
         self._stream = stream
         self._counts = counts
         self._quarantine = Quarantine(path, stream.path) if path is not None else None
+        stream.max_line_bytes = max(stream.max_line_bytes, longest_line(path))
         self.outputs: list[Output] = []
         """The quarantine file, if one was written; known once the block has ended."""
         self.bad: list[BadInput] = []

@@ -15,7 +15,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_documents import document_writer
-from dolma_pipeline.formats.quarantine import SetAside
+from dolma_pipeline.formats.quarantine import SetAside, longest_line
 from dolma_pipeline.mixers.decide import Decider, MixInput
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.mixers.names import resolve_names
@@ -79,7 +79,7 @@ def measure(config: MeasureShards, context: Context) -> Report:
     decider = Decider(config.mix, config.names)
     histogram = SourceHistogram()
     for each in config.inputs:
-        stream = read_documents(each.path, keep_raw=True)
+        stream = read_documents(each.path, keep_raw=True, max_line_bytes=longest_line(each.quarantine))
         for decision in decider.decisions(each, stream):
             # The mix itself sets bad lines aside.
             stream.take_bad()

@@ -27,6 +27,16 @@ def rows(path: Path, **options: bool) -> list[tuple[str, str, str | None, int]]:
 
 
 LINES = b'{"id": "a", "text": "one", "source": "s"}\n{"text": "zwei \\u00fc\\ud83d\\ude00\\n", "id": "b"}\n'
+
+
+def with_window(log: int, text: bytes) -> bytes:
+    """A zstd frame that asks for a window of 2^log bytes, as `zstd --long=LOG` writes it."""
+    compressor = zstandard.ZstdCompressor().compressobj()
+    packed = bytearray(compressor.compress(text) + compressor.flush())
+    packed[5] = (log - 10) << 3
+    return bytes(packed)
+
+
 EXPECTED = [("a", "one", "s", 1), ("b", "zwei ü😀\n", None, 2)]
 
 
@@ -41,6 +51,14 @@ EXPECTED = [("a", "one", "s", 1), ("b", "zwei ü😀\n", None, 2)]
         ("frames.jsonl.zst", b"".join(zstandard.compress(line + b"\n") for line in LINES.splitlines())),
         ("crlf.jsonl", LINES.replace(b"\n", b"\r\n")),
         ("bom.jsonl", b"\xef\xbb\xbf" + LINES),
+        ("capitals.JSONL.GZ", gzip.compress(LINES)),
+        ("gzip.jsonl", gzip.compress(LINES)),
+        ("gzip.jsonl.zst", gzip.compress(LINES)),
+        ("zstd", zstandard.compress(LINES)),
+        ("plain.jsonl.gz", LINES),
+        ("zeros.jsonl.gz", gzip.compress(LINES) + bytes(10240)),
+        ("zeros-between.gz", b"".join(gzip.compress(line + b"\n") + bytes(512) for line in LINES.splitlines())),
+        ("long.zst", with_window(31, LINES)),
     ],
 )
 def test_every_form_of_lines(tmp_path: Path, name: str, data: bytes) -> None:
@@ -112,7 +130,7 @@ def test_a_bad_line_is_set_aside_with_its_place(tmp_path: Path, line: bytes, rea
     path.write_bytes(GOOD + line + b"\n" + GOOD)
     stream = read_documents(path)
     assert [d.id.to_pylist() for d in stream] == [["good", "good"]]
-    assert stream.bad == [BadLine(2, len(GOOD), reason, line)]
+    assert stream.bad == [BadLine(2, len(GOOD), reason, line, len(line))]
     assert stream.damage is None
 
 
@@ -143,6 +161,78 @@ def test_a_long_line_is_read_and_one_over_the_limit_is_not(tmp_path: Path) -> No
     stream = read_documents(path, max_line_bytes=1_000_000)
     assert [d.id.to_pylist() for d in stream] == [["good"]]
     assert [b.reason for b in stream.bad] == ["a line of 5000023 bytes, over the limit of 1000000"]
+
+
+def test_the_limit_is_the_same_wherever_a_line_stands(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    for filler in (0, 1 << 20):
+        path.write_bytes(b" " * filler + b"\n" + GOOD + GOOD.replace(b"kept", b"kept!") + GOOD[:-1])
+        stream = read_documents(path, max_line_bytes=len(GOOD) - 1)
+        assert [d.id.to_pylist() for d in stream] == [["good", "good"]]
+        assert [b.line for b in stream.bad] == ([1, 3] if filler else [3])
+
+
+def test_damage_in_a_line_over_the_limit_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl.gz"
+    path.write_bytes(gzip.compress(GOOD + b'{"id":"a"' + bytes(50_000_000) + b"\n" + GOOD)[:-3000])
+    stream = read_documents(path, max_line_bytes=1 << 20)
+    assert [d.id.to_pylist() for d in stream] == [["good"]]
+    (bad,) = stream.bad
+    assert (bad.line, bad.offset, len(bad.raw)) == (2, len(GOOD), 4096)
+    assert 40_000_000 < bad.length < 50_000_000
+    assert stream.damage == bad.reason
+    assert bad.reason == (
+        f"the file is truncated or corrupt after byte {bad.offset + bad.length} of its text: incomplete gzip stream"
+    )
+
+
+def test_bytes_behind_gzip_are_told_and_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl.gz"
+    path.write_bytes(gzip.compress(GOOD) + b"rest")
+    stream = read_documents(path)
+    assert [d.id.to_pylist() for d in stream] == [["good"]]
+    assert stream.bad == []
+    assert stream.damage == (
+        f"the file is truncated or corrupt after byte {len(GOOD)} of its text: "
+        "bytes that are not gzip follow the last gzip member"
+    )
+
+
+def test_what_zstd_cannot_read_is_not_called_damage(tmp_path: Path) -> None:
+    dictionary = zstandard.train_dictionary(
+        1000, [f"{i} {i * 7919} text that comes again".encode() for i in range(500)]
+    )
+    path = tmp_path / "d.jsonl.zst"
+    first = zstandard.compress(GOOD)
+    path.write_bytes(first + zstandard.ZstdCompressor(dict_data=dictionary).compress(GOOD))
+    stream = read_documents(path)
+    assert [d.id.to_pylist() for d in stream] == [["good"]]
+    assert stream.damage == (
+        f"the file cannot be read after byte {len(GOOD)} of its text: the zstd frame needs the dictionary "
+        f"{dictionary.dict_id()}; decompress it with `zstd -d -D DICTIONARY`"
+    )
+
+
+def test_a_zstd_window_over_the_greatest_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl.zst"
+    path.write_bytes(with_window(32, GOOD))
+    stream = read_documents(path)
+    assert list(stream) == []
+    assert stream.damage == (
+        "the file cannot be read after byte 0 of its text: the zstd frame has a window over 2 GiB, the greatest that "
+        "zstd reads; compress the text again with `--long=31` at most"
+    )
+
+
+def test_nesting_has_no_limit(tmp_path: Path) -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(b'{"id":"a","text":"x","metadata":{"x":' + deep + b"}}\n" + deep + b"\n" + GOOD)
+    stream = read_documents(path, keep_raw=True)
+    (documents,) = stream
+    assert documents.id.to_pylist() == ["a", "good"]
+    assert documents.field("metadata.y").to_pylist() == [None, None]
+    assert [(b.line, b.length) for b in stream.bad] == [(2, 200_000)]
 
 
 def test_fields_by_path(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Bad lines of a stream, set aside while it is read."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import BadLine, read_documents
-from dolma_pipeline.formats.quarantine import Quarantine, SetAside
+from dolma_pipeline.formats.quarantine import Quarantine, SetAside, quarantine_row
 from dolma_pipeline.task import BadInput, Counts
 
 GOOD = '{"id":"1","text":"x"}\n'
@@ -23,6 +24,25 @@ def test_bad_lines_are_counted_and_written(tmp_path: Path) -> None:
     assert (counts.documents_in, counts.quarantined) == (4, 2)
     assert [json.loads(line)["line"] for line in (tmp_path / "q.jsonl").open()] == [2, 4]
     assert [o.path for o in aside.outputs] == [str(tmp_path / "q.jsonl")]
+
+
+def test_of_a_long_line_the_beginning_is_kept_and_its_length(tmp_path: Path) -> None:
+    accents, binary, short = "é" * 3000, b"\xff" * 5000, "x" * 4096
+    (tmp_path / "d.jsonl").write_bytes(b"x" + accents.encode() + b"\n" + binary + b"\n" + short.encode() + b"\n")
+    stream = read_documents(tmp_path / "d.jsonl")
+    with SetAside(stream, str(tmp_path / "q.jsonl"), Counts()):
+        assert list(stream) == []
+    long, bytes_, whole = (json.loads(line) for line in (tmp_path / "q.jsonl").open())
+    assert (long["raw"], long["length"]) == ("x" + "é" * 2047, 6001)
+    assert (base64.b64decode(bytes_["raw_base64"]), bytes_["length"]) == (b"\xff" * 4096, 5000)
+    assert (whole["raw"], "length" in whole) == (short, False)
+
+
+def test_a_long_row_that_was_not_cut_by_its_reader_is_cut() -> None:
+    row = quarantine_row("f", BadLine(3, 9, "why", ("é" * 3000).encode()[1:]))
+    assert (row.raw, len(base64.b64decode(row.raw_base64 or "")), row.length) == (None, 4096, 5999)
+    row = quarantine_row("f", BadLine(3, 9, "why", ("x" + "é" * 3000).encode()))
+    assert (row.raw, row.raw_base64, row.length) == ("x" + "é" * 2047, None, 6001)
 
 
 def test_a_failure_leaves_no_half_file(tmp_path: Path) -> None:
@@ -88,8 +108,8 @@ def test_a_full_file_has_places_and_reasons_without_the_lines(tmp_path: Path) ->
     place = {"file": "d.jsonl", "reason": "bad"}
     assert rows == [
         place | {"line": 1, "offset": 10, "raw": "x" * 40},
-        place | {"line": 2, "offset": 20, "bytes": 40},
-        place | {"line": 3, "offset": 30, "bytes": 5000},
+        place | {"line": 2, "offset": 20, "length": 40},
+        place | {"line": 3, "offset": 30, "length": 5000},
     ]
     (bad,) = quarantine.found()
     assert (bad.documents, bad.without_raw) == (3, 2)
@@ -100,4 +120,4 @@ def test_a_line_of_which_only_the_beginning_was_kept_has_its_length(tmp_path: Pa
     quarantine.add([BadLine(1, 0, "bad", b"xy", length=5000), BadLine(2, 9, "bad", b"xy", length=2)])
     quarantine.finish()
     rows = [json.loads(line) for line in (tmp_path / "q.jsonl").read_text().splitlines()]
-    assert [(r["raw"], r.get("bytes")) for r in rows] == [("xy", 5000), ("xy", None)]
+    assert [(r["raw"], r.get("length")) for r in rows] == [("xy", 5000), ("xy", None)]

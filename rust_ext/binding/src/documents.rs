@@ -7,12 +7,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef};
 use dolma_core::attributes::{self, AttributeObjects, AttributeReader, AttributeRows};
-use dolma_core::documents::{DocumentReader, Options};
+use dolma_core::documents::{DocumentReader, Options, MAX_LINE_BYTES};
 use dolma_core::rewrite::{self, Changes};
 use dolma_core::spans::SpanScanner;
 use dolma_core::tokens::{self, Rows};
 use dolma_core::writer::Writer;
-use dolma_core::{digest, json, Error, Result};
+use dolma_core::{codec, digest, json, Error, Result};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -31,8 +31,8 @@ fn typed<'a, T: ?Sized>(found: Option<&'a T>, array: &ArrayRef, expected: &str) 
     found.ok_or_else(|| PyTypeError::new_err(format!("expected {expected}, found {}", array.data_type())))
 }
 
-/// (line, offset, reason, raw).
-type BadLine<'py> = (u64, u64, String, Bound<'py, PyBytes>);
+/// (line, offset, reason, the first bytes, the length of the line).
+type BadLine<'py> = (u64, u64, String, Bound<'py, PyBytes>, u64);
 
 #[pyclass(name = "DocumentReader", frozen)]
 struct PyDocumentReader(Mutex<DocumentReader>);
@@ -40,7 +40,7 @@ struct PyDocumentReader(Mutex<DocumentReader>);
 #[pymethods]
 impl PyDocumentReader {
     #[new]
-    #[pyo3(signature = (path, *, batch_bytes=4 << 20, max_line_bytes=1 << 30, keep_raw=false))]
+    #[pyo3(signature = (path, *, batch_bytes=4 << 20, max_line_bytes=MAX_LINE_BYTES, keep_raw=false))]
     fn new(py: Python<'_>, path: PathBuf, batch_bytes: usize, max_line_bytes: usize, keep_raw: bool) -> PyResult<Self> {
         let options = Options { batch_bytes, max_line_bytes, keep_raw };
         released(py, || DocumentReader::open(&path, options)).map(|r| PyDocumentReader(Mutex::new(r)))
@@ -57,7 +57,7 @@ impl PyDocumentReader {
     /// The bad lines met since the last call.
     fn take_bad<'py>(&self, py: Python<'py>) -> PyResult<Vec<BadLine<'py>>> {
         let bad = released(py, || Ok(lock(&self.0)?.take_bad()))?;
-        Ok(bad.into_iter().map(|b| (b.line, b.offset, b.reason, PyBytes::new(py, &b.raw))).collect())
+        Ok(bad.into_iter().map(|b| (b.line, b.offset, b.reason, PyBytes::new(py, &b.raw), b.length)).collect())
     }
 
     #[getter]
@@ -232,6 +232,17 @@ impl PyLineWriter {
     }
 }
 
+/// (`plain`, `gzip` or `zstd`; the first decompressed bytes; whether the file ends there; why it cannot be read on).
+type Head<'py> = (&'static str, Bound<'py, PyBytes>, bool, Option<String>);
+
+/// The beginning of a file, decompressed.
+#[pyfunction]
+fn read_head(py: Python<'_>, path: PathBuf, limit: usize) -> PyResult<Head<'_>> {
+    let head = released(py, || codec::head(&path, limit))?;
+    let damage = head.damage.map(|e| e.to_string());
+    Ok((head.compression, PyBytes::new(py, &head.bytes), head.whole, damage))
+}
+
 #[pyfunction]
 fn blake3_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
     released(py, || digest::blake3_file(&path))
@@ -317,6 +328,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyAttributeReader>()?;
     module.add_class::<PySpanScanner>()?;
     module.add_class::<PyLineWriter>()?;
+    module.add_function(wrap_pyfunction!(read_head, module)?)?;
     module.add_function(wrap_pyfunction!(blake3_file, module)?)?;
     module.add_function(wrap_pyfunction!(keyed_hash, module)?)?;
     module.add_function(wrap_pyfunction!(apply_edits, module)?)?;

@@ -1,11 +1,10 @@
-//! Compression by file name: `.gz` (any number of members), `.zst` (any number of frames), anything else plain.
+//! Compression: of a file that is read by its first bytes, of one that is written by its name.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
+use crate::decode::{GzipReader, ZstdReader};
 use crate::gzip::GzipWriter;
 use crate::{Error, Result};
 
@@ -19,36 +18,121 @@ pub enum Compression {
 /// zstd's own default: a level lower writes 1.7 times as fast and 5 % larger.
 const ZSTD_LEVEL: i32 = 3;
 const BUFFER: usize = 256 * 1024;
+const GZIP: &[u8] = b"\x1f\x8b\x08";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 impl Compression {
-    /// By the last extension, as Dolma does.
+    /// By the last extension, as Dolma does, in capitals too.
     pub fn of(path: &Path) -> Self {
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("gz") => Compression::Gzip,
-            Some("zst") | Some("zstd") => Compression::Zstd,
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        match extension.to_ascii_lowercase().as_str() {
+            "gz" => Compression::Gzip,
+            "zst" | "zstd" => Compression::Zstd,
             _ => Compression::Plain,
+        }
+    }
+
+    /// By the first bytes of a file, which count for more than its name; None if they do not belong to what the name
+    /// promises, and are not text either.
+    fn found(head: &[u8], name: Compression) -> Option<Self> {
+        let skippable = matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
+        let begins = |magic: &[u8]| head.starts_with(magic) || magic.starts_with(head);
+        if head.starts_with(GZIP) || (name == Compression::Gzip && begins(GZIP)) {
+            return Some(Compression::Gzip);
+        }
+        if head.starts_with(ZSTD) || skippable || (name == Compression::Zstd && begins(ZSTD)) {
+            return Some(Compression::Zstd);
+        }
+        (name == Compression::Plain || is_text(head)).then_some(Compression::Plain)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Compression::Plain => "plain",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
         }
     }
 }
 
-/// Opens `path` for reading its decompressed bytes. A file of no bytes is an empty one in every format.
-pub fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
+/// Whether a line of text may begin so.
+fn is_text(head: &[u8]) -> bool {
+    let head = head.strip_prefix(BOM).unwrap_or(head);
+    let head = head.get(..256).unwrap_or(head);
+    // A character may be cut at the end.
+    let whole = simdutf8::compat::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
+    whole && !head.iter().any(|&b| b < b' ' && !b.is_ascii_whitespace())
+}
+
+/// A file that is there, and its first bytes.
+fn opened(path: &Path, buffer: usize) -> Result<BufReader<File>> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let meta = file.metadata().map_err(|e| Error::io(path, e))?;
-    if meta.is_dir() {
+    if file.metadata().map_err(|e| Error::io(path, e))?.is_dir() {
         return Err(Error::data(path, "expected a file, found a directory"));
     }
-    if meta.len() == 0 {
+    let mut reader = BufReader::with_capacity(buffer, file);
+    reader.fill_buf().map_err(|e| Error::io(path, e))?;
+    Ok(reader)
+}
+
+/// Opens `path` for reading its decompressed bytes. A file of no bytes is an empty one in every format.
+pub fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
+    let reader = opened(path, BUFFER)?;
+    if reader.buffer().is_empty() {
         return Ok(Box::new(io::empty()));
     }
-    let reader = BufReader::with_capacity(BUFFER, file);
-    Ok(match Compression::of(path) {
-        Compression::Plain => Box::new(reader),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(reader)),
-        Compression::Zstd => {
-            Box::new(zstd::stream::read::Decoder::with_buffer(reader).map_err(|e| Error::io(path, e))?)
-        }
+    let name = Compression::of(path);
+    Ok(match Compression::found(reader.buffer(), name) {
+        Some(Compression::Plain) => Box::new(reader),
+        Some(Compression::Gzip) => Box::new(GzipReader::new(reader)),
+        Some(Compression::Zstd) => Box::new(ZstdReader::new(reader).map_err(|e| Error::io(path, e))?),
+        None => Box::new(Foreign(name)),
     })
+}
+
+/// The text of a file whose first bytes are neither what its name promises nor text: none.
+struct Foreign(Compression);
+
+impl Read for Foreign {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        let expected = self.0.name();
+        let reason = format!("expected {expected}, as the name ends, found neither {expected} nor text");
+        Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+    }
+}
+
+/// The beginning of a file.
+#[derive(Debug)]
+pub struct Head {
+    /// `plain`, `gzip` or `zstd`.
+    pub compression: &'static str,
+    /// The first decompressed bytes.
+    pub bytes: Vec<u8>,
+    /// Whether the file ends there.
+    pub whole: bool,
+    /// Why there are no more, if the file cannot be read on.
+    pub damage: Option<io::Error>,
+}
+
+/// The first `limit` decompressed bytes of `path`. A file that is not what its name promises is given as it is.
+pub fn head(path: &Path, limit: usize) -> Result<Head> {
+    let reader = opened(path, BUFFER.min(limit.max(512)))?;
+    let found = match reader.buffer() {
+        [] => Compression::Plain,
+        bytes => Compression::found(bytes, Compression::of(path)).unwrap_or(Compression::Plain),
+    };
+    let decoded: Box<dyn Read> = match found {
+        Compression::Plain => Box::new(reader),
+        Compression::Gzip => Box::new(GzipReader::new(reader)),
+        Compression::Zstd => Box::new(ZstdReader::new(reader).map_err(|e| Error::io(path, e))?),
+    };
+    let mut bytes = Vec::new();
+    // One byte more tells whether the file goes on.
+    let damage = decoded.take(limit as u64 + 1).read_to_end(&mut bytes).err();
+    let whole = bytes.len() <= limit && damage.is_none();
+    bytes.truncate(limit);
+    Ok(Head { compression: found.name(), bytes, whole, damage })
 }
 
 /// Compresses into `inner`; [`Encoder::finish`] writes the trailer and gives `inner` back.
@@ -96,5 +180,73 @@ impl<W: Write> Write for Encoder<W> {
             Encoder::Gzip(e) => e.flush(),
             Encoder::Zstd(e) => e.flush(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"{\"id\":\"a\",\"text\":\"b\"}\n";
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = Encoder::new(Compression::Gzip, None, Vec::new()).unwrap();
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(name: &str, bytes: &[u8]) -> (Vec<u8>, Option<String>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let mut text = Vec::new();
+        let error = open(&path).unwrap().read_to_end(&mut text).err();
+        (text, error.map(|e| e.to_string()))
+    }
+
+    #[test]
+    fn the_bytes_count_for_more_than_the_name() {
+        let zstd = zstd::encode_all(TEXT, 3).unwrap();
+        for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.GZ", "a.jsonl.zst", "a.ZSTD", "a"] {
+            for bytes in [TEXT, &gzip(TEXT), &zstd] {
+                assert_eq!(read(name, bytes), (TEXT.to_vec(), None), "{name}");
+            }
+            assert_eq!(read(name, b""), (vec![], None), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_neither_is_named() {
+        let xz = b"\xfd7zXZ\0\0\x04";
+        let said = |c| Some(format!("expected {c}, as the name ends, found neither {c} nor text"));
+        assert_eq!(read("a.gz", xz), (vec![], said("gzip")));
+        assert_eq!(read("a.jsonl.zst", b"{\0\"\0"), (vec![], said("zstd")));
+        assert_eq!(read("a.jsonl", xz), (xz.to_vec(), None));
+        assert_eq!(read("a.gz", &GZIP[..1]), (vec![], Some("incomplete gzip stream".to_owned())));
+        assert_eq!(read("a.zst", &ZSTD[..1]), (vec![], Some("incomplete zstd frame".to_owned())));
+    }
+
+    #[test]
+    fn names_of_what_is_written_may_be_in_capitals() {
+        assert_eq!(Compression::of(Path::new("a/b.JSONL.GZ")), Compression::Gzip);
+        assert_eq!(Compression::of(Path::new("b.Zst")), Compression::Zstd);
+        assert_eq!(Compression::of(Path::new("gz")), Compression::Plain);
+    }
+
+    #[test]
+    fn a_head_is_the_beginning_of_the_text() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.jsonl.gz");
+        std::fs::write(&path, gzip(TEXT)).unwrap();
+        let of = |limit| head(&path, limit).map(|h| (h.compression, h.bytes, h.whole, h.damage.is_some())).unwrap();
+        assert_eq!(of(5), ("gzip", TEXT[..5].to_vec(), false, false));
+        assert_eq!(of(TEXT.len()), ("gzip", TEXT.to_vec(), true, false));
+        let packed = gzip(TEXT);
+        std::fs::write(&path, &packed[..packed.len() - 1]).unwrap();
+        assert_eq!(of(99), ("gzip", TEXT.to_vec(), false, true));
+        std::fs::write(&path, b"BZh91AY&SY\0").unwrap();
+        assert_eq!(of(3), ("plain", b"BZh".to_vec(), false, false));
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(of(3), ("plain", vec![], true, false));
     }
 }

@@ -1,6 +1,6 @@
 //! Documents: JSON lines to Arrow batches. Lines that are no document are set aside with their place and reason.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::codec;
 use crate::json::{excerpt, unescape_into};
-use crate::lines::{Event, Lines, Position};
+use crate::lines::{is_outside, no_room, Event, Lines, Position, KEPT};
 use crate::{Error, Result};
 
 /// A line that is no document.
@@ -22,7 +22,26 @@ pub struct BadLine {
     pub line: u64,
     pub offset: u64,
     pub reason: String,
+    /// Its first bytes, at most [`KEPT`].
     pub raw: Vec<u8>,
+    /// How many bytes the line has.
+    pub length: u64,
+}
+
+impl BadLine {
+    /// `line`: all of a line of `length` bytes, or its beginning.
+    fn new(at: Position, reason: String, line: &[u8], length: u64) -> Self {
+        BadLine { line: at.line, offset: at.offset, reason, raw: beginning(line).to_vec(), length }
+    }
+}
+
+/// The first bytes of a line, at most [`KEPT`]; of UTF-8 no character is cut.
+fn beginning(line: &[u8]) -> &[u8] {
+    let Some(head) = line.get(..KEPT) else { return line };
+    match std::str::from_utf8(head) {
+        Err(e) if e.error_len().is_none() => head.get(..e.valid_up_to()).unwrap_or(head),
+        _ => head,
+    }
 }
 
 /// Field positions in a line are byte ranges of the JSON value, quotes included.
@@ -50,11 +69,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { batch_bytes: 4 << 20, max_line_bytes: 1 << 30, keep_raw: false }
+        Options { batch_bytes: 4 << 20, max_line_bytes: MAX_LINE_BYTES, keep_raw: false }
     }
 }
 
+/// The longest line that is a document, unless told otherwise: 128 MiB.
+pub const MAX_LINE_BYTES: usize = 128 << 20;
 const BATCH_ROWS: usize = 32_768;
+/// For lines longer than this the memory is asked for before it is needed, so that a lack of it can be told.
+const LONG_LINE: usize = 1 << 20;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A growing string column: bytes and offsets, handed to Arrow without a copy.
@@ -152,6 +175,26 @@ impl Columns {
             self.raw.end();
         }
         Ok(())
+    }
+
+    /// Adds the document of a line as it stands in the file, or says why it is none; a blank line adds nothing.
+    fn push_line(
+        &mut self,
+        at: Position,
+        line: &[u8],
+        keep_raw: bool,
+        path: &Path,
+    ) -> Result<std::result::Result<(), String>> {
+        let line = if at.line == 1 { line.strip_prefix(BOM).unwrap_or(line) } else { line };
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Ok(()));
+        }
+        if line.len() > LONG_LINE {
+            let room = self.text.bytes.try_reserve(line.len());
+            let room = room.and_then(|()| self.raw.bytes.try_reserve(if keep_raw { line.len() } else { 0 }));
+            room.map_err(|_| Error::io(path, no_room(line.len())))?;
+        }
+        Ok(self.push(at, line, keep_raw))
     }
 
     fn rows(&self) -> usize {
@@ -253,47 +296,47 @@ impl DocumentReader {
     }
 
     /// The next documents in file order, or None at the end. Blank lines are passed over.
+    ///
+    /// Damage to the file ends it. What the system refuses while it is read is an error: the file may be fine.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        while !self.done && self.columns.text.bytes.len() < self.options.batch_bytes && self.columns.rows() < BATCH_ROWS
-        {
-            match self.lines.next() {
+        let DocumentReader { path, lines, options, columns, bad, damage, done } = self;
+        while !*done && columns.text.bytes.len() < options.batch_bytes && columns.rows() < BATCH_ROWS {
+            match lines.next() {
                 Event::Line(at, line) => {
-                    let line = if at.line == 1 { line.strip_prefix(BOM).unwrap_or(line) } else { line };
-                    if line.iter().all(u8::is_ascii_whitespace) {
-                        continue;
-                    }
-                    if let Err(reason) = self.columns.push(at, line, self.options.keep_raw) {
-                        self.bad.push(BadLine { line: at.line, offset: at.offset, reason, raw: line.to_vec() });
+                    if let Err(reason) = columns.push_line(at, line, options.keep_raw, path)? {
+                        bad.push(BadLine::new(at, reason, line, line.len() as u64));
                     }
                 }
                 Event::TooLong(at, head, length) => {
-                    let reason = format!("a line of {length} bytes, over the limit of {}", self.options.max_line_bytes);
-                    self.bad.push(BadLine { line: at.line, offset: at.offset, reason, raw: head });
+                    let reason = format!("a line of {length} bytes, over the limit of {}", options.max_line_bytes);
+                    bad.push(BadLine::new(at, reason, head, length));
                 }
-                Event::Damage(at, rest, error) => {
-                    self.done = true;
+                Event::Damage(_, _, _, error) if is_outside(&error) => {
+                    *done = true;
+                    return Err(Error::io(path, error));
+                }
+                Event::Damage(at, rest, length, error) => {
+                    *done = true;
+                    let what = match error.kind() {
+                        ErrorKind::Unsupported => "cannot be read",
+                        _ => "is truncated or corrupt",
+                    };
+                    let reason = format!("the file {what} after byte {} of its text: {error}", at.offset + length);
                     // What follows the last newline may still be a whole document.
-                    let whole = !rest.is_empty() && self.columns.push(at, rest, self.options.keep_raw).is_ok();
-                    let reason = format!("the file is truncated or corrupt after byte {} of its text: {error}", {
-                        at.offset + rest.len() as u64
-                    });
-                    if !whole && !rest.is_empty() {
-                        self.bad.push(BadLine {
-                            line: at.line,
-                            offset: at.offset,
-                            reason: reason.clone(),
-                            raw: rest.to_vec(),
-                        });
+                    let whole =
+                        rest.len() as u64 == length && columns.push_line(at, rest, options.keep_raw, path)?.is_ok();
+                    if !whole {
+                        bad.push(BadLine::new(at, reason.clone(), rest, length));
                     }
-                    self.damage = Some(reason);
+                    *damage = Some(reason);
                 }
-                Event::End => self.done = true,
+                Event::End => *done = true,
             }
         }
-        if self.columns.rows() == 0 {
+        if columns.rows() == 0 {
             return Ok(None);
         }
-        self.columns.finish(self.options.keep_raw).map(Some)
+        columns.finish(options.keep_raw).map(Some)
     }
 
     /// The bad lines met since the last call.
@@ -315,3 +358,6 @@ impl DocumentReader {
         &self.path
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ pub mod bloom;
 pub mod bpe;
 pub mod code;
 pub mod codec;
+pub mod decode;
 pub mod dedupe;
 pub mod digest;
 pub mod documents;

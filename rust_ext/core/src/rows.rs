@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::codec;
-use crate::lines::{Event, Lines};
+use crate::lines::{is_outside, Event, Lines};
 use crate::{Error, Result};
 
 /// Bytes of the longest line that is read.
@@ -40,8 +40,12 @@ impl Rows {
         match lines.next() {
             Event::Line(at, line) => Ok(Some(Row { path, number: at.line, line })),
             Event::End => Ok(None),
-            Event::TooLong(at, _, length) => Err(Error::data(path, format!("line {}: {length} bytes long", at.line))),
-            Event::Damage(at, _, error) => {
+            Event::TooLong(at, _, length) => {
+                let reason = format!("line {}: expected at most {LONGEST} bytes, found {length}", at.line);
+                Err(Error::data(path, reason))
+            }
+            Event::Damage(_, _, _, error) if is_outside(&error) => Err(Error::io(path, error)),
+            Event::Damage(at, _, _, error) => {
                 Err(Error::data(path, format!("line {}: truncated or corrupt: {error}", at.line)))
             }
         }
@@ -61,5 +65,35 @@ impl<'a> Row<'a> {
     /// That it is no attribute row, and why.
     pub fn bad(&self, reason: impl Display) -> Error {
         Error::data(self.path, format!("line {}: expected an attribute row: {reason}", self.number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn rows_of_a_damaged_file_end_with_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.jsonl.gz");
+        let mut encoder = codec::Encoder::new(codec::Compression::Gzip, None, Vec::new()).unwrap();
+        encoder.write_all(b"1\n2\n").unwrap();
+        let mut packed = encoder.finish().unwrap();
+        let crc = packed.len() - 8;
+        packed[crc] ^= 1;
+        std::fs::write(&path, packed).unwrap();
+        let mut rows = Rows::open(&path).unwrap();
+        for expected in [1, 2] {
+            assert_eq!(rows.next().unwrap().unwrap().parse::<i64>().unwrap(), expected);
+        }
+        let error = rows.next().err().unwrap().to_string();
+        assert!(
+            error.ends_with(
+                "line 3: truncated or corrupt: the text of a gzip member does not have the CRC that the file gives"
+            ),
+            "{error}"
+        );
     }
 }
