@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline import __version__
+from dolma_pipeline.asked import compare_tokens
 from dolma_pipeline.plan import Plan, StageInfo, State
 from dolma_pipeline.task import Counts, Output
 
@@ -81,12 +82,14 @@ def make_manifest(plan: Plan, state: State) -> RunManifest:
                     continue
                 files[path] = Output(path, written.bytes, written.blake3)
             warnings.update(dict.fromkeys(report.warnings))
+    stages = [_account(stage, state) for stage in plan.stages]
+    warnings.update(dict.fromkeys(compare_tokens(stages)))
     return RunManifest(
         name=plan.recipe.name,
         version=__version__,
         seed=plan.recipe.seed,
         recipe=recipe,
-        stages=[_account(stage, state) for stage in plan.stages],
+        stages=stages,
         files=[files[path] for path in sorted(files)],
         warnings=sorted(warnings),
     )
@@ -108,6 +111,8 @@ def _account(stage: StageInfo, state: State) -> StageAccount:
                 account.counts.setdefault(source, Counts()).add(counts)
     if stage.phases:
         account.details = combine([r.details for r in _in_order(state, stage.phases[-1])])
+    for phase in stage.described:
+        account.details |= combine([r.details for r in _in_order(state, phase)])
     return account
 
 

@@ -43,6 +43,10 @@ class Source(Base, frozen=True):
         str, Meta(description="path component that `attributes/<experiment>` takes the place of")
     ] = "documents"
     priority: Annotated[int, Meta(description="of two duplicates the one of higher priority stays")] = 0
+    order: Annotated[
+        Literal["name", "given"],
+        Meta(description="of the files: by name, or pattern by pattern as `documents` lists them, as in Dolma"),
+    ] = "name"
 
 
 class CustomTagger(Base, frozen=True):
@@ -135,12 +139,18 @@ class Dedupe(Base, frozen=True):
     format: AttributeFormat = "parquet"
 
 
+OnError: TypeAlias = Literal["fail", "keep", "drop"]
+
+
 class Select(Base, frozen=True):
     """Dolma's filters: a document stays if any `include` matches (or there is none) and no `exclude` does."""
 
     include: list[str] = []
     exclude: list[str] = []
     syntax: Literal["jsonpath", "jq"] = "jsonpath"
+    on_error: Annotated[
+        OnError, Meta(description="if an expression fails on a document: end the run, keep the document, or drop it")
+    ] = "fail"
 
 
 class Edit(Base, frozen=True):
@@ -151,23 +161,35 @@ class Edit(Base, frozen=True):
     cut: Annotated[str | None, Meta(description="`tagger.attribute` whose spans are removed")] = None
     span: Annotated[str | None, Meta(description="Dolma's form: expression that selects the spans")] = None
     replacement: Annotated[
-        str, Meta(description="for `span`: `{}` stands for the original text; `$.` selects a field")
+        str,
+        Meta(description="for `span`: `{}` is the original text; after `$` comes a jq program, as in `$.metadata.url`"),
     ] = ""
     syntax: Annotated[Literal["jsonpath", "jq"], Meta(description="for `span`")] = "jsonpath"
+    on_error: Annotated[
+        OnError,
+        Meta(
+            description="if `span` or `replacement` fails on a document: end the run, keep the document without this "
+            "edit, or drop it"
+        ),
+    ] = "fail"
     min_score: float | None = None
     max_score: float | None = None
 
 
 class Budget(Base, frozen=True):
-    """How much to keep, in all, and of what: documents are sampled by a keyed hash of their id."""
+    """How much to keep, in all, and of what: documents are sampled by a keyed hash of their id, file and line."""
 
-    tokens: Annotated[
-        PositiveInt | None, Meta(description="counted by the tokenizer, else bytes / bytes_per_token")
-    ] = None
+    tokens: Annotated[PositiveInt | None, Meta(description="bytes / bytes_per_token of each source")] = None
     bytes: Annotated[PositiveInt | None, Meta(description="of UTF-8 text")] = None
     weights: Annotated[dict[str, float], Meta(description="share of each source; without it, as they come")] = {}
     max_epochs: Annotated[float, Meta(gt=0, description="most often a document may be repeated")] = 1.0
-    bytes_per_token: Annotated[float, Meta(gt=0)] = 4.0
+    bytes_per_token: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(
+            description="default: measured on a sample of each source with the tokenizer that the `tokens` stage after "
+            "this mix is given, else 4"
+        ),
+    ] = None
 
 
 class Mix(Base, frozen=True):
@@ -188,7 +210,16 @@ class Mix(Base, frozen=True):
     max_size_in_bytes: Annotated[
         int, Meta(ge=0, description="join small inputs into outputs of this size; 0: one output per input")
     ] = 0
-    format: DocumentFormat = "jsonl.zst"
+    format: Annotated[
+        DocumentFormat | Literal["input"], Meta(description="of the files; `input`: that of each input file")
+    ] = "jsonl.zst"
+    as_dolma: Annotated[
+        bool,
+        Meta(
+            description="do as Dolma 1.2.1 does: names and layout of files, provenance with the file's base name, jq "
+            "that fails on an index of null"
+        ),
+    ] = False
 
 
 class Sweep(Base, frozen=True):
@@ -384,9 +415,11 @@ class Classifier(Base, frozen=True):
     target: Annotated[str | None, Meta(description="label whose score the thresholds are on; default: the first")] = (
         None
     )
-    held_out: Annotated[Fraction, Meta(description="share of documents that are not trained on, by hash of id")] = 0.1
+    held_out: Annotated[
+        Fraction, Meta(description="share of documents that are not trained on, by hash of id and text")
+    ] = 0.1
     max_documents: Annotated[
-        PositiveInt | None, Meta(description="most of a label, drawn by hash of id; of those held out as well")
+        PositiveInt | None, Meta(description="most of a label, drawn by hash of id and text; of those held out as well")
     ] = None
     lower: Annotated[bool, Meta(description="lower-case texts, in training and in use")] = False
     strip: Annotated[bool, Meta(description="drop white space at the ends, in training and in use")] = True

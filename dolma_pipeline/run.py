@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct
 
+from dolma_pipeline.asked import notes
 from dolma_pipeline.errors import BadInputError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.ledger import Job, Work, up_to_date
@@ -55,6 +56,8 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
         remove_leftovers(runner.state.known)
         manifest = make_manifest(plan, runner.state)
         write_json(account / NAME, manifest)
+        for line in notes(manifest.stages):
+            progress.note(line)
         _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
     _check_bad(recipe, plan, manifest)
     return manifest

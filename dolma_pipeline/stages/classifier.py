@@ -19,7 +19,7 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.task import Output, Task, make_task
 
-VERSION = 1
+VERSION = 2
 
 
 def plan(builder: Builder, number: int, config: Classifier) -> None:
