@@ -147,7 +147,7 @@ def test_tag_then_mix(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-c", "mix.yaml", "mix"]) == 0
     (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.json").read_text().splitlines()]
     assert (mixed["id"], mixed["text"]) == ("long", "a longer document")
-    assert mixed["metadata"] == {"provenance": "toy/documents/a.jsonl:6"}
+    assert mixed["metadata"] == {"provenance": "a.jsonl:6"}
     assert mixed["attributes"] == {"base__char_length_v1__length": [[0, 17, 17.0]]}
     capsys.readouterr()
     assert main(["-c", "mix.yaml", "mix"]) == 0
