@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, field
+from msgspec import Meta, Struct, field
 
-from dolma_pipeline.recipe_tokenizer import Part
+
+class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Immutable, and strict about its keys, as all of a recipe is."""
+
 
 OnError: TypeAlias = Literal["fail", "keep", "drop"]
 
