@@ -54,8 +54,11 @@ class LineWriter:
         attributes: Sequence[Any] = ...,
         provenance: str | None = None,
         discard: Sequence[str] = ...,
+        always_provenance: bool = False,
     ) -> tuple[int, int]:
         """Documents (read with keep_raw) as JSON lines; returns (documents, UTF-8 bytes of text) written.
+
+        `always_provenance`: the provenance is written even where `discard` names `metadata`.
 
         `attributes`: per attribute file the JSON object of each document (large_binary), merged in order into its own.
         """
@@ -175,9 +178,14 @@ def round_scores(scores: Any) -> Any:
     """Scores with five decimals, as `round(score, 5)`."""
 
 class Selector:
-    """Dolma's include and exclude filters, compiled; ValueError for an expression that cannot be meant."""
+    """Dolma's include and exclude filters, compiled; ValueError for an expression that does not compile.
 
-    def __init__(self, include: Sequence[str], exclude: Sequence[str], syntax: str = "jsonpath") -> None: ...
+    `strict`: in jq, indexing null is an error, as it is in Dolma.
+    """
+
+    def __init__(
+        self, include: Sequence[str], exclude: Sequence[str], syntax: str = "jsonpath", strict: bool = False
+    ) -> None: ...
     @property
     def names(self) -> list[str]:
         """Attribute keys that the expressions name."""
@@ -186,19 +194,42 @@ class Selector:
     def errors(self) -> list[tuple[int, str]]:
         """(row, reason) of the documents of the last call that could not be judged."""
 
+    @property
+    def spelled(self) -> int:
+        """Documents of the last call that Dolma would judge otherwise: it compares numbers by how they are spelled."""
+
     def select(self, raw: Any, attributes: Sequence[Any] = ..., columns: Sequence[tuple[str, Any]] = ...) -> Any:
         """Whether each document stays: boolean, null where that cannot be told."""
 
 class SpanSelector:
     """An expression that selects spans of attributes."""
 
-    def __init__(self, expression: str, syntax: str = "jsonpath") -> None: ...
+    def __init__(self, expression: str, syntax: str = "jsonpath", strict: bool = False) -> None: ...
     @property
     def names(self) -> list[str]: ...
     @property
     def errors(self) -> list[tuple[int, str]]: ...
+    @property
+    def spelled(self) -> int: ...
     def spans(self, raw: Any, attributes: Sequence[Any] = ..., columns: Sequence[tuple[str, Any]] = ...) -> Any:
         """The spans it reaches in each document: list<struct<start, end, score>>."""
+
+class Replacement:
+    """A jq program that makes the replacement of a span from the document; ValueError if it does not compile."""
+
+    def __init__(self, program: str, strict: bool = False) -> None: ...
+    @property
+    def errors(self) -> list[tuple[int, str]]:
+        """(row, reason) of the rows of the last call that have no string."""
+
+    def strings(
+        self,
+        rows: Sequence[int],
+        raw: Any,
+        attributes: Sequence[Any] = ...,
+        columns: Sequence[tuple[str, Any]] = ...,
+    ) -> list[str | None]:
+        """The string that the program gives for each of `rows`; None where it gives anything else."""
 
 class KeyWriter:
     """Writes the keys of a shard's items, by partition in item order; bounded memory, atomic."""

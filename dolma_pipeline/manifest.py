@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline import __version__
+from dolma_pipeline.asked import compare_tokens
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.plan import Plan, StageInfo, State
 from dolma_pipeline.secrets import hide, hide_in_settings
@@ -127,12 +128,14 @@ def make_manifest(plan: Plan, state: State, account: Path) -> RunManifest:
                 files[path] = Output(path, written.bytes, written.blake3)
             # Where it was run is no part of what was made.
             warnings.update(dict.fromkeys(w.replace(f"{plan.work_dir}/", "") for w in report.warnings))
+    stages = [_account(stage, state, plan.work_dir) for stage in plan.stages]
+    warnings.update(dict.fromkeys(compare_tokens(stages)))
     manifest = RunManifest(
         name=hide_in_settings(plan.recipe.name),
         version=__version__,
         seed=plan.recipe.seed,
         recipe=recipe,
-        stages=[_account(stage, state, plan.work_dir) for stage in plan.stages],
+        stages=stages,
         files=[files[path] for path in sorted(files)],
         warnings=sorted({hide(w) for w in warnings}),
         work_dir=Path(os.path.relpath(plan.work_dir, account)).as_posix(),
@@ -160,6 +163,8 @@ def _account(stage: StageInfo, state: State, work_dir: Path) -> StageAccount:
                     account.bad.setdefault(source, []).extend(_located(b, work_dir) for b in reports[name].bad)
     if stage.phases:
         account.details = combine([r.details for r in _in_order(state, stage.phases[-1])])
+    for phase in stage.described:
+        account.details |= combine([r.details for r in _in_order(state, phase)])
     return account
 
 

@@ -57,6 +57,8 @@ class StageInfo(Struct, frozen=True, kw_only=True):
     """The phases whose counts add up to the stage's."""
     phases: tuple[str, ...] = ()
     """All its phases; the last one's details are the stage's."""
+    described: tuple[str, ...] = ()
+    """Other phases whose details are the stage's too."""
 
 
 class Builder:

@@ -9,6 +9,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from dolma_pipeline.recipe_mix import Budget as Budget
+from dolma_pipeline.recipe_mix import Edit as Edit
+from dolma_pipeline.recipe_mix import OnError as OnError
+from dolma_pipeline.recipe_mix import Select as Select
 from dolma_pipeline.recipe_tokenizer import Fertility as Fertility
 from dolma_pipeline.recipe_tokenizer import Tokenizer as Tokenizer
 from dolma_pipeline.recipe_tokenizer import TrainTokenizer as TrainTokenizer
@@ -43,6 +47,10 @@ class Source(Base, frozen=True):
         str, Meta(description="path component that `attributes/<experiment>` takes the place of")
     ] = "documents"
     priority: Annotated[int, Meta(description="of two duplicates the one of higher priority stays")] = 0
+    order: Annotated[
+        Literal["name", "given"],
+        Meta(description="of the files: by name, or pattern by pattern as `documents` lists them, as in Dolma"),
+    ] = "name"
 
 
 class CustomTagger(Base, frozen=True):
@@ -135,41 +143,6 @@ class Dedupe(Base, frozen=True):
     format: AttributeFormat = "parquet"
 
 
-class Select(Base, frozen=True):
-    """Dolma's filters: a document stays if any `include` matches (or there is none) and no `exclude` does."""
-
-    include: list[str] = []
-    exclude: list[str] = []
-    syntax: Literal["jsonpath", "jq"] = "jsonpath"
-
-
-class Edit(Base, frozen=True):
-    """One change of the text, exactly one of `replace`, `cut` and `span`, where min_score <= score < max_score."""
-
-    replace: Annotated[str | None, Meta(description="`tagger.attribute` whose spans become `with`")] = None
-    with_: Annotated[str, Meta(description="what takes the place of the span")] = field(default="", name="with")
-    cut: Annotated[str | None, Meta(description="`tagger.attribute` whose spans are removed")] = None
-    span: Annotated[str | None, Meta(description="Dolma's form: expression that selects the spans")] = None
-    replacement: Annotated[
-        str, Meta(description="for `span`: `{}` stands for the original text; `$.` selects a field")
-    ] = ""
-    syntax: Annotated[Literal["jsonpath", "jq"], Meta(description="for `span`")] = "jsonpath"
-    min_score: float | None = None
-    max_score: float | None = None
-
-
-class Budget(Base, frozen=True):
-    """How much to keep, in all, and of what: documents are sampled by a keyed hash of their id."""
-
-    tokens: Annotated[
-        PositiveInt | None, Meta(description="counted by the tokenizer, else bytes / bytes_per_token")
-    ] = None
-    bytes: Annotated[PositiveInt | None, Meta(description="of UTF-8 text")] = None
-    weights: Annotated[dict[str, float], Meta(description="share of each source; without it, as they come")] = {}
-    max_epochs: Annotated[float, Meta(gt=0, description="most often a document may be repeated")] = 1.0
-    bytes_per_token: Annotated[float, Meta(gt=0)] = 4.0
-
-
 class Mix(Base, frozen=True):
     """Keep, edit and sample documents by their attributes; one output stream."""
 
@@ -188,7 +161,16 @@ class Mix(Base, frozen=True):
     max_size_in_bytes: Annotated[
         int, Meta(ge=0, description="join small inputs into outputs of this size; 0: one output per input")
     ] = 0
-    format: DocumentFormat = "jsonl.zst"
+    format: Annotated[
+        DocumentFormat | Literal["input"], Meta(description="of the files; `input`: that of each input file")
+    ] = "jsonl.zst"
+    as_dolma: Annotated[
+        bool,
+        Meta(
+            description="do as Dolma 1.2.1 does: names and layout of files, provenance with the file's base name, jq "
+            "that fails on an index of null"
+        ),
+    ] = False
 
 
 class Sweep(Base, frozen=True):
@@ -387,9 +369,11 @@ class Classifier(Base, frozen=True):
     target: Annotated[str | None, Meta(description="label whose score the thresholds are on; default: the first")] = (
         None
     )
-    held_out: Annotated[Fraction, Meta(description="share of documents that are not trained on, by hash of id")] = 0.1
+    held_out: Annotated[
+        Fraction, Meta(description="share of documents that are not trained on, by hash of id and text")
+    ] = 0.1
     max_documents: Annotated[
-        PositiveInt | None, Meta(description="most of a label, drawn by hash of id; of those held out as well")
+        PositiveInt | None, Meta(description="most of a label, drawn by hash of id and text; of those held out as well")
     ] = None
     lower: Annotated[bool, Meta(description="lower-case texts, in training and in use")] = False
     strip: Annotated[bool, Meta(description="drop white space at the ends, in training and in use")] = True

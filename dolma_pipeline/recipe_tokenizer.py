@@ -66,7 +66,9 @@ class Fertility(Part, frozen=True):
         Meta(description="a field (`metadata.lang`), or a tagger of languages, whose best score decides"),
     ] = None
     baseline: Annotated[str | None, Meta(description="of `by`, the group to compare others with, such as `en`")] = None
-    sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id")] = 1.0
+    sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id and text")] = (
+        1.0
+    )
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
     text_field: str = "text"
     id_field: str | None = "id"

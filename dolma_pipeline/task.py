@@ -37,6 +37,10 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     """Documents dropped, by the first rule that hit."""
     edited: dict[str, int] = {}
     """Spans changed, by edit."""
+    unjudged: dict[str, int] = {}
+    """Documents on which an expression failed, by expression; they are kept or dropped as its `on_error` says."""
+    differs: dict[str, int] = {}
+    """Documents that Dolma 1.2.1 would treat otherwise, by the reason: see docs/differences.md."""
 
     def copy(self, edited: dict[str, int] | None = None) -> Counts:
         """An independent copy, with these spans changed where given."""
@@ -57,7 +61,12 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
             "tokens",
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for mine, theirs in ((self.dropped, other.dropped), (self.edited, other.edited)):
+        for mine, theirs in (
+            (self.dropped, other.dropped),
+            (self.edited, other.edited),
+            (self.unjudged, other.unjudged),
+            (self.differs, other.differs),
+        ):
             for key, value in theirs.items():
                 mine[key] = mine.get(key, 0) + value
 

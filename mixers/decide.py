@@ -13,16 +13,22 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.documents import Documents, DocumentStream
 from dolma_pipeline.mixers import attributes, edits, expression
 from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.names import selectors
-from dolma_pipeline.recipe import Mix
+from dolma_pipeline.recipe import Mix, OnError
 
 SELECT = "select"
 """The rule under which documents count that Dolma's filters leave out."""
 TOO_SHORT = "min_text_length"
+FAILED = "expression_failed"
+"""The rule under which documents count on which an expression with `on_error: drop` failed."""
+NUMBERS = "numbers compared by value"
+OVERLAPS = "overlapping spans merged"
+"""Why Dolma 1.2.1 would treat a document otherwise."""
 
 
 class MixInput(Struct, frozen=True, kw_only=True):
@@ -31,6 +37,8 @@ class MixInput(Struct, frozen=True, kw_only=True):
     path: str
     label: str
     """How provenance calls it."""
+    name: str = ""
+    """Its path below the source without extensions, by which documents are drawn."""
     attributes: dict[str, str] = {}
     """Experiment -> attribute file; of equal keys in Dolma's filters the last one wins."""
     quarantine: str | None = None
@@ -47,6 +55,10 @@ class Decision:
     """Texts after the edits; null where nothing changed. None: nowhere."""
     edited: dict[str, int]
     """Spans changed, by edit."""
+    unjudged: dict[str, int]
+    """Documents on which an expression failed, by expression."""
+    differs: dict[str, int]
+    """Documents that Dolma would treat otherwise, by the reason."""
     attributes: list[pa.LargeBinaryArray]
     """Where attributes are kept: of each file the JSON objects that stand beside the documents that stay."""
 
@@ -73,18 +85,19 @@ class Decider:
         self.mix = mix
         self.names = dict(names)
         self.drop = expression.compile_all(mix.drop, "drop")
-        self.select, self.spans = selectors(mix)
-        self.rules = [*mix.drop, SELECT, TOO_SHORT]
+        self.select, self.spans, self.replacements = selectors(mix)
+        self.rules = [*mix.drop, SELECT, TOO_SHORT, FAILED]
         self.warnings: list[str] = []
         """What ought to be known of the last file."""
-        self._undecided: dict[str, tuple[int, str]] = {}
+        self._path = ""
+        self._failed: dict[str, tuple[int, str]] = {}
 
     def decisions(self, source: MixInput, stream: DocumentStream) -> Iterator[Decision]:
         """Decides on the documents of a file in order; `stream` reads them with their lines.
 
-        An attribute file that does not match is a DataError.
+        Raises DataError if an attribute file does not match, or if an expression with `on_error: fail` fails.
         """
-        self.warnings, self._undecided = [], {}
+        self.warnings, self._failed, self._path = [], {}, source.path
         filters = [s for s in (self.select, *self.spans.values()) if s is not None]
         beside = Beside(source, self.names, whole=bool(filters), objects=self.mix.keep_attributes)
         unseen = {name for selector in filters for name in selector.names}
@@ -102,8 +115,8 @@ class Decider:
         for selector in filters:
             for name in sorted(unseen.intersection(selector.names)):
                 self.warnings.append(f"{source.path}: no attribute `{name}` beside it, which a filter or span asks for")
-        for what, (count, first) in self._undecided.items():
-            self.warnings.append(f"{source.path}: {what}: {count} documents could not be judged; the first: {first}")
+        for what, (count, first) in self._failed.items():
+            self.warnings.append(f"{source.path}: {what} failed on {count} documents; the first: {first}")
 
     def _decide(self, documents: Documents, columns: Columns) -> Decision:
         count = len(documents)
@@ -113,24 +126,25 @@ class Decider:
         table = rule_columns(documents, columns.named, needs)
         lengths = table.get("length")
         rule = expression.first_hits(self.drop, table, count).astype(np.int16)
-        if self.select is not None:
+        verdict = _Verdict(documents, columns, rule)
+        if self.select is not None and self.mix.select is not None:
             kept = self.select.select(documents.raw, columns.rows, columns.whole)
-            self._note(SELECT, self.select.errors, documents)
-            # A document that a filter cannot be evaluated on stays, with a warning: bad metadata loses no text.
+            self._failures(SELECT, self.mix.select.on_error, self.select.errors, verdict)
             rule[(rule < 0) & ~pc.fill_null(kept, True).to_numpy(zero_copy_only=False)] = len(self.drop)
+            verdict.differ(NUMBERS, self.select.spelled)
         texts: pa.LargeStringArray | None = None
         edited: dict[str, int] = {}
         if self.mix.edit and lengths is not None:
-            texts, edited = self._edit(documents, columns, attributes.to_integers(lengths), rule < 0)
+            texts, edited = self._edit(verdict, attributes.to_integers(lengths))
         if self.mix.min_text_length:
             final = documents.text if texts is None else pc.coalesce(texts, documents.text)
             stripped = attributes.to_integers(_native.stripped_bytes(final))
             rule[(rule < 0) & (stripped < self.mix.min_text_length)] = len(self.drop) + 1
-        return Decision(documents, rule, texts, edited, columns.objects(documents, rule < 0))
+        beside = columns.objects(documents, rule < 0)
+        return Decision(documents, rule, texts, edited, verdict.unjudged, verdict.differs, beside)
 
-    def _edit(
-        self, documents: Documents, columns: Columns, lengths: Integers, wanted: npt.NDArray[np.bool_]
-    ) -> tuple[pa.LargeStringArray | None, dict[str, int]]:
+    def _edit(self, verdict: _Verdict, lengths: Integers) -> tuple[pa.LargeStringArray | None, dict[str, int]]:
+        documents, columns = verdict.documents, verdict.columns
         found = []
         for i, edit in enumerate(self.mix.edit):
             name = edits.attribute(edit)
@@ -138,17 +152,54 @@ class Decider:
                 found.append(columns.named[name])
             else:
                 found.append(self.spans[i].spans(documents.raw, columns.rows, columns.whole))
-                self._note(edits.label(edit), self.spans[i].errors, documents)
-        plan = edits.plan_edits(self.mix.edit, found, documents.text, lengths, documents.field, wanted)
+                self._failures(edits.label(edit), edit.on_error, self.spans[i].errors, verdict)
+                verdict.differ(NUMBERS, self.spans[i].spelled)
+
+        def values(i: int, rows: list[int]) -> list[str | None]:
+            program, edit = self.replacements[i], self.mix.edit[i]
+            strings = program.strings(rows, documents.raw, columns.rows, columns.whole)
+            self._failures(f"replacement {edit.replacement}", edit.on_error, program.errors, verdict)
+            return strings
+
+        plan = edits.plan_edits(self.mix.edit, found, documents.text, lengths, values, verdict.rule < 0)
+        verdict.differ(OVERLAPS, plan.overlapping)
         if len(plan.spans.values) == 0:
             return None, plan.counts
         return _native.apply_edits(documents.text, plan.spans, plan.replacements), plan.counts
 
-    def _note(self, what: str, errors: list[tuple[int, str]], documents: Documents) -> None:
-        if errors:
-            row, reason = errors[0]
-            before, first = self._undecided.get(what, (0, f"line {documents.line[row].as_py()}: {reason}"))
-            self._undecided[what] = (before + len(errors), first)
+    def _failures(self, what: str, policy: OnError, errors: list[tuple[int, str]], verdict: _Verdict) -> None:
+        """Does what `on_error` says with the documents on which an expression failed, save those already dropped."""
+        mine = [(row, reason) for row, reason in errors if verdict.rule[row] < 0]
+        if not mine:
+            return
+        row, reason = mine[0]
+        documents = verdict.documents
+        place = f"{self._path}:{documents.line[row].as_py()}"
+        if policy == "fail":
+            remedy = "`?` or `//` in a program allow for what may be missing"
+            if not self.mix.as_dolma:
+                remedy += "; `on_error: keep` or `on_error: drop` goes on"
+            raise DataError(f"{place}: document `{documents.id[row].as_py()}`: {what}: {reason}; {remedy}")
+        verdict.unjudged[what] = verdict.unjudged.get(what, 0) + len(mine)
+        before, first = self._failed.get(what, (0, f"line {documents.line[row].as_py()}: {reason}"))
+        self._failed[what] = (before + len(mine), first)
+        if policy == "drop":
+            verdict.rule[[row for row, _ in mine]] = len(self.drop) + 2
+
+
+class _Verdict:
+    """A batch on its way through the rules and edits."""
+
+    def __init__(self, documents: Documents, columns: Columns, rule: npt.NDArray[np.int16]) -> None:
+        self.documents = documents
+        self.columns = columns
+        self.rule = rule
+        self.unjudged: dict[str, int] = {}
+        self.differs: dict[str, int] = {}
+
+    def differ(self, reason: str, count: int) -> None:
+        if count:
+            self.differs[reason] = self.differs.get(reason, 0) + count
 
 
 def rule_columns(documents: Documents, named: Mapping[str, pa.Array], needs: Collection[str]) -> dict[str, pa.Array]:

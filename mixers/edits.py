@@ -6,8 +6,9 @@ that was to go is left behind, whatever the order in which spans were found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from dolma_pipeline.recipe import Edit
 
 ORIGINAL = "{}"
 """Stands for the original text in the replacement of a `span`."""
+PROGRAM = "$"
+"""A replacement that begins with it is a jq program, as in Dolma."""
+_NUMBER = re.compile(r"\s*-?\.?\d[\d.]*\s*$")
 SPAN = pa.struct(
     [
         pa.field("start", pa.int64(), nullable=False),
@@ -37,6 +41,8 @@ class EditPlan(NamedTuple):
     replacements: list[str]
     counts: dict[str, int]
     """Spans found, by edit."""
+    overlapping: int
+    """Documents whose text would be another in Dolma, which changes only the first of spans that overlap."""
 
 
 class _Found(NamedTuple):
@@ -56,6 +62,13 @@ def check(edit: Edit, where: str) -> None:
         raise ConfigError(f"{where}: `with` goes with `replace`, found it with `{kinds[0]}`")
     if edit.replacement and kinds != ["span"]:
         raise ConfigError(f"{where}: `replacement` goes with `span`, found it with `{kinds[0]}`; write `with`")
+    text = program(edit)
+    if text is not None and (not text.strip() or _NUMBER.match(text)):
+        found = f"the number {text.strip()}" if text.strip() else "no program"
+        raise ConfigError(
+            f"{where}.replacement: expected a jq program that gives a string after `$`, found {found}; "
+            f'for the text `{edit.replacement}` write `$"{edit.replacement}"`'
+        )
     if edit.min_score is not None and edit.max_score is not None and edit.min_score >= edit.max_score:
         raise ConfigError(
             f"{where}: expected min_score below max_score, found {edit.min_score} and {edit.max_score}: no score fits"
@@ -68,10 +81,19 @@ def attribute(edit: Edit) -> str | None:
     return None if name is None else name.replace("`", "")
 
 
+def program(edit: Edit) -> str | None:
+    """The jq program of its replacement; None if the replacement is a plain text."""
+    return edit.replacement.removeprefix(PROGRAM) if edit.replacement.startswith(PROGRAM) else None
+
+
 def label(edit: Edit) -> str:
     """What its spans are counted under."""
     kind = "replace" if edit.replace is not None else "cut" if edit.cut is not None else "span"
     return f"{kind} {getattr(edit, kind)}"
+
+
+Values: TypeAlias = Callable[[int, list[int]], list[str | None]]
+"""The strings that the program of an edit, at this position, gives for these documents; None leaves the spans alone."""
 
 
 def plan_edits(
@@ -79,32 +101,36 @@ def plan_edits(
     columns: Sequence[pa.Array],
     texts: pa.LargeStringArray,
     lengths: Integers,
-    field: Callable[[str], pa.LargeStringArray],
+    values: Values,
     wanted: npt.NDArray[np.bool_] | None = None,
 ) -> EditPlan:
     """The spans to change in `texts`.
 
-    `columns`: the attribute of each edit; `lengths`: code points of each text; `field`: the strings at a dotted path,
-    for replacements `$.path` (nothing takes a span's place where the field is missing); `wanted`: texts to look at.
+    `columns`: the attribute of each edit; `lengths`: code points of each text; `wanted`: texts to look at.
     """
     step = int(lengths.max(initial=0)) + 1
     replacements: dict[str, int] = {}
     counts: dict[str, int] = {}
+    apart: list[_Found] = []
     found: list[_Found] = []
     which: list[npt.NDArray[np.int32]] = []
-    for edit, column in zip(edits, columns, strict=True):
-        spans, number = _spans(edit, column, lengths, step, wanted)
-        counts[label(edit)] = counts.get(label(edit), 0) + number
+    for i, (edit, column) in enumerate(zip(edits, columns, strict=True)):
+        single = _spans(edit, column, lengths, step, wanted)
+        made: dict[int, str] | None = None
+        if program(edit) is not None:
+            rows = np.unique(single.start // step).tolist()
+            made = {row: s for row, s in zip(rows, values(i, rows), strict=True) if s is not None}
+            there = np.isin(single.start // step, list(made))
+            single = _Found(single.start[there], single.end[there])
+        counts[label(edit)] = counts.get(label(edit), 0) + len(single.start)
+        apart.append(single)
+        spans, _ = _merge(single.start, single.end, np.zeros(len(single.start), np.int64))
         found.append(spans)
-        strings = _strings(edit, spans, step, texts, field)
+        strings = _strings(edit, spans, step, texts, made)
         index = np.asarray([replacements.setdefault(s, len(replacements)) for s in strings], np.int32)
         which.append(np.resize(index, len(spans.start)))
-    ranks = np.repeat(np.arange(len(found)), [len(f.start) for f in found])
-    merged, winners = _merge(
-        np.concatenate([f.start for f in found] or [np.zeros(0, np.int64)]),
-        np.concatenate([f.end for f in found] or [np.zeros(0, np.int64)]),
-        ranks,
-    )
+    start, end, ranks = _joined(found)
+    merged, winners = _merge(start, end, ranks)
     row = merged.start // step
     index = np.concatenate([*which, np.zeros(0, np.int32)])[winners]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(lengths)))])
@@ -112,13 +138,31 @@ def plan_edits(
         [pa.array(merged.start - row * step), pa.array(merged.end - row * step), pa.array(index, pa.int32())],
         fields=list(SPAN),
     )
-    return EditPlan(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items), list(replacements), counts)
+    spans_array = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items)
+    return EditPlan(spans_array, list(replacements), counts, _overlapping(*_joined(apart), step))
 
 
-def _spans(
-    edit: Edit, column: pa.Array, lengths: Integers, step: int, wanted: npt.NDArray[np.bool_] | None
-) -> tuple[_Found, int]:
-    """The spans of one edit, those that overlap joined; and how many there were."""
+def _joined(found: Sequence[_Found]) -> tuple[Integers, Integers, Integers]:
+    """The spans of all edits, and the position of the edit of each."""
+    empty = np.zeros(0, np.int64)
+    ranks = np.repeat(np.arange(len(found)), [len(f.start) for f in found])
+    return np.concatenate([*(f.start for f in found), empty]), np.concatenate([*(f.end for f in found), empty]), ranks
+
+
+def _overlapping(start: Integers, end: Integers, rank: Integers, step: int) -> int:
+    """Documents in which some spans overlap so that replacing their union is not replacing the first of them."""
+    order = np.lexsort((rank, start))
+    start, end, rank = start[order], end[order], rank[order]
+    if len(start) == 0:
+        return 0
+    reached = np.maximum.accumulate(end)
+    begins = np.concatenate([[True], start[1:] >= reached[:-1]])
+    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    return len(np.unique(start[(end > end[first]) | (rank < rank[first])] // step))
+
+
+def _spans(edit: Edit, column: pa.Array, lengths: Integers, step: int, wanted: npt.NDArray[np.bool_] | None) -> _Found:
+    """The spans of one edit as they are found."""
     found = attributes.spans(column, lengths)
     row = found.row
     fits = np.ones(len(row), np.bool_) if wanted is None else wanted[row]
@@ -129,9 +173,7 @@ def _spans(
     start = np.clip(found.start, 0, lengths[row])
     end = np.clip(found.end, 0, lengths[row])
     fits &= start < end
-    start, end = (start + row * step)[fits], (end + row * step)[fits]
-    joined, _ = _merge(start, end, np.zeros(len(start), np.int64))
-    return joined, len(start)
+    return _Found((start + row * step)[fits], (end + row * step)[fits])
 
 
 def _merge(start: Integers, end: Integers, rank: Integers) -> tuple[_Found, Integers]:
@@ -154,23 +196,24 @@ def _strings(
     spans: _Found,
     step: int,
     texts: pa.LargeStringArray,
-    field: Callable[[str], pa.LargeStringArray],
+    made: dict[int, str] | None,
 ) -> list[str]:
-    """What takes the place of each span, or one string for all; only those that look into the document are many."""
+    """What takes the place of each span, or one string for all. `made`: by document what the edit's program gives."""
     if len(spans.start) == 0:
         return []
     if edit.span is None:
         return [edit.with_]
-    row = (spans.start // step).tolist()
-    if edit.replacement.startswith("$."):
-        strings = field(edit.replacement).take(pa.array(spans.start // step))
-        return [s or "" for s in strings.to_pylist()]
-    if ORIGINAL not in edit.replacement:
+    if made is None and ORIGINAL not in edit.replacement:
         return [edit.replacement]
-    made = []
+    strings = []
     current, text = -1, ""
-    for document, start, end in zip(row, spans.start.tolist(), spans.end.tolist(), strict=True):
-        if document != current:
-            current, text = document, texts[document].as_py()
-        made.append(edit.replacement.replace(ORIGINAL, text[start - document * step : end - document * step]))
-    return made
+    for document, start, end in zip(
+        (spans.start // step).tolist(), spans.start.tolist(), spans.end.tolist(), strict=True
+    ):
+        replacement = edit.replacement if made is None else made[document]
+        if ORIGINAL in replacement:
+            if document != current:
+                current, text = document, texts[document].as_py()
+            replacement = replacement.replace(ORIGINAL, text[start - document * step : end - document * step])
+        strings.append(replacement)
+    return strings

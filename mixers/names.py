@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError
@@ -52,21 +53,38 @@ def _search(
     return resolved(available)
 
 
-def selectors(mix: Mix, where: str = "$") -> tuple[_native.Selector | None, dict[int, _native.SpanSelector]]:
-    """The compiled `select`, and by position the `span` of each edit that has one."""
+class Selectors(NamedTuple):
+    """The compiled expressions of a mix."""
+
+    select: _native.Selector | None
+    spans: dict[int, _native.SpanSelector]
+    """The `span` of each edit that has one, by the edit's position."""
+    replacements: dict[int, _native.Replacement]
+    """The `replacement` of each edit where it is a jq program."""
+
+
+def selectors(mix: Mix, where: str = "$") -> Selectors:
+    """Compiles `select`, spans and replacements; raises ConfigError if one of them does not compile."""
     place = f"{where}.select"
+    found = Selectors(None, {}, {})
+    strict = mix.as_dolma
     try:
-        select = None
         if mix.select is not None:
-            select = _native.Selector(mix.select.include, mix.select.exclude, mix.select.syntax)
-        spans = {}
+            chosen = mix.select
+            found = found._replace(
+                select=_native.Selector(chosen.include, chosen.exclude, chosen.syntax, strict=strict)
+            )
         for i, edit in enumerate(mix.edit):
             place = f"{where}.edit[{i}].span"
             if edit.span is not None:
-                spans[i] = _native.SpanSelector(edit.span, edit.syntax)
+                found.spans[i] = _native.SpanSelector(edit.span, edit.syntax, strict=strict)
+            place = f"{where}.edit[{i}].replacement"
+            program = edits.program(edit)
+            if program is not None:
+                found.replacements[i] = _native.Replacement(program, strict=strict)
     except ValueError as error:
         raise ConfigError(f"{place}: {error}") from None
-    return select, spans
+    return found
 
 
 def _resolve(

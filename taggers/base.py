@@ -33,6 +33,12 @@ class Documents(Protocol):
     @property
     def source(self) -> pa.LargeStringArray: ...
     @property
+    def line(self) -> pa.Int64Array: ...
+    @property
+    def name(self) -> str:
+        """The path of their file below the source, without extensions."""
+
+    @property
     def raw(self) -> pa.LargeBinaryArray | None:
         """Each document as JSON, for taggers that need more than its text."""
 

@@ -52,5 +52,9 @@ def entries() -> Iterator[Entry]:
     for name, (factory, package, doc) in second_opinions.FACTORIES.items():
         yield Entry(name, "model", factory, doc, needs=f"package {package}")
     yield Entry(
-        sampling.NAME, "native", sampling.RandomNumber, "a number in [0, 1) by seed and id", attributes=("random",)
+        sampling.NAME,
+        "native",
+        sampling.RandomNumber,
+        "a number in [0, 1) by seed, id, file and line",
+        attributes=("random",),
     )

@@ -1,4 +1,4 @@
-"""The labelled documents of one shard: chosen by rule, split by a keyed hash of the id, in the order of another."""
+"""The labelled documents of one shard: chosen by rule, split by a hash of id and text, in the order of another."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ReadExamples(Struct, frozen=True, kw_only=True):
 
 
 def read_examples(config: ReadExamples, context: Context) -> Report:
-    """Writes the shard's labelled documents, sorted by a hash of their ids: merged, shards are in random order.
+    """Writes the shard's labelled documents, sorted by a hash of id and text: merged, shards are in random order.
 
     Holds the texts of one shard's examples.
     """
@@ -108,17 +108,24 @@ def _labelled(documents: Documents, label: Any, config: ReadExamples, dropped: C
     good = np.asarray([bool(training_line(text.as_py(), config.form)) for text in texts], np.bool_)
     dropped[EMPTY] += int((~good).sum())
     ids = documents.id.take(pa.array(rows[good]))
-    share = np.asarray(_native.keyed_hash(ids, keyed(config.seed, _SPLIT)).to_numpy(zero_copy_only=False))
-    held_out = share < np.float64(config.held_out) * 2.0**64
+    texts = texts.filter(pa.array(good))
+    held_out = _places(ids, texts, config.seed, _SPLIT) < np.float64(config.held_out) * 2.0**64
     return pa.RecordBatch.from_arrays(
         [
-            _native.keyed_hash(ids, keyed(config.seed, _ORDER)),
+            pa.array(_places(ids, texts, config.seed, _ORDER)),
             pa.array(label[rows[good]], pa.int32()),
             pa.array(held_out),
-            texts.filter(pa.array(good)),
+            texts,
         ],
         schema=SCHEMA,
     )
+
+
+def _places(ids: pa.Array, texts: pa.Array, seed: int, purpose: str) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """A hash of id and text: where ids repeat, documents of one id are not all on one side; copies of one are."""
+    own = keyed(seed, purpose)
+    by_id, by_text = _native.keyed_hash(ids, own), _native.keyed_hash(texts, keyed(own, purpose))
+    return np.asarray(by_id.to_numpy(zero_copy_only=False) ^ by_text.to_numpy(zero_copy_only=False))
 
 
 def keyed(seed: int, purpose: str) -> int:

@@ -33,7 +33,9 @@ class FertilityConfig(Config, frozen=True):
         default_factory=list
     )
     baseline: Annotated[str | None, Meta(description="of `by`, the group that others are compared with")] = None
-    sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id")] = 1.0
+    sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id and text")] = (
+        1.0
+    )
     report: Annotated[str | None, Meta(description="directory for fertility.json and report.html")] = None
     json: Annotated[bool, Meta(description="print fertility.json instead of the tables")] = False
     text_field: str = "text"

@@ -54,8 +54,10 @@ class TrainClassifierConfig(Config, frozen=True):
     target: Annotated[str | None, Meta(description="label whose score the thresholds are on; default: the first")] = (
         None
     )
-    held_out: Annotated[Share, Meta(description="share of documents that are judged on, by hash of id")] = 0.1
-    max_documents: Annotated[PositiveInt | None, Meta(description="most of a label, drawn by hash of id")] = None
+    held_out: Annotated[Share, Meta(description="share of documents that are judged on, by hash of id and text")] = 0.1
+    max_documents: Annotated[PositiveInt | None, Meta(description="most of a label, drawn by hash of id and text")] = (
+        None
+    )
     lower: Annotated[bool, Meta(description="lower-case texts, in training and in use")] = False
     strip: Annotated[bool, Meta(description="drop white space at the ends, in training and in use")] = True
     removal_rates: Annotated[list[Share], Meta(description="shares to find thresholds for")] = field(

@@ -10,7 +10,6 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from dolma_pipeline import _native
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.fertility.pieces import Integers, Measured, Pieces, words_of
 from dolma_pipeline.fertility.result import NO_GROUP, Counts, ShardCounts, TokenCounts
@@ -22,7 +21,7 @@ from dolma_pipeline.storage import output, read_msgpack, write_msgpack
 from dolma_pipeline.task import Context, Report
 from dolma_pipeline.task import Counts as Account
 from dolma_pipeline.tokens.encode import document_ids, needs_raw
-from dolma_pipeline.tokens.keys import chosen, derived_seed
+from dolma_pipeline.tokens.keys import chosen, content_hashes
 
 MOST_GROUPS = 1000
 """Of a shard: a field of more values is no language."""
@@ -138,8 +137,8 @@ def _add(
     taken = np.ones(len(texts), np.bool_)
     if config.sample < 1:
         ids = document_ids(documents, config.id_field, config.label)
-        hashes = _native.keyed_hash(ids, derived_seed(config.seed, "fertility")).to_numpy(zero_copy_only=False)
-        taken = chosen(hashes, config.sample)
+        # By id and text: where ids repeat, not all documents of one id are taken together.
+        taken = chosen(content_hashes(ids, documents.field(config.text_field), config.seed, "fertility"), config.sample)
     full = np.array([bool(t) for t in texts], np.bool_)
     _drop(account, "not sampled", int((~taken).sum()))
     _drop(account, "empty", int((taken & ~full).sum()))

@@ -37,6 +37,8 @@ class Documents:
     """
 
     records: pa.RecordBatch
+    name: str = ""
+    """The path of the file below its source, without extensions, where a tagger may ask for it."""
 
     def __len__(self) -> int:
         return int(self.records.num_rows)
@@ -63,7 +65,7 @@ class Documents:
 
     def slice(self, start: int, length: int) -> Documents:
         """Some of these documents, without copying them."""
-        return Documents(self.records.slice(start, length))
+        return Documents(self.records.slice(start, length), self.name)
 
     @property
     def text_bytes(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from dolma_pipeline.asked import budget_line
 from dolma_pipeline.manifest import StageAccount
 from dolma_pipeline.report.account import Run, Training, load_run, rules, total
 from dolma_pipeline.report.packing import packing
@@ -91,6 +92,11 @@ def _gate(run: Run, stage: StageAccount) -> str:
     if everything.edited:
         edits = ", ".join(f"{count(n)} {name}" for name, n in sorted(everything.edited.items()))
         lines.append(f"  edits: {_printable(edits)}")
+    if everything.unjudged:
+        failed = ", ".join(f"{count(n)} {name}" for name, n in sorted(everything.unjudged.items()))
+        lines.append(f"  documents on which an expression failed: {_printable(failed)}")
+    if "budget" in stage.details:
+        lines.append(f"  budget: {budget_line(stage.details['budget'])}")
     return "\n".join(lines)
 
 
@@ -125,6 +131,7 @@ def _tokens(run: Run) -> str:
         rows.append([source or "all", count(number), share(number, everything), read, per_token])
     form = run.token_stages[-1].details.get("form")
     lines = [f"  {line}" for line in map(packing, run.token_stages) if line]
+    lines += [f"  budget: {budget_line(s.details['budget'])}" for s in run.token_stages if "budget" in s.details]
     return "\n".join([f"tokens ({form})" if form else "tokens", table(rows), *lines])
 
 

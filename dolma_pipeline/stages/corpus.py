@@ -96,7 +96,7 @@ def stem(name: str) -> str:
 
 
 def source_shards(name: str, source: Source) -> list[Shard]:
-    """The files of a `documents` source in canonical order."""
+    """The files of a `documents` source in canonical order, or as its `order` says."""
     where = json_path(("sources", name, "documents"))
     files = find_files(source.documents or [], where)
     names: dict[str, Path] = {}
@@ -108,7 +108,19 @@ def source_shards(name: str, source: Source) -> list[Shard]:
             )
         names[relative] = path
         shards.append(Shard(source=name, name=relative, path=str(path), label=str(path), size=path.stat().st_size))
+    if source.order == "given":
+        ranks = _ranks(source.documents or [], where)
+        return sorted(shards, key=lambda s: (ranks[s.path], Path(s.path)))
     return sorted(shards, key=lambda s: s.name)
+
+
+def _ranks(patterns: str | list[str], where: str) -> dict[str, int]:
+    """The position of the first of `patterns` that finds each file."""
+    ranks: dict[str, int] = {}
+    for i, pattern in enumerate([patterns] if isinstance(patterns, str) else patterns):
+        for path in find_files([pattern], where):
+            ranks.setdefault(str(path), i)
+    return ranks
 
 
 def shared_files(shards: list[Shard]) -> list[str]:

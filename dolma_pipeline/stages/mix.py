@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from dolma_pipeline import _native
-from dolma_pipeline.errors import DataError
+from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_documents import document_writer
 from dolma_pipeline.formats.quarantine import SetAside, longest_line
 from dolma_pipeline.mixers.decide import Decider, MixInput
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.mixers.names import resolve_names
-from dolma_pipeline.mixers.sampling import Rate, SourceHistogram, plan_budget
+from dolma_pipeline.mixers.per_token import (
+    FileMeasure,
+    TextSample,
+    TokenSample,
+    bytes_per_token,
+    encode_sample,
+    share_of_file,
+)
+from dolma_pipeline.mixers.sampling import Hashes, Rate, SourceHistogram, located_hashes, plan_budget
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
-from dolma_pipeline.recipe import Mix
+from dolma_pipeline.recipe import Mix, Tokenizer
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Shard, stem
 from dolma_pipeline.stages.tag import FAILED
-from dolma_pipeline.storage import output, read_json, write_json
+from dolma_pipeline.storage import output, read_json, relative_name, write_json
 from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
+from dolma_pipeline.tokens.engine import tokenizer_file
 
 VERSION = 4
 TAGGER_FAILED = "tagger_failed"
@@ -45,6 +54,10 @@ class MeasureShards(Struct, frozen=True, kw_only=True):
     """Of the attributes the rules speak of: (experiment, key)."""
     seed: int
     path: str
+    tokenizer: Tokenizer | None = None
+    """Of a later stage: with it a sample of the documents is encoded, for a budget of tokens."""
+    sample_bytes: int = 0
+    """Of text, in that sample."""
 
 
 class MixShards(MeasureShards, frozen=True, kw_only=True):
@@ -60,6 +73,8 @@ class PlanBudget(Struct, frozen=True, kw_only=True):
     measures: list[str]
     path: str
     where: str
+    assumed: str = ""
+    """Why the bytes per token are assumed, where they are."""
 
 
 class Measure(Struct, frozen=True, kw_only=True):
@@ -67,6 +82,7 @@ class Measure(Struct, frozen=True, kw_only=True):
 
     source: str
     histogram: SourceHistogram
+    sample: TokenSample = TokenSample()
 
 
 def sampling_seed(seed: int, name: str) -> int:
@@ -78,32 +94,52 @@ def sampling_seed(seed: int, name: str) -> int:
 def measure(config: MeasureShards, context: Context) -> Report:
     decider = Decider(config.mix, config.names)
     histogram = SourceHistogram()
+    sample = TextSample(config.sample_bytes)
     for each in config.inputs:
         stream = read_documents(each.path, keep_raw=True, max_line_bytes=longest_line(each.quarantine))
         for decision in decider.decisions(each, stream):
             # The mix itself sets bad lines aside.
             stream.take_bad()
             kept = decision.kept
-            hashes = sampling_hashes(decision.documents, config.seed, config.mix.name)
-            histogram.add(hashes[kept], decision.sizes()[kept])
-    write_json(config.path, Measure(source=config.source, histogram=histogram))
+            hashes = sampling_hashes(decision.documents, each.name, config.seed, config.mix.name)
+            sizes = decision.sizes()[kept]
+            histogram.add(hashes[kept], sizes)
+            if config.tokenizer is not None:
+                sample.add(hashes[kept], decision.final_texts().filter(pa.array(kept)), sizes)
+    encoded = TokenSample()
+    if config.tokenizer is not None and sample.texts:
+        encoded = encode_sample(sample, config.tokenizer, context)
+    write_json(config.path, Measure(source=config.source, histogram=histogram, sample=encoded))
     return Report(outputs=[output(config.path)])
 
 
-def sampling_hashes(documents: Documents, seed: int, name: str) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    return np.asarray(_native.keyed_hash(documents.id, sampling_seed(seed, name)).to_numpy(zero_copy_only=False))
+def sampling_hashes(documents: Documents, file: str, seed: int, mix: str) -> Hashes:
+    """The place of each document in the draw: a hash of its id, file and line, for ids may repeat."""
+    return located_hashes(documents.id, file, documents.line, sampling_seed(seed, mix))
 
 
 def plan_rates(config: PlanBudget, context: Context) -> Report:
     histograms: dict[str, SourceHistogram] = {}
+    files: dict[str, list[FileMeasure]] = {}
     for path in config.measures:
         found: Measure = read_json(path, Measure)
         histograms.setdefault(found.source, SourceHistogram()).merge(found.histogram)
+        size, documents = found.histogram.size, found.histogram.documents
+        files.setdefault(found.source, []).append(
+            FileMeasure(documents=documents, text_bytes=size, sample=found.sample)
+        )
     if config.mix.budget is None:
         raise DataError(f"{config.where}: expected a budget")
-    rates = plan_budget(config.mix.budget, histograms, config.where)
-    write_json(config.path, rates)
-    return Report(outputs=[output(config.path)], details={"rates": msgspec.to_builtins(rates)})
+    measured = {source: per for source, each in files.items() if (per := bytes_per_token(each)) is not None}
+    budget = plan_budget(config.mix.budget, histograms, config.where, measured)
+    write_json(config.path, budget.rates)
+    account = budget.account()
+    if account["unit"] == "tokens":
+        account["bytes_per_token"] = "given" if config.mix.budget.bytes_per_token else "measured"
+        if config.assumed:
+            account["bytes_per_token"] = f"assumed: {config.assumed}"
+    details = {"rates": msgspec.to_builtins(budget.rates), "budget": account}
+    return Report(outputs=[output(config.path)], details=details, warnings=budget.warnings(f"{config.where}.budget"))
 
 
 def mix_shards(config: MixShards, context: Context) -> Report:
@@ -123,7 +159,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
             stream = read_documents(each.path, keep_raw=True)
             with SetAside(stream, each.quarantine, counts) as aside:
                 for decision in decider.decisions(each, stream):
-                    copies = _copies(decision.rule, decision.documents, rate, config)
+                    copies = _copies(decision.rule, decision.documents, each.name, rate, config)
                     documents, text_bytes = writer.write_documents(
                         decision.documents.records,
                         copies=pa.array(copies, pa.uint32()),
@@ -131,10 +167,12 @@ def mix_shards(config: MixShards, context: Context) -> Report:
                         attributes=decision.attributes,
                         provenance=each.label if mix.provenance else None,
                         discard=mix.discard_fields,
+                        always_provenance=mix.as_dolma,
                     )
                     _count(counts, decision.rule, decision.documents, copies, decider.rules)
                     counts.documents_out += documents
                     counts.bytes_out += text_bytes
+                    counts.add(Counts(unjudged=decision.unjudged, differs=decision.differs))
                     edited.update(decision.edited)
                     aside.take()
             outputs += aside.outputs
@@ -152,12 +190,13 @@ def mix_shards(config: MixShards, context: Context) -> Report:
 def _copies(
     rule: np.ndarray[tuple[int], np.dtype[np.int16]],
     documents: Documents,
+    file: str,
     rate: Rate | None,
     config: MixShards,
 ) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
     copies = (rule < 0).astype(np.uint32)
     if rate is not None:
-        hashes = sampling_hashes(documents, config.seed, config.mix.name)
+        hashes = sampling_hashes(documents, file, config.seed, config.mix.name)
         copies *= rate.take(hashes)
     return copies
 
@@ -190,16 +229,26 @@ class Group(Struct, frozen=True, kw_only=True):
 
 
 def groups(
-    shards: list[Shard], mix: Mix, directory: Path, size_of: Callable[[Shard], int | None] = lambda shard: shard.size
+    shards: list[Shard],
+    mix: Mix,
+    directory: Path,
+    size_of: Callable[[Shard], int | None] = lambda shard: shard.size,
+    where: str = "$",
 ) -> Iterator[Group]:
     """One output per input, named like it; or, with a size, as many neighbours of one source as fit in it.
 
     `size_of` a file that is not written yet is None: then it has an output to itself until it is.
     """
     if mix.max_size_in_bytes == 0:
+        taken: dict[Path, str] = {}
         for shard in shards:
-            name = f"{stem(shard.name)}.{mix.format}"
-            path = directory / "documents" / shard.source / name
+            name, path = _beside(shard, mix, directory)
+            first = taken.setdefault(path, shard.path)
+            if first != shard.path:
+                raise ConfigError(
+                    f"{where}: expected inputs of different names below `documents`, found {first} and {shard.path}: "
+                    f"both would become {path}; mix them into two directories"
+                )
             label = f"{mix.name}/{shard.source}/{name}"
             yield Group(
                 source=shard.source,
@@ -218,11 +267,25 @@ def groups(
         together.append(shard)
         total += size
     if together:
-        yield _joined(together, mix, directory, number)
+        yield _joined(together, mix, directory, number, last=True)
 
 
-def _joined(shards: list[Shard], mix: Mix, directory: Path, number: int) -> Group:
-    name = f"{mix.name}-{number:04d}.{mix.format}"
+def _beside(shard: Shard, mix: Mix, directory: Path) -> tuple[str, Path]:
+    """The name and the path of the output of one input; Dolma's layout has no directory for the source."""
+    name = shard.name
+    if mix.as_dolma:
+        name = (relative_name(Path(shard.path), "documents") or PurePosixPath(name)).as_posix()
+    if mix.format != "input":
+        kind = ".json" if mix.as_dolma and ".json" in (PurePosixPath(name).suffixes[-2:] or [""]) else ".jsonl"
+        name = f"{stem(name)}.{mix.format}".replace(".jsonl", kind)
+    documents = directory / "documents"
+    return name, documents / name if mix.as_dolma else documents / shard.source / name
+
+
+def _joined(shards: list[Shard], mix: Mix, directory: Path, number: int, *, last: bool = False) -> Group:
+    # Of Dolma's files the last one, most often the only one, is called `.json`.
+    form = mix.format.replace("jsonl", "json") if mix.as_dolma and last else mix.format
+    name = f"{mix.name}-{number:04d}.{form}"
     source = shards[0].source
     shard = Shard(source=source, name=name, path=str(directory / name), label=f"{mix.name}/{name}")
     return Group(source=source, shards=shards, output=shard)
@@ -246,6 +309,8 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     if corpus.failures and TAGGER_FAILED not in config.drop:
         failed = " or ".join(f"{sanitize(e)}.{'.'.join(FAILED)}" for e in corpus.failures)
         config = msgspec.structs.replace(config, drop={TAGGER_FAILED: failed, **config.drop})
+    if config.format == "input" and config.max_size_in_bytes:
+        raise ConfigError(f"{where}.format: `input` goes with one output per input, found max_size_in_bytes")
     names = resolve_names(config, corpus.keys, corpus.attributes, where)
     deciding = sorted({e for e, _ in names.values()})
     if config.select is not None or any(e.span is not None for e in config.edit):
@@ -253,7 +318,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     written = list(corpus.attributes) if config.keep_attributes else deciding
     directory = places.directory(config.destination, "mixed", config.name)
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
-    all_groups = list(groups(corpus.shards, config, directory, builder.size_of))
+    all_groups = list(groups(corpus.shards, config, directory, builder.size_of, where))
     _claim(builder, all_groups, config, directory, f"{where}.destination")
     seed = builder.recipe.seed
 
@@ -261,7 +326,8 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         return [
             MixInput(
                 path=s.path,
-                label=s.label,
+                label=Path(s.path).name if config.as_dolma else s.label,
+                name=stem(s.name),
                 attributes={e: corpus.attributes[e][s.id] for e in experiments if s.id in corpus.attributes[e]},
                 quarantine=quarantine[s.id],
             )
@@ -274,6 +340,8 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     def measure_path(group: Group) -> str:
         return str(places.scratch(measured, group.output, ".json"))
 
+    tokenizer, assumed = _tokenizer(builder, number, config)
+    files_of = Counter(g.source for g in all_groups)
     rates = str(places.work_dir / "scratch" / sampled / "rates.json") if config.budget is not None else None
 
     def build_measures(state: State) -> list[Task]:
@@ -282,7 +350,14 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         for g in all_groups:
             read = inputs(g, deciding)
             task = MeasureShards(
-                mix=measuring, source=g.source, inputs=read, names=names, seed=seed, path=measure_path(g)
+                mix=measuring,
+                source=g.source,
+                inputs=read,
+                names=names,
+                seed=seed,
+                path=measure_path(g),
+                tokenizer=tokenizer,
+                sample_bytes=share_of_file(files_of[g.source]) if tokenizer is not None else 0,
             )
             tasks.append(
                 make_task(
@@ -290,7 +365,10 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
                     name=g.output.id,
                     run=f"{__name__}:measure",
                     config=task,
-                    inputs=tuple(files(read)),
+                    inputs=(
+                        *files(read),
+                        *([str(tokenizer_file(tokenizer.path))] if tokenizer and tokenizer.path else []),
+                    ),
                     version=VERSION,
                 )
             )
@@ -298,7 +376,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
 
     def build_rates(state: State) -> list[Task]:
         measures = [measure_path(g) for g in all_groups]
-        task = PlanBudget(mix=config, measures=measures, path=rates or "", where=where)
+        task = PlanBudget(mix=config, measures=measures, path=rates or "", where=where, assumed=assumed)
         return [
             make_task(
                 phase=sampled,
@@ -338,5 +416,20 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         for n, what in ((len(config.drop), "rule"), (len(config.edit), "edit"), (len(all_groups), "output"))
     )
     builder.add_phase(Phase(id=final, what=what, build=build_mix))
-    builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=(measured, sampled, final)))
+    phases = (measured, sampled, final)
+    builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=phases, described=(sampled,)))
     builder.corpus = Corpus(shards=[g.output for g in all_groups], raw=False)
+
+
+def _tokenizer(builder: Builder, number: int, config: Mix) -> tuple[Tokenizer | None, str]:
+    """The tokenizer by which a budget of tokens is measured; or None, and why the bytes per token are assumed."""
+    if config.budget is None or config.budget.tokens is None or config.budget.bytes_per_token is not None:
+        return None, ""
+    later = [s.tokens for s in builder.recipe.stages[number:] if s.tokens is not UNSET]
+    if not later:
+        return None, "no `tokens` stage follows"
+    if later[0].tokenizer.path is None:
+        return None, "the tokenizer is trained after the mix"
+    if later[0].text_field != "text":
+        return None, f"the `tokens` stage reads the field `{later[0].text_field}`"
+    return later[0].tokenizer, ""

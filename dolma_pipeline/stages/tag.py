@@ -13,7 +13,7 @@ from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.plan import Builder, StageInfo, State
 from dolma_pipeline.recipe import CustomTagger, Tag
-from dolma_pipeline.stages.corpus import Shard
+from dolma_pipeline.stages.corpus import Shard, stem
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
@@ -37,6 +37,8 @@ class TagShard(StepConfig, frozen=True, kw_only=True):
     """Where documents go on which a tagger fails; None: the run ends."""
     seed: int | None = None
     """Of random numbers, where a tagger draws them."""
+    name: str = ""
+    """Path of the file below its source, without extensions: random numbers depend on it."""
 
 
 class TagStep:
@@ -57,6 +59,7 @@ class TagStep:
 
     def add(self, documents: Documents) -> None:
         failed: dict[int, str] = {}
+        documents = Documents(documents.records, self.config.name)
         if self._quarantine is None:
             try:
                 columns = self._taggers.tag(documents)
@@ -151,6 +154,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
             experiments=[(e, files[e][shard.id], names) for e, names in groups.items()],
             failures=str(builder.places.failures(phase, shard)) if aside else None,
             seed=builder.recipe.seed if taggers.uses_seed else None,
+            name=stem(shard.name) if taggers.uses_seed else "",
         )
         return make_task(
             phase=phase,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Tokens
 from dolma_pipeline.report.units import counted
@@ -17,7 +18,7 @@ from dolma_pipeline.tokens.sample import SampledShard
 from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.training import TrainOnShards
 
-TRAINING_VERSION = 4
+TRAINING_VERSION = 5
 """Of the tokenizer alone: what is encoded with it depends on its file anyway."""
 
 
@@ -87,6 +88,26 @@ class TokenPhases(TokenFilePhases):
             quarantine=self.quarantine[shard.id],
         )
         return self.task("encode", shard.id, "encode:encode_shard", config, [shard.path, *self.tokenizer_files()])
+
+    def parts(self, state: State) -> list[Task]:
+        self._check_holdout(state)
+        return super().parts(state)
+
+    def _check_holdout(self, state: State) -> None:
+        """Raises ConfigError if all documents are on one side of the holdout."""
+        reports = state.reports.get(self.phase("encode"), {})
+        drawn = [d for r in reports.values() if (d := r.details.get("drawn")) is not None]
+        counts = [sum(a.documents for a in self.amounts(state, split).values()) for split in self.splits]
+        if not drawn or len(counts) < 2 or all(counts):
+            return
+        first, last = min(d[0] for d in drawn), max(d[1] for d in drawn)
+        empty, remedy = ("validation", f"above {first:.4g}") if counts[0] else ("training", f"of at most {last:.4g}")
+        works = f"a holdout {remedy}, another seed, or more documents" if first < last else "more than one document"
+        raise ConfigError(
+            f"{self.where}.holdout: expected documents on both sides, found none for {empty}: a holdout of "
+            f"{self.config.holdout:g} divides {counted(sum(counts), 'document')} so; what would work: {works}, "
+            f"or no holdout"
+        )
 
     def shards(self, state: State, split: str) -> list[ShardFiles]:
         return [e.files for e in self._encoded(state, split)]

@@ -18,7 +18,7 @@ from dolma_pipeline.recipe import Tokenizer
 from dolma_pipeline.task import Context, Counts, Report
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.engine import Engine, loaded_engine
-from dolma_pipeline.tokens.keys import held_out, order_keys
+from dolma_pipeline.tokens.keys import chosen, holdout_hashes, order_keys
 from dolma_pipeline.tokens.shard import Order, ShardFiles, ShardWriter
 from dolma_pipeline.tokens.vocabulary import special_ids, token_dtype
 
@@ -104,6 +104,8 @@ def encode_shard(config: EncodeShard, context: Context) -> Report:
     if encoder.engine.warning is not None:
         warnings.append(encoder.engine.warning)
     details = {name: msgspec.to_builtins(split) for name, split in splits.items()} | {"engine": encoder.engine.name}
+    if encoder.drawn is not None:
+        details["drawn"] = encoder.drawn
     return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings, bad=aside.bad)
 
 
@@ -126,6 +128,8 @@ class ShardEncoder:
         """Documents without a token, left out."""
         self.short = 0
         """Documents of fewer tokens than are asked for, left out."""
+        self.drawn: tuple[float, float] | None = None
+        """The first and the last place of a document in the draw of the validation documents, from 0 to 1."""
 
     def add(self, documents: Documents) -> None:
         config = self._config
@@ -140,9 +144,9 @@ class ShardEncoder:
         self.short += len(texts) - len(rows) - empty
         if not len(rows):
             return
-        chosen = pa.array(rows)
-        lines = documents.line.take(chosen)
-        ids = document_ids(documents, config.id_field, config.label).take(chosen)
+        some = pa.array(rows)
+        lines = documents.line.take(some)
+        ids = document_ids(documents, config.id_field, config.label).take(some)
         lengths = encoded.lengths[rows]
         kept = encoded.ids if config.min_tokens <= 1 else encoded.ids[np.repeat(long_enough, encoded.lengths)]
         self._check(kept, lengths, ids, lines)
@@ -151,8 +155,8 @@ class ShardEncoder:
             keys = order_keys(ids, config.label, lines, config.seed)
         else:
             keys = lines.to_numpy().astype(np.uint64)
-        names = source_names(documents.source.take(chosen), config.source)
-        aside = held_out(ids, config.holdout, config.seed)
+        names = source_names(documents.source.take(some), config.source)
+        aside = self._aside(ids if config.id_field is not None else None, texts.take(some))
         for split, mine in ((TRAIN, ~aside), (VALIDATION, aside)):
             if not mine.any():
                 continue
@@ -164,6 +168,16 @@ class ShardEncoder:
                 tokens if mine.all() else tokens[np.repeat(mine, lengths)],
             )
             self._count(split, names.filter(pa.array(mine)), lengths[mine], encoded.text_bytes[rows][mine])
+
+    def _aside(self, ids: pa.LargeStringArray | None, texts: pa.LargeStringArray) -> NDArray[np.bool_]:
+        """Which documents are for validation."""
+        if self._config.holdout == 0:
+            return np.zeros(len(texts), np.bool_)
+        hashes = holdout_hashes(ids, texts, self._config.seed)
+        places = float(hashes.min()) / 2.0**64, float(hashes.max()) / 2.0**64
+        first, last = self.drawn or places
+        self.drawn = min(first, places[0]), max(last, places[1])
+        return chosen(hashes, self._config.holdout)
 
     def _try(self, texts: pa.LargeStringArray) -> None:
         """Compares the engine with the reference on the first documents of the shard: they may be like no other."""

@@ -31,9 +31,31 @@ def order_keys(ids: pa.LargeStringArray, label: str, lines: pa.Int64Array, seed:
     return _hashes(located, derived_seed(seed, "order"))
 
 
-def held_out(ids: pa.LargeStringArray, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Which documents are for validation: by id alone, so that copies stay together and newcomers move nobody."""
-    return chosen(_hashes(ids, derived_seed(seed, "holdout")), fraction)
+def content_hashes(
+    ids: pa.LargeStringArray | None, texts: pa.LargeStringArray, seed: int, purpose: Purpose
+) -> NDArray[np.uint64]:
+    """The place of each document in a draw: a hash of its id and its text, or of the text alone without ids."""
+    own = derived_seed(seed, purpose)
+    by_text = _hashes(pc.fill_null(texts, ""), derived_seed(own, purpose))
+    # Two hashes of independent seeds: together they are as even as either, and no text has to be copied.
+    return by_text if ids is None else by_text ^ _hashes(pc.fill_null(ids, ""), own)
+
+
+def holdout_hashes(ids: pa.LargeStringArray | None, texts: pa.LargeStringArray, seed: int) -> NDArray[np.uint64]:
+    """The place of each document in the draw of the validation documents.
+
+    A mix may repeat a document, and a copy in the training files would make the validation loss too low: copies have
+    one id and one text, so that they stay together. So the place must not hash the file or the line, by which copies
+    differ. The id alone would not do either: where ids repeat, all documents of one id would go to one side.
+    """
+    return content_hashes(ids, texts, seed, "holdout")
+
+
+def held_out(
+    ids: pa.LargeStringArray | None, texts: pa.LargeStringArray, fraction: float, seed: int
+) -> NDArray[np.bool_]:
+    """Which documents are for validation; newcomers move nobody."""
+    return chosen(holdout_hashes(ids, texts, seed), fraction)
 
 
 def chosen(hashes: NDArray[np.uint64], fraction: float) -> NDArray[np.bool_]:

@@ -217,9 +217,10 @@ def _draw(sampling: Sampling, shard: SampledShard, share: int, bad: dict[str, Ba
 
 def _keyed(sampling: Sampling, shard: SampledShard, documents: Documents) -> list[tuple[int, int, str, int]]:
     """(key, line, text, bytes) of the documents that may be trained on."""
-    texts = [(t or "").strip() for t in documents.field(sampling.text_field).to_pylist()]
+    fields = documents.field(sampling.text_field)
+    texts = [(t or "").strip() for t in fields.to_pylist()]
     ids = document_ids(documents, sampling.id_field, shard.label)
-    aside = held_out(ids, sampling.holdout, sampling.seed).tolist()
+    aside = held_out(ids if sampling.id_field is not None else None, fields, sampling.holdout, sampling.seed).tolist()
     keys = sample_keys(ids, sampling.seed).tolist()
     lines = documents.line.to_pylist()
     return [

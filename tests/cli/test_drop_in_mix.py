@@ -27,7 +27,9 @@ STREAM = {
 def test_mix() -> None:
     first, second = recipes(mix, {"streams": [STREAM, {**STREAM, "name": "other", "compression": {"output": "zst"}}]})
     assert first.sources == {
-        "web": Source(documents=["/d/a/documents/*.gz", "/d/b/documents/*.gz"], attributes=["base", "dups"])
+        "web": Source(
+            documents=["/d/a/documents/*.gz", "/d/b/documents/*.gz"], attributes=["base", "dups"], order="given"
+        )
     }
     assert first.stages == [
         Stage(
@@ -43,6 +45,7 @@ def test_mix() -> None:
                 destination="/out/web",
                 max_size_in_bytes=1000,
                 format="jsonl.gz",
+                as_dolma=True,
             )
         )
     ]
@@ -70,6 +73,11 @@ def test_mix_without_shuffle_has_one_output_per_input() -> None:
     assert isinstance(recipe.stages[0].mix, Mix)
     assert recipe.stages[0].mix.max_size_in_bytes == 0
     assert recipe.stages[0].mix.destination == "/out/web"
+    assert recipe.stages[0].mix.format == "input"
+    zst = {**STREAM, "compression": {"output": "zst"}}
+    (recipe,) = recipes(mix, {"streams": [zst], "shuffle": False})
+    assert isinstance(recipe.stages[0].mix, Mix)
+    assert recipe.stages[0].mix.format == "jsonl.zst"
 
 
 @pytest.mark.parametrize(

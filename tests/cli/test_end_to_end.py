@@ -145,9 +145,9 @@ def test_tag_then_mix(capsys: pytest.CaptureFixture[str]) -> None:
         "    compression: {output: ''}\n"
     )
     assert main(["-c", "mix.yaml", "mix"]) == 0
-    (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.jsonl").read_text().splitlines()]
+    (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.json").read_text().splitlines()]
     assert (mixed["id"], mixed["text"]) == ("long", "a longer document")
-    assert mixed["metadata"] == {"provenance": "toy/documents/a.jsonl:6"}
+    assert mixed["metadata"] == {"provenance": "a.jsonl:6"}
     assert mixed["attributes"] == {"base__char_length_v1__length": [[0, 17, 17.0]]}
     capsys.readouterr()
     assert main(["-c", "mix.yaml", "mix"]) == 0
@@ -163,7 +163,7 @@ def test_tag_then_mix(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mixed/long-0000.jsonl").unlink()
     assert main(["-c", "mix.yaml", "mix"]) == 0
     assert "(1 task)" in capsys.readouterr().err
-    (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.jsonl").read_text().splitlines()]
+    (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.json").read_text().splitlines()]
     assert list(mixed) == ["id", "text", "metadata"]
 
 
@@ -224,7 +224,7 @@ def test_a_stream_with_bad_input_does_not_stop_the_others(capsys: pytest.Capture
     )
     assert main(["-c", "mix.yaml", "mix"]) == 3
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["mix one", "mix two"]
-    assert Path("mixed/two-0000.jsonl.gz").is_file()
+    assert Path("mixed/two-0000.json.gz").is_file()
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from dolma_pipeline.formats.attributes import DOCUMENT, SPANS, AttributeWriter
 from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.mixers.decide import Decider, Decision, MixInput
 from dolma_pipeline.mixers.names import resolve_names
-from dolma_pipeline.recipe import Edit, Mix, Select
+from dolma_pipeline.recipe import Edit, Mix, OnError, Select
 
 TEXTS = ["hello añejo world", "short", "mail me@x.org now", "   x   ", "again and again"]
 EN = pa.array([0.9, 0.8, 0.2, None, 0.7], DOCUMENT)
@@ -61,7 +61,7 @@ def test_rules_edits_and_lengths(source: MixInput) -> None:
         min_text_length=2,
     )
     decider, decision = decide(mix, source)
-    assert decider.rules == ["foreign", "brief", "bytes", "select", "min_text_length"]
+    assert decider.rules == ["foreign", "brief", "bytes", "select", "min_text_length", "expression_failed"]
     assert decision.rule.tolist() == [-1, 1, 0, 4, -1]
     assert decision.rule.dtype == np.int16
     assert decision.kept.tolist() == [True, False, False, False, True]
@@ -92,15 +92,88 @@ def test_nothing_edited_is_no_texts(source: MixInput) -> None:
     assert decision.edited == {"cut pii.MAIL": 0}
 
 
-def test_what_a_filter_cannot_judge_stays_and_is_reported(source: MixInput) -> None:
-    mix = Mix(
-        select=Select(
-            include=['.attributes.base__ft__en[0][2] | if . < 0.5 then error("low") else . > 0.75 end'], syntax="jq"
-        )
+LOW = '.attributes.base__ft__en[0][2] | if . < 0.5 then error("low") else . > 0.75 end'
+
+
+@pytest.mark.parametrize(("on_error", "rules"), [("keep", [-1, -1, -1, -1, 0]), ("drop", [-1, -1, 2, 2, 0])])
+def test_what_a_filter_fails_on_is_kept_or_dropped_and_counted(
+    on_error: OnError, rules: list[int], source: MixInput
+) -> None:
+    decider, decision = decide(Mix(select=Select(include=[LOW], syntax="jq", on_error=on_error)), source)
+    assert decision.rule.tolist() == rules
+    assert decision.unjudged == {"select": 2}
+    assert decider.warnings == [f"{source.path}: select failed on 2 documents; the first: line 3: jq `{LOW}`: low"]
+
+
+def test_what_a_filter_fails_on_ends_the_run(source: MixInput) -> None:
+    with pytest.raises(DataError) as caught:
+        decide(Mix(select=Select(include=[LOW], syntax="jq")), source)
+    assert str(caught.value) == (
+        f"{source.path}:3: document `d2`: select: jq `{LOW}`: low; `?` or `//` in a program allow for what may be "
+        "missing; `on_error: keep` or `on_error: drop` goes on"
     )
-    decider, decision = decide(mix, source)
-    assert decision.rule.tolist() == [-1, -1, -1, -1, 0]
-    assert decider.warnings == [f"{source.path}: select: 2 documents could not be judged; the first: line 3: low"]
+    # A document that an earlier rule drops needs no verdict.
+    mix = Mix(drop={"low": "ft.en < 0.5", "none": "not any(ft.en)"}, select=Select(include=[LOW], syntax="jq"))
+    assert decide(mix, source)[1].rule.tolist() == [-1, -1, 0, 1, 2]
+
+
+def test_as_dolma_an_index_of_null_fails(source: MixInput) -> None:
+    select = Select(include=[".missing.x == null"], syntax="jq")
+    assert decide(Mix(select=select), source)[1].kept.all()
+    with pytest.raises(DataError, match=re.escape("a.jsonl:1: document `d0`: select: jq `.missing.x == null`: cannot")):
+        decide(Mix(select=select, as_dolma=True), source)
+
+
+@pytest.mark.parametrize(
+    ("replacement", "on_error", "texts", "rules", "unjudged"),
+    [
+        ("$.id", "fail", ["hello d0 world", "d2"], [-1, -1, -1, -1, -1], {}),
+        ('$(.source + "{}")', "fail", ["hello tañejo world", "t"], [-1, -1, -1, -1, -1], {}),
+        ("$.nothing", "keep", [None, None], [-1, -1, -1, -1, -1], {"replacement $.nothing": 2}),
+        ("$.nothing", "drop", [None, None], [2, -1, 2, -1, -1], {"replacement $.nothing": 2}),
+    ],
+)
+def test_replacements_that_are_programs(
+    replacement: str,
+    on_error: OnError,
+    texts: list[str | None],
+    rules: list[int],
+    unjudged: dict[str, int],
+    source: MixInput,
+) -> None:
+    edit = Edit(span="$.attributes.base__pii__MAIL", replacement=replacement, on_error=on_error)
+    _, decision = decide(Mix(edit=[edit]), source)
+    assert (decision.rule.tolist(), decision.unjudged) == (rules, unjudged)
+    found = [None] * 5 if decision.texts is None else decision.texts.to_pylist()
+    assert found[0] == texts[0]
+    assert (found[2] is None) == (texts[1] is None)
+
+
+@pytest.mark.parametrize(
+    ("replacement", "reason"),
+    [
+        ("$.nothing", "jq `.nothing`: expected one string, found null"),
+        ("$.text | length", "jq `.text | length`: expected one string, found 17"),
+    ],
+)
+def test_a_replacement_that_is_no_string_ends_the_run(replacement: str, reason: str, source: MixInput) -> None:
+    edit = Edit(span="$.attributes.base__pii__MAIL", replacement=replacement)
+    with pytest.raises(DataError, match=re.escape(f"a.jsonl:1: document `d0`: replacement {replacement}: {reason}; ")):
+        decide(Mix(edit=[edit]), source)
+
+
+def test_what_dolma_does_otherwise_is_counted(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", [{"id": str(i), "text": "0123456789"} for i in range(3)])
+    spans = [[[0, 4, 1], [2, 6, 1]], [[0, 4, 1.0]], []]
+    rows = write_lines(tmp_path / "e.jsonl", [{"id": str(i), "attributes": {"x": s}} for i, s in enumerate(spans)])
+    source = MixInput(path=path, label="a", attributes={"e": rows})
+    mix = Mix(
+        select=Select(exclude=["$.attributes[?(@.x && @.x[0] && @.x[0][2] > 1.0 || @.x[0][2] == 2.0)]"]),
+        edit=[Edit(span="$.attributes.x", replacement="-")],
+    )
+    assert decide(mix, source)[1].differs == {"overlapping spans merged": 1}
+    equal = Mix(select=Select(exclude=["$.attributes[?(@.x && @.x[0] && @.x[0][2] >= 1.0)]"]))
+    assert decide(equal, source)[1].differs == {"numbers compared by value": 1}
 
 
 def test_a_filter_on_an_attribute_that_is_not_there_is_loud(source: MixInput) -> None:

@@ -22,13 +22,13 @@ def column(rows: list[list[Span] | None]) -> pa.Array:
     return pa.array([None if r is None else [dict(zip(keys, s, strict=True)) for s in r] for r in rows], SPANS)
 
 
-def no_field(path: str) -> pa.Array:
-    raise AssertionError(path)
+def no_values(edit: int, rows: list[int]) -> list[str | None]:
+    raise AssertionError(edit)
 
 
 def plan(edits: list[Edit], columns: list[pa.Array], texts: list[str], **more: object) -> EditPlan:
     lengths = np.asarray([len(t) for t in texts], np.int64)
-    options = {"field": no_field, **more}
+    options = {"values": no_values, **more}
     return plan_edits(edits, columns, pa.array(texts, pa.large_string()), lengths, **options)  # type: ignore[arg-type]
 
 
@@ -86,14 +86,37 @@ def test_dolmas_replacements() -> None:
     texts = ["0123456", "é2", "z"]
     assert apply([Edit(span="$.x", replacement="<{}|{}>")], spans, texts) == ["0<123|123>456", "<é|é>2", "z"]
     assert apply([Edit(span="$.x", replacement="[..]")], spans, texts) == ["0[..]456", "[..]2", "z"]
+
+
+def test_a_program_is_asked_for_the_documents_that_have_spans() -> None:
+    spans = [column([[(1, 3, 1.0), (5, 6, 1.0)], [(0, 1, 1.0)], [], [(0, 1, 0.1)]])]
+    texts = ["0123456", "é2", "z", "ab"]
     asked = []
 
-    def field(path: str) -> pa.Array:
-        asked.append(path)
-        return pa.array(["u", None, "v"], pa.large_string())
+    def values(edit: int, rows: list[int]) -> list[str | None]:
+        asked.append((edit, rows))
+        return ["[{}]", None]
 
-    assert apply([Edit(span="$.x", replacement="$.metadata.m")], spans, texts, field=field) == ["0u456", "2", "z"]
-    assert asked == ["$.metadata.m"]
+    edit = Edit(span="$.x", replacement="$.metadata.m", min_score=0.5)
+    # Of a document without a string the spans stay.
+    assert apply([edit], spans, texts, values=values) == ["0[12]34[5]6", "é2", "z", "ab"]
+    assert asked == [(0, [0, 1])]
+    assert plan([edit], spans, texts, values=values).counts == {"span $.x": 2}
+
+
+def test_documents_that_dolma_edits_otherwise_are_counted() -> None:
+    def overlapping(*edits: list[Span]) -> int:
+        columns = [column([[], spans]) for spans in edits]
+        return plan(
+            [Edit(replace=f"t.{i}", with_=str(i)) for i in range(len(edits))], columns, ["", "0123456789"]
+        ).overlapping
+
+    assert overlapping([(0, 4, 1.0), (2, 6, 1.0), (8, 9, 1.0), (8, 10, 1.0)]) == 1
+    assert overlapping([(0, 4, 1.0), (4, 6, 1.0)]) == 0
+    # What lies within the first span changes nothing; so does the same span of a later edit, and not of an earlier one.
+    assert overlapping([(0, 4, 1.0), (1, 3, 1.0)]) == 0
+    assert overlapping([(0, 4, 1.0)], [(0, 4, 1.0)]) == 0
+    assert overlapping([(1, 4, 1.0)], [(0, 4, 1.0)]) == 1
 
 
 def test_braces_of_the_other_forms_are_text() -> None:
@@ -134,13 +157,21 @@ def test_names_and_labels() -> None:
         (Edit(cut="a.b", span="$"), "expected exactly one of `replace`, `cut` and `span`, found `cut` and `span`"),
         (Edit(cut="a.b", with_="x"), "`with` goes with `replace`, found it with `cut`"),
         (Edit(replace="a.b", replacement="x"), "`replacement` goes with `span`, found it with `replace`; write `with`"),
+        (
+            Edit(span="$.x", replacement="$5"),
+            'expected a jq program that gives a string after `$`, found the number 5; for the text `$5` write `$"$5"`',
+        ),
+        (
+            Edit(span="$.x", replacement="$"),
+            'expected a jq program that gives a string after `$`, found no program; for the text `$` write `$"$"`',
+        ),
         (Edit(cut="a.b", min_score=2, max_score=1), "expected min_score below max_score, found 2 and 1: no score fits"),
     ],
 )
 def test_edits_that_cannot_be_meant(edit: Edit, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(edit, "$.mix.edit[0]")
-    assert str(caught.value) == f"$.mix.edit[0]: {message}"
+    assert str(caught.value) in (f"$.mix.edit[0]: {message}", f"$.mix.edit[0].replacement: {message}")
 
 
 def twin(text: str, by_edit: list[list[tuple[int, int]]]) -> str:

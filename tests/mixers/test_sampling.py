@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.mixers.sampling import SHIFT, Rate, SourceHistogram, plan_budget
+from dolma_pipeline.mixers.sampling import SHIFT, Rate, SourceHistogram, located_hashes, plan_budget
 from dolma_pipeline.recipe import Budget
 
 TOP = np.uint64(SHIFT)
@@ -56,31 +57,31 @@ def test_a_rate_takes_copies_and_one_more_below_the_threshold() -> None:
 def test_weights_set_the_shares() -> None:
     histograms = {"a": FULL, "b": FULL}
     budget = Budget(bytes=655_360, weights={"a": 3, "b": 1})
-    assert plan_budget(budget, histograms, "$") == {"a": Rate(0, 0xC000 << 48), "b": Rate(0, 0x4000 << 48)}
+    assert plan_budget(budget, histograms, "$").rates == {"a": Rate(0, 0xC000 << 48), "b": Rate(0, 0x4000 << 48)}
 
 
 def test_without_weights_all_are_scaled_alike() -> None:
     histograms = {"a": FULL, "b": even(1 << 16, 30)}
-    assert plan_budget(Budget(bytes=1_310_720), histograms, "$") == {"a": Rate(0, 1 << 63), "b": Rate(0, 1 << 63)}
-    assert plan_budget(Budget(bytes=2_621_440), histograms, "$") == {"a": Rate(1, 0), "b": Rate(1, 0)}
+    assert plan_budget(Budget(bytes=1_310_720), histograms, "$").rates == {"a": Rate(0, 1 << 63), "b": Rate(0, 1 << 63)}
+    assert plan_budget(Budget(bytes=2_621_440), histograms, "$").rates == {"a": Rate(1, 0), "b": Rate(1, 0)}
 
 
 def test_documents_are_repeated_up_to_max_epochs() -> None:
     budget = Budget(bytes=1_638_400, weights={"a": 1}, max_epochs=2.5)
-    assert plan_budget(budget, {"a": FULL}, "$") == {"a": Rate(2, 1 << 63)}
+    assert plan_budget(budget, {"a": FULL}, "$").rates == {"a": Rate(2, 1 << 63)}
 
 
 def test_tokens_are_bytes_over_bytes_per_token_and_the_smaller_limit_holds() -> None:
     histograms = {"a": FULL}
     half = {"a": Rate(0, 1 << 63)}
-    assert plan_budget(Budget(tokens=81_920, bytes_per_token=4.0), histograms, "$") == half
-    assert plan_budget(Budget(tokens=999_999, bytes=327_680), histograms, "$") == half
-    assert plan_budget(Budget(tokens=81_920, bytes=999_999), histograms, "$") == half
+    assert plan_budget(Budget(tokens=81_920, bytes_per_token=4.0), histograms, "$").rates == half
+    assert plan_budget(Budget(tokens=999_999, bytes=327_680), histograms, "$").rates == half
+    assert plan_budget(Budget(tokens=81_920, bytes=999_999), histograms, "$").rates == half
 
 
 def test_weight_zero_leaves_a_source_out() -> None:
     histograms = {"a": even(8, 10), "b": even(8, 10), "empty": SourceHistogram()}
-    rates = plan_budget(Budget(bytes=80, weights={"a": 1, "b": 0, "empty": 0}), histograms, "$")
+    rates = plan_budget(Budget(bytes=80, weights={"a": 1, "b": 0, "empty": 0}), histograms, "$").rates
     assert rates == {"a": Rate(1, 0), "b": Rate(0, 0), "empty": Rate(0, 0)}
 
 
@@ -164,7 +165,7 @@ def test_totals_are_exact_to_a_bin(
     total = {name: sum(size for _, size in documents) for name, documents in data.items()}
     wanted = max(1, int(epochs * min(total.values())))
     weights = {"one": 2.0, "two": 1.0} if weighted else {}
-    rates = plan_budget(Budget(bytes=wanted, weights=weights, max_epochs=1000.0), histograms, "$")
+    rates = plan_budget(Budget(bytes=wanted, weights=weights, max_epochs=1000.0), histograms, "$").rates
     for name, documents in data.items():
         share = wanted * (weights[name] / 3 if weighted else total[name] / sum(total.values()))
         taken = rates[name].take(np.asarray([h for h, _ in documents], np.uint64))
@@ -172,3 +173,56 @@ def test_totals_are_exact_to_a_bin(
         largest = max(size for _, size in histograms[name].bins.values())
         assert abs(got - share) <= largest / 2 + 1e-6
         assert taken.max() - taken.min() <= 1
+
+
+def test_what_is_asked_and_what_is_obtained() -> None:
+    plan = plan_budget(Budget(bytes=100, weights={"a": 3, "b": 1}), {"a": even(8, 10), "b": even(2, 40)}, "$")
+    assert plan.account() == {
+        "unit": "bytes",
+        "asked": 100,
+        "obtained": 110,
+        "sources": {
+            "a": {"asked": 75, "obtained": 70, "share_asked": 0.75, "share_obtained": 0.6364},
+            "b": {"asked": 25, "obtained": 40, "share_asked": 0.25, "share_obtained": 0.3636},
+        },
+    }
+    assert plan.warnings("$.mix.budget") == [
+        "$.mix.budget: source `a` gives 70 bytes for the 75 it was asked for: whole documents are drawn, and those "
+        "drawn together have up to 10 bytes",
+        "$.mix.budget: source `b` gives 40 bytes for the 25 it was asked for: whole documents are drawn, and those "
+        "drawn together have up to 40 bytes",
+    ]
+
+
+def test_an_exact_budget_warns_of_nothing() -> None:
+    plan = plan_budget(Budget(bytes=327_680), {"a": FULL}, "$")
+    assert (plan.sources["a"].obtained, plan.warnings("$")) == (327_680, [])
+
+
+def test_tokens_are_counted_by_what_each_source_takes() -> None:
+    histograms = {"a": FULL, "b": FULL}
+    budget = Budget(tokens=65_536, weights={"a": 1, "b": 1})
+    plan = plan_budget(budget, histograms, "$", {"a": 2.5, "b": 5.0})
+    # 32,768 tokens of each: 81,920 bytes of `a`, 163,840 of `b`.
+    assert plan.rates == {"a": Rate(0, 1 << 61), "b": Rate(0, 1 << 62)}
+    assert plan.account()["sources"]["b"] == {
+        "asked": 32_768,
+        "obtained": 32_768,
+        "share_asked": 0.5,
+        "share_obtained": 0.5,
+        "bytes_per_token": 5.0,
+    }
+    # What the recipe says comes before what was measured, and 4 after it.
+    given = plan_budget(Budget(tokens=16_384, bytes_per_token=10), {"a": FULL}, "$", {"a": 2.5})
+    assert given.rates == {"a": Rate(0, 1 << 62)}
+    assert plan_budget(Budget(tokens=81_920), {"a": FULL}, "$").rates == {"a": Rate(0, 1 << 63)}
+
+
+def test_documents_of_one_id_have_places_of_their_own() -> None:
+    ids = pa.array(["same"] * 1000, pa.large_string())
+    lines = pa.array(range(1, 1001), pa.int64())
+    hashes = located_hashes(ids, "a", lines, 17)
+    assert len(np.unique(hashes)) == 1000
+    assert 400 < int((hashes < np.uint64(1 << 63)).sum()) < 600
+    assert not np.isin(hashes, located_hashes(ids, "b", lines, 17)).any()
+    assert located_hashes(ids, "a", lines, 17).tolist() == hashes.tolist()

@@ -52,8 +52,8 @@ def test_errors_are_those_of_the_last_batch() -> None:
     selector = Selector([".metadata.n | add"], [], "jq")
     assert selector.select(DOCUMENTS).to_pylist() == [None, None]
     assert selector.errors == [
-        (0, "cannot use null as iterable (array or object)"),
-        (1, 'cannot use "x" as iterable (array or object)'),
+        (0, "jq `.metadata.n | add`: cannot use null as iterable (array or object)"),
+        (1, 'jq `.metadata.n | add`: cannot use "x" as iterable (array or object)'),
     ]
     assert selector.select(lines({"metadata": {"n": [1, 2]}})).to_pylist() == [True]
     assert selector.errors == []

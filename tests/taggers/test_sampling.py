@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from dolma_pipeline import _native
+from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.taggers.registry import load_taggers
 from tests.taggers.toys import documents
 
@@ -15,10 +16,19 @@ def numbers(count: int, seed: int | None = None) -> list[float]:
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
-def test_numbers_depend_on_seed_and_id_only() -> None:
-    assert numbers(3, 5) == numbers(9, 5)[:3] == [0.61414, 0.38628, 0.89958]
+def test_numbers_depend_on_seed_and_place_only() -> None:
+    assert numbers(3, 5) == numbers(9, 5)[:3] == [0.95492, 0.81346, 0.4359]
     assert numbers(3, 5) != numbers(3, 6)
     assert numbers(3) == numbers(3, 17)
+
+
+def test_documents_of_one_id_have_numbers_of_their_own() -> None:
+    same = documents(["x"] * 100)
+    records = same.records.set_column(0, "id", pa.array(["same"] * 100, pa.large_string()))
+    loaded = load_taggers(["random_number_v1"])
+    ((_, first),) = loaded.tag(Documents(records, "a")).items()
+    ((_, second),) = loaded.tag(Documents(records, "b")).items()
+    assert len({*first.to_pylist(), *second.to_pylist()}) == 200
 
 
 def test_numbers_are_uniform_and_their_own() -> None:

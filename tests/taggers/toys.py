@@ -19,6 +19,7 @@ def documents(texts: Sequence[str], raw: Sequence[bytes] | None = None) -> Docum
         "id": pa.array([f"d{i}" for i in range(len(texts))], pa.large_string()),
         "text": pa.array(texts, pa.large_string()),
         "source": pa.array(["toy"] * len(texts), pa.large_string()),
+        "line": pa.array(range(1, len(texts) + 1), pa.int64()),
     }
     if raw is not None:
         columns["raw"] = pa.array(raw, pa.large_binary())

@@ -42,12 +42,24 @@ def test_keys_stay_what_they_are() -> None:
 
 
 def test_held_out_is_the_share_asked_for_and_grows_with_it() -> None:
-    tenth, fifth = held_out(IDS, 0.1, 17), held_out(IDS, 0.2, 17)
+    tenth, fifth = held_out(IDS, IDS, 0.1, 17), held_out(IDS, IDS, 0.2, 17)
     assert 900 < tenth.sum() < 1100
     assert 1850 < fifth.sum() < 2150
     assert not (tenth & ~fifth).any()
-    assert not held_out(IDS, 0.0, 17).any()
-    assert held_out(IDS, 1.0, 17).all()
+    assert not held_out(IDS, IDS, 0.0, 17).any()
+    assert held_out(IDS, IDS, 1.0, 17).all()
+
+
+def test_copies_are_held_out_together_and_equal_ids_apart() -> None:
+    texts = strings([f"text {i // 2}" for i in range(10_000)])
+    same = strings(["same"] * 10_000)
+    for ids in (same, None):
+        aside = held_out(ids, texts, 0.25, 17)
+        assert 2_200 < aside.sum() < 2_800
+        # Two copies have one id and one text.
+        assert np.array_equal(aside[::2], aside[1::2])
+    # The id counts as well as the text.
+    assert 2_200 < held_out(IDS, strings(["one text"] * 10_000), 0.25, 17).sum() < 2_800
 
 
 def test_chosen_at_the_ends_of_the_range() -> None:
@@ -57,7 +69,7 @@ def test_chosen_at_the_ends_of_the_range() -> None:
 
 
 def test_choices_for_different_purposes_are_independent() -> None:
-    aside = held_out(IDS, 0.5, 17)
+    aside = held_out(IDS, IDS, 0.5, 17)
     drawn = chosen(sample_keys(IDS, 17), 0.5)
     assert 0.45 < (aside == drawn).mean() < 0.55
 

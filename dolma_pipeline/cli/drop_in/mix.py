@@ -131,7 +131,10 @@ def _recipe(config: MixerConfig, stream: Stream, where: str) -> Recipe:
         keep_attributes="attributes" not in stream.output.discard_fields,
         destination=path,
         max_size_in_bytes=stream.output.max_size_in_bytes if config.shuffle else 0,
-        format=FORMATS[stream.compression.output],
+        format="input"
+        if not config.shuffle and stream.compression.output is None
+        else FORMATS[stream.compression.output],
+        as_dolma=True,
     )
     # All of a stream's files are one source: an output may hold documents of several data sets.
     documents = list(dict.fromkeys(stream.documents))
@@ -141,6 +144,6 @@ def _recipe(config: MixerConfig, stream: Stream, where: str) -> Recipe:
         name=f"mix {stream.name}",
         work_dir=ledger(config.work_dir, path, "mix", stream.name, documents),
         layout="beside",
-        sources={name_of(stream.name): Source(documents=documents, attributes=attributes)},
+        sources={name_of(stream.name): Source(documents=documents, attributes=attributes, order="given")},
         stages=[Stage(mix=mix)],
     )

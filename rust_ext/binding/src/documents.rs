@@ -123,7 +123,8 @@ impl PyLineWriter {
         released(py, || lock(&self.0)?.write(data))
     }
 
-    #[pyo3(signature = (batch, *, copies=None, texts=None, attributes=vec![], provenance=None, discard=vec![]))]
+    #[pyo3(signature = (batch, *, copies=None, texts=None, attributes=vec![], provenance=None, discard=vec![],
+        always_provenance=false))]
     #[allow(clippy::too_many_arguments)]
     fn write_documents(
         &self,
@@ -134,6 +135,7 @@ impl PyLineWriter {
         attributes: Vec<PyArray>,
         provenance: Option<String>,
         discard: Vec<String>,
+        always_provenance: bool,
     ) -> PyResult<(u64, u64)> {
         let batch = batch.into_inner();
         let copies = copies.map(|c| c.into_inner().0);
@@ -149,7 +151,7 @@ impl PyLineWriter {
         let attributes: Vec<ArrayRef> = attributes.into_iter().map(|a| a.into_inner().0).collect();
         let objects = |a| typed(ArrayRef::as_binary_opt::<i64>(a), a, "large_binary attributes");
         let attributes = attributes.iter().map(objects).collect::<PyResult<Vec<_>>>()?;
-        let changes = Changes { provenance, discard };
+        let changes = Changes { provenance, discard, always_provenance };
         let amount = released(py, || {
             let mut writer = lock(&self.0)?;
             rewrite::encode_documents(&batch, copies, texts, &attributes, &changes, |lines| writer.write(lines))

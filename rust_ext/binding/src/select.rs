@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, LargeBinaryArray};
-use dolma_core::select::{Documents, RowError, Selector, SpanSelector};
+use dolma_core::select::{Documents, Replacement, RowError, Selector, SpanSelector};
 use dolma_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -42,17 +42,21 @@ fn binary(array: PyArray) -> PyResult<LargeBinaryArray> {
     typed.ok_or_else(|| PyTypeError::new_err(format!("expected large_binary, found {}", array.data_type())))
 }
 
-/// The errors of the last batch.
+/// The errors of the last batch, and how many of its documents Dolma would judge otherwise.
 #[derive(Default)]
-struct Errors(Mutex<Vec<RowError>>);
+struct Errors(Mutex<(Vec<RowError>, usize)>);
 
 impl Errors {
-    fn set(&self, errors: Vec<RowError>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = errors;
+    fn set(&self, errors: Vec<RowError>, spelled: usize) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (errors, spelled);
     }
 
     fn get(&self) -> Vec<RowError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    fn spelled(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 }
 
@@ -65,9 +69,9 @@ struct PySelector {
 #[pymethods]
 impl PySelector {
     #[new]
-    #[pyo3(signature = (include, exclude, syntax="jsonpath"))]
-    fn new(py: Python<'_>, include: Vec<String>, exclude: Vec<String>, syntax: &str) -> PyResult<Self> {
-        let inner = syntax.parse().and_then(|syntax| Selector::new(&include, &exclude, syntax));
+    #[pyo3(signature = (include, exclude, syntax="jsonpath", strict=false))]
+    fn new(py: Python<'_>, include: Vec<String>, exclude: Vec<String>, syntax: &str, strict: bool) -> PyResult<Self> {
+        let inner = syntax.parse().and_then(|syntax| Selector::new(&include, &exclude, syntax, strict));
         Ok(PySelector { inner: inner.map_err(|e| to_python(py, e))?, errors: Errors::default() })
     }
 
@@ -81,6 +85,11 @@ impl PySelector {
         self.errors.get()
     }
 
+    #[getter]
+    fn spelled(&self) -> usize {
+        self.errors.spelled()
+    }
+
     #[pyo3(signature = (raw, attributes=Vec::new(), columns=Vec::new()))]
     fn select<'py>(
         &self,
@@ -90,9 +99,9 @@ impl PySelector {
         columns: Vec<(String, PyArray)>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let batch = Batch::new(raw, attributes, columns)?;
-        let (kept, errors) = released(py, || Ok(self.inner.select(&batch.documents()?)))?;
-        self.errors.set(errors);
-        to_pyarrow(py, std::sync::Arc::new(kept))
+        let found = released(py, || Ok(self.inner.select(&batch.documents()?)))?;
+        self.errors.set(found.errors, found.spelled);
+        to_pyarrow(py, std::sync::Arc::new(found.kept))
     }
 }
 
@@ -105,9 +114,9 @@ struct PySpanSelector {
 #[pymethods]
 impl PySpanSelector {
     #[new]
-    #[pyo3(signature = (expression, syntax="jsonpath"))]
-    fn new(py: Python<'_>, expression: &str, syntax: &str) -> PyResult<Self> {
-        let inner = syntax.parse().and_then(|syntax| SpanSelector::new(expression, syntax));
+    #[pyo3(signature = (expression, syntax="jsonpath", strict=false))]
+    fn new(py: Python<'_>, expression: &str, syntax: &str, strict: bool) -> PyResult<Self> {
+        let inner = syntax.parse().and_then(|syntax| SpanSelector::new(expression, syntax, strict));
         Ok(PySpanSelector { inner: inner.map_err(|e| to_python(py, e))?, errors: Errors::default() })
     }
 
@@ -121,6 +130,11 @@ impl PySpanSelector {
         self.errors.get()
     }
 
+    #[getter]
+    fn spelled(&self) -> usize {
+        self.errors.spelled()
+    }
+
     #[pyo3(signature = (raw, attributes=Vec::new(), columns=Vec::new()))]
     fn spans<'py>(
         &self,
@@ -130,13 +144,50 @@ impl PySpanSelector {
         columns: Vec<(String, PyArray)>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let batch = Batch::new(raw, attributes, columns)?;
-        let (spans, errors) = released(py, || Ok(self.inner.spans(&batch.documents()?)))?;
-        self.errors.set(errors);
-        to_pyarrow(py, spans)
+        let found = released(py, || Ok(self.inner.spans(&batch.documents()?)))?;
+        self.errors.set(found.errors, found.spelled);
+        to_pyarrow(py, found.spans)
+    }
+}
+
+#[pyclass(name = "Replacement", frozen)]
+struct PyReplacement {
+    inner: Replacement,
+    errors: Errors,
+}
+
+#[pymethods]
+impl PyReplacement {
+    #[new]
+    #[pyo3(signature = (program, strict=false))]
+    fn new(py: Python<'_>, program: &str, strict: bool) -> PyResult<Self> {
+        let inner = Replacement::new(program, strict).map_err(|e| to_python(py, e))?;
+        Ok(PyReplacement { inner, errors: Errors::default() })
+    }
+
+    #[getter]
+    fn errors(&self) -> Vec<RowError> {
+        self.errors.get()
+    }
+
+    #[pyo3(signature = (rows, raw, attributes=Vec::new(), columns=Vec::new()))]
+    fn strings(
+        &self,
+        py: Python<'_>,
+        rows: Vec<usize>,
+        raw: PyArray,
+        attributes: Vec<PyArray>,
+        columns: Vec<(String, PyArray)>,
+    ) -> PyResult<Vec<Option<String>>> {
+        let batch = Batch::new(raw, attributes, columns)?;
+        let (strings, errors) = released(py, || Ok(self.inner.strings(&batch.documents()?, &rows)))?;
+        self.errors.set(errors, 0);
+        Ok(strings)
     }
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PySelector>()?;
-    module.add_class::<PySpanSelector>()
+    module.add_class::<PySpanSelector>()?;
+    module.add_class::<PyReplacement>()
 }

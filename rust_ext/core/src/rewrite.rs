@@ -95,6 +95,8 @@ pub struct Changes {
     pub provenance: Option<String>,
     /// Top-level fields to leave out.
     pub discard: Vec<String>,
+    /// The provenance is written even where `discard` names `metadata`, as it is by Dolma.
+    pub always_provenance: bool,
 }
 
 /// Documents and UTF-8 bytes of text that a call has written.
@@ -111,6 +113,7 @@ struct Rewrite<'a> {
     beside: Vec<&'a str>,
     provenance: Option<String>,
     discard: &'a [String],
+    always_provenance: bool,
 }
 
 /// Bytes of lines that are put together before they are written: what stays in the processor's cache.
@@ -159,6 +162,7 @@ pub fn encode_documents(
             beside: beside.collect::<Result<_>>()?,
             provenance: changes.provenance.as_ref().map(|file| format!("{file}:{}", lines.value(row))),
             discard: &changes.discard,
+            always_provenance: changes.always_provenance,
         };
         let start = out.len();
         rewrite.encode(utf8(raw.value(row))?, ranges.map(|r| usize::try_from(r.value(row)).ok()), &mut out)?;
@@ -292,7 +296,8 @@ impl Rewrite<'_> {
             object.key(ATTRIBUTES);
             merge(self.beside.iter().copied(), object.out)?;
         }
-        if let (false, Some(file)) = (has_metadata || self.discard.iter().any(|d| d == "metadata"), &self.provenance) {
+        let discarded = !self.always_provenance && self.discard.iter().any(|d| d == "metadata");
+        if let (false, Some(file)) = (has_metadata || discarded, &self.provenance) {
             object.key("metadata");
             rebuild_metadata("null", file, object.out)?;
         }

@@ -1,6 +1,7 @@
 //! What a JSONPath reaches in a document.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use serde_json::Value;
 
@@ -8,12 +9,42 @@ use super::jsonpath::{Condition, Operand, Path, Sign, Step};
 
 type Node<'d> = Cow<'d, Value>;
 
-/// The nodes that `path` reaches from the root, in document order.
-pub fn find<'d>(path: &Path, root: &'d Value) -> Vec<Node<'d>> {
-    walk(&path.0, root, root)
+/// How numbers are compared: by value (1 equals 1.0), or by how they are spelled, as Dolma 1.2.1 does.
+#[derive(Default)]
+pub struct Numbers {
+    by_spelling: bool,
+    /// Whether the two ways have differed anywhere.
+    differ: Cell<bool>,
 }
 
-fn walk<'d>(steps: &[Step], root: &'d Value, current: &'d Value) -> Vec<Node<'d>> {
+impl Numbers {
+    pub fn by_spelling() -> Self {
+        Numbers { by_spelling: true, ..Numbers::default() }
+    }
+
+    pub fn differ(&self) -> bool {
+        self.differ.get()
+    }
+
+    /// Which of two answers holds.
+    pub fn settle(&self, by_value: bool, by_spelling: bool) -> bool {
+        if by_value != by_spelling {
+            self.differ.set(true);
+        }
+        if self.by_spelling {
+            by_spelling
+        } else {
+            by_value
+        }
+    }
+}
+
+/// The nodes that `path` reaches from the root, in document order.
+pub fn find<'d>(path: &Path, root: &'d Value, numbers: &Numbers) -> Vec<Node<'d>> {
+    walk(&path.0, root, root, numbers)
+}
+
+fn walk<'d>(steps: &[Step], root: &'d Value, current: &'d Value, numbers: &Numbers) -> Vec<Node<'d>> {
     let mut nodes = vec![current];
     for (i, step) in steps.iter().enumerate() {
         if matches!(step, Step::Length) {
@@ -23,14 +54,14 @@ fn walk<'d>(steps: &[Step], root: &'d Value, current: &'d Value) -> Vec<Node<'d>
         }
         let mut next = Vec::new();
         for node in nodes {
-            reach(step, root, node, &mut next);
+            reach(step, root, node, &mut next, numbers);
         }
         nodes = next;
     }
     nodes.into_iter().map(Cow::Borrowed).collect()
 }
 
-fn reach<'d>(step: &Step, root: &'d Value, node: &'d Value, out: &mut Vec<&'d Value>) {
+fn reach<'d>(step: &Step, root: &'d Value, node: &'d Value, out: &mut Vec<&'d Value>, numbers: &Numbers) {
     match step {
         Step::Root => out.push(root),
         Step::Field(key) => out.extend(node.get(key)),
@@ -54,8 +85,8 @@ fn reach<'d>(step: &Step, root: &'d Value, node: &'d Value, out: &mut Vec<&'d Va
             out.extend(items.get(from..to).unwrap_or_default().iter().step_by(*step));
         }
         Step::Filter(condition) => match node {
-            Value::Array(items) => out.extend(items.iter().filter(|item| holds(condition, root, item))),
-            other => out.extend(holds(condition, root, other).then_some(other)),
+            Value::Array(items) => out.extend(items.iter().filter(|item| holds(condition, root, item, numbers))),
+            other => out.extend(holds(condition, root, other, numbers).then_some(other)),
         },
         Step::Length => {}
     }
@@ -95,44 +126,46 @@ fn length<'d>(steps: &[Step], nodes: &[&'d Value]) -> Option<Node<'d>> {
     Some(Cow::Owned(Value::from(count)))
 }
 
-fn holds(condition: &Condition, root: &Value, node: &Value) -> bool {
+fn holds(condition: &Condition, root: &Value, node: &Value, numbers: &Numbers) -> bool {
     match condition {
-        Condition::Any(all) => all.iter().any(|c| holds(c, root, node)),
-        Condition::All(all) => all.iter().all(|c| holds(c, root, node)),
-        Condition::Not(inner) => !holds(inner, root, node),
+        Condition::Any(all) => all.iter().any(|c| holds(c, root, node, numbers)),
+        Condition::All(all) => all.iter().all(|c| holds(c, root, node, numbers)),
+        Condition::Not(inner) => !holds(inner, root, node, numbers),
         Condition::Exists(Operand::Value(value)) => *value != Value::Bool(false),
-        Condition::Exists(path) => !values(path, root, node).is_empty(),
-        Condition::Compare(left, sign, right) => compare(&values(left, root, node), *sign, &values(right, root, node)),
+        Condition::Exists(path) => !values(path, root, node, numbers).is_empty(),
+        Condition::Compare(left, sign, right) => {
+            compare(&values(left, root, node, numbers), *sign, &values(right, root, node, numbers), numbers)
+        }
         Condition::Matches(operand, regex) => {
-            values(operand, root, node).iter().any(|v| v.as_str().is_some_and(|s| regex.is_match(s)))
+            values(operand, root, node, numbers).iter().any(|v| v.as_str().is_some_and(|s| regex.is_match(s)))
         }
     }
 }
 
-fn values<'d>(operand: &'d Operand, root: &'d Value, node: &'d Value) -> Vec<Node<'d>> {
+fn values<'d>(operand: &'d Operand, root: &'d Value, node: &'d Value, numbers: &Numbers) -> Vec<Node<'d>> {
     match operand {
         Operand::Value(value) => vec![Cow::Borrowed(value)],
-        Operand::Path(path) => walk(&path.0, root, node),
+        Operand::Path(path) => walk(&path.0, root, node, numbers),
     }
 }
 
 /// What is not found equals nothing but what is not found either, and is neither less nor greater.
-fn compare(left: &[Node<'_>], sign: Sign, right: &[Node<'_>]) -> bool {
+fn compare(left: &[Node<'_>], sign: Sign, right: &[Node<'_>], numbers: &Numbers) -> bool {
     match sign {
-        Sign::Equal => all_equal(left, right),
-        Sign::Unequal => !all_equal(left, right),
+        Sign::Equal => all_equal(left, right, numbers),
+        Sign::Unequal => !all_equal(left, right, numbers),
         Sign::Less => less(left, right),
         Sign::Greater => less(right, left),
-        Sign::LessOrEqual => less(left, right) || all_equal(left, right),
-        Sign::GreaterOrEqual => less(right, left) || all_equal(left, right),
-        Sign::In => is_in(left, right),
-        Sign::NotIn => !is_in(left, right),
-        Sign::AnyOf => any_of(left, right),
-        Sign::NoneOf => !any_of(left, right),
+        Sign::LessOrEqual => less(left, right) || all_equal(left, right, numbers),
+        Sign::GreaterOrEqual => less(right, left) || all_equal(left, right, numbers),
+        Sign::In => is_in(left, right, numbers),
+        Sign::NotIn => !is_in(left, right, numbers),
+        Sign::AnyOf => any_of(left, right, numbers),
+        Sign::NoneOf => !any_of(left, right, numbers),
         Sign::SubsetOf => match (left.first().map(Cow::as_ref), members(right)) {
             (None, _) => true,
             (Some(Value::Array(items)), Some(set)) => {
-                !set.is_empty() && items.iter().all(|i| set.iter().any(|s| equal(i, s)))
+                !set.is_empty() && items.iter().all(|i| set.iter().any(|s| equal(i, s, numbers)))
             }
             _ => false,
         },
@@ -159,19 +192,19 @@ fn members<'v>(set: &'v [Node<'_>]) -> Option<Vec<&'v Value>> {
     }
 }
 
-fn is_in(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
+fn is_in(left: &[Node<'_>], right: &[Node<'_>], numbers: &Numbers) -> bool {
     let Some(set) = right.first() else { return false };
-    left.iter().any(|l| children(set).into_iter().any(|s| equal(l, s)))
+    left.iter().any(|l| children(set).into_iter().any(|s| equal(l, s, numbers)))
 }
 
-fn any_of(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
+fn any_of(left: &[Node<'_>], right: &[Node<'_>], numbers: &Numbers) -> bool {
     if left.is_empty() {
         return true;
     }
     let Some(set) = members(right) else { return false };
     left.iter().any(|l| match l.as_ref() {
-        Value::Array(items) => items.iter().any(|i| set.iter().any(|s| equal(i, s))),
-        one => set.iter().any(|s| equal(one, s)),
+        Value::Array(items) => items.iter().any(|i| set.iter().any(|s| equal(i, s, numbers))),
+        one => set.iter().any(|s| equal(one, s, numbers)),
     })
 }
 
@@ -182,19 +215,20 @@ fn less(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
     }
 }
 
-fn all_equal(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).all(|(l, r)| equal(l, r))
+fn all_equal(left: &[Node<'_>], right: &[Node<'_>], numbers: &Numbers) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(l, r)| equal(l, r, numbers))
 }
 
-/// Equality of values; numbers by value, so that a score of `1` equals `1.0`.
-fn equal(left: &Value, right: &Value) -> bool {
+/// Equality of values.
+fn equal(left: &Value, right: &Value, numbers: &Numbers) -> bool {
     match (left, right) {
         (Value::Number(l), Value::Number(r)) => {
-            l == r || matches!((l.as_f64(), r.as_f64()), (Some(l), Some(r)) if l == r)
+            let by_value = l == r || matches!((l.as_f64(), r.as_f64()), (Some(l), Some(r)) if l == r);
+            numbers.settle(by_value, by_value && l.is_f64() == r.is_f64())
         }
-        (Value::Array(l), Value::Array(r)) => l.len() == r.len() && l.iter().zip(r).all(|(l, r)| equal(l, r)),
+        (Value::Array(l), Value::Array(r)) => l.len() == r.len() && l.iter().zip(r).all(|(l, r)| equal(l, r, numbers)),
         (Value::Object(l), Value::Object(r)) => {
-            l.len() == r.len() && l.iter().all(|(key, l)| r.get(key).is_some_and(|r| equal(l, r)))
+            l.len() == r.len() && l.iter().all(|(key, l)| r.get(key).is_some_and(|r| equal(l, r, numbers)))
         }
         _ => left == right,
     }

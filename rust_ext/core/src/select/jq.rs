@@ -3,8 +3,11 @@
 use jaq_core::box_iter::box_once;
 use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{data, unwrap_valr, Compiler, Ctx, Cv, Error, Exn, Native, ValT, ValXs, Vars};
-use jaq_json::{Map, Val};
+use jaq_json::{Map, Num, Val};
 use serde_json::{Number, Value};
+
+use super::evaluate::Numbers;
+use super::strict;
 
 type Data = data::JustLut<Val>;
 type Filter = jaq_core::Filter<Data>;
@@ -22,27 +25,16 @@ pub struct Program {
 }
 
 impl Program {
-    /// Fails with the place and the reason.
-    pub fn new(text: &str) -> Result<Self, String> {
+    /// Fails with the place and the reason. `strict`: indexing null is an error, as in Dolma's jq.
+    pub fn new(text: &str, strict: bool) -> Result<Self, String> {
         if let Some(word) = words(text).find(|w| UNFIT.contains(w)) {
             return Err(format!("jq `{text}`: `{word}` is not available: a filter sees nothing but the document"));
         }
-        let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-        let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs()).map(|(name, arguments, native)| {
-            (name, arguments, if UNFIT.contains(&name) { Native::<Data>::new(refuse) } else { native })
-        });
-        let arena = Arena::default();
-        let modules = Loader::new(defs).load(&arena, File { code: text, path: () }).map_err(|errors| {
-            let first = errors.into_iter().next().map(|(_, error)| explain(text, error));
-            first.unwrap_or_else(|| format!("jq `{text}`: not a program"))
-        })?;
-        let filter = Compiler::default().with_funs(funs).compile(modules).map_err(|errors| {
-            let unknown = errors.into_iter().flat_map(|(_, found)| found).next();
-            unknown.map_or_else(
-                || format!("jq `{text}`: does not compile"),
-                |(name, what)| format!("jq `{text}`: undefined {} `{name}`{}", what.as_str(), place(text, name)),
-            )
-        })?;
+        let mut filter = compile(text)?;
+        if strict {
+            let rewritten = strict::rewrite(text).ok_or_else(|| format!("jq `{text}`: not a program"))?;
+            filter = compile(&rewritten).map_err(|_| format!("jq `{text}`: cannot be checked for indexes of null"))?;
+        }
         Ok(Program { text: text.to_owned(), filter })
     }
 
@@ -60,9 +52,28 @@ impl Program {
                 Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
                 other => other.to_string(),
             };
-            crate::json::excerpt(&message, 200)
+            format!("jq `{}`: {}", self.text, crate::json::excerpt(&message, 200))
         })
     }
+}
+
+fn compile(text: &str) -> Result<Filter, String> {
+    let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs()).map(|(name, arguments, native)| {
+        (name, arguments, if UNFIT.contains(&name) { Native::<Data>::new(refuse) } else { native })
+    });
+    let arena = Arena::default();
+    let modules = Loader::new(defs).load(&arena, File { code: text, path: () }).map_err(|errors| {
+        let first = errors.into_iter().next().map(|(_, error)| explain(text, error));
+        first.unwrap_or_else(|| format!("jq `{text}`: not a program"))
+    })?;
+    Compiler::default().with_funs(funs).compile(modules).map_err(|errors| {
+        let unknown = errors.into_iter().flat_map(|(_, found)| found).next();
+        unknown.map_or_else(
+            || format!("jq `{text}`: does not compile"),
+            |(name, what)| format!("jq `{text}`: undefined {} `{name}`{}", what.as_str(), place(text, name)),
+        )
+    })
 }
 
 /// Stands in for what is unfit where the text does not show it, as in an interpolated string; `halt` would end the process.
@@ -96,11 +107,12 @@ fn place(text: &str, part: &str) -> String {
     }
 }
 
-/// Dolma's truth: null, false, 0, "", [] and {} are not.
-pub fn truthy(value: &Val) -> bool {
+/// Dolma's truth: null, false, 0, "", [] and {} are not. A `0.0` that a document spells is true in Dolma, false here.
+pub fn truthy(value: &Val, numbers: &Numbers) -> bool {
     match value {
         Val::Null => false,
         Val::Bool(b) => *b,
+        Val::Num(Num::Dec(_)) => numbers.settle(*value != Val::from(0usize), true),
         Val::Num(_) => *value != Val::from(0usize),
         Val::BStr(s) | Val::TStr(s) => !s.is_empty(),
         Val::Arr(a) => !a.is_empty(),
@@ -120,6 +132,14 @@ pub fn value(document: &Value) -> Input {
             let map: Map<Val, Val> = fields.iter().map(|(k, v)| (Val::from(k.clone()), value(v))).collect();
             Val::obj(map)
         }
+    }
+}
+
+/// The text of an output that is a string.
+pub fn string(output: &Val) -> Option<String> {
+    match output {
+        Val::BStr(s) | Val::TStr(s) => Some(String::from_utf8_lossy(s).into_owned()),
+        _ => None,
     }
 }
 

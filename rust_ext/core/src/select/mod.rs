@@ -9,6 +9,8 @@ mod evaluate;
 mod jq;
 mod jsonpath;
 mod names;
+mod replacement;
+mod strict;
 
 use std::str::FromStr;
 
@@ -18,6 +20,8 @@ use serde_json::Value;
 
 pub use document::Documents;
 use document::Wanted;
+use evaluate::Numbers;
+pub use replacement::Replacement;
 
 use crate::taggers::{Column, Kind};
 use crate::{Error, Result};
@@ -46,10 +50,10 @@ enum Expression {
 }
 
 impl Expression {
-    fn new(text: &str, syntax: Syntax) -> Result<Self> {
+    fn new(text: &str, syntax: Syntax, strict: bool) -> Result<Self> {
         Ok(match syntax {
             Syntax::JsonPath => Expression::JsonPath(jsonpath::parse(text).map_err(Error::Invalid)?),
-            Syntax::Jq => Expression::Jq(jq::Program::new(text).map_err(Error::Invalid)?),
+            Syntax::Jq => Expression::Jq(jq::Program::new(text, strict).map_err(Error::Invalid)?),
         })
     }
 
@@ -65,6 +69,24 @@ impl Expression {
 /// A row of the batch and why an expression could not be evaluated on it.
 pub type RowError = (usize, String);
 
+/// What a selector says of the documents of a batch.
+pub struct Selection {
+    /// Null where it cannot be told.
+    pub kept: BooleanArray,
+    pub errors: Vec<RowError>,
+    /// Documents of which Dolma 1.2.1, which compares numbers as they are spelled, would say something else.
+    pub spelled: usize,
+}
+
+/// The spans that an expression reaches in the documents of a batch.
+pub struct SpanSelection {
+    /// list<struct<start, end, score>>, empty where the expression cannot be evaluated.
+    pub spans: ArrayRef,
+    pub errors: Vec<RowError>,
+    /// See `Selection`.
+    pub spelled: usize,
+}
+
 /// `filter.include` and `filter.exclude`.
 pub struct Selector {
     include: Vec<Expression>,
@@ -75,8 +97,11 @@ pub struct Selector {
 
 impl Selector {
     /// Fails on the first expression that does not parse, naming it and the column.
-    pub fn new(include: &[String], exclude: &[String], syntax: Syntax) -> Result<Self> {
-        let compile = |texts: &[String]| texts.iter().map(|t| Expression::new(t, syntax)).collect::<Result<Vec<_>>>();
+    ///
+    /// `strict`: in jq, indexing null is an error, as it is in Dolma.
+    pub fn new(include: &[String], exclude: &[String], syntax: Syntax, strict: bool) -> Result<Self> {
+        let compile =
+            |texts: &[String]| texts.iter().map(|t| Expression::new(t, syntax, strict)).collect::<Result<Vec<_>>>();
         let (include, exclude) = (compile(include)?, compile(exclude)?);
         let wanted = include.iter().chain(&exclude).map(Expression::wanted).reduce(Wanted::and).unwrap_or_default();
         Ok(Selector { names: names::of(&include, &exclude), include, exclude, wanted })
@@ -88,31 +113,36 @@ impl Selector {
     }
 
     /// True where any `include` matches (or there is none) and no `exclude` does; null where that cannot be told.
-    pub fn select(&self, documents: &Documents<'_>) -> (BooleanArray, Vec<RowError>) {
+    pub fn select(&self, documents: &Documents<'_>) -> Selection {
         let mut kept = BooleanBuilder::with_capacity(documents.len());
-        let mut errors = Vec::new();
+        let (mut errors, mut spelled) = (Vec::new(), 0);
         for row in 0..documents.len() {
-            match documents.get(row, &self.wanted).and_then(|document| self.keeps(&document)) {
-                Ok(keep) => kept.append_value(keep),
+            let found =
+                documents.get(row, &self.wanted).and_then(|document| settled(|numbers| self.keeps(&document, numbers)));
+            match found {
+                Ok((keep, differs)) => {
+                    kept.append_value(keep);
+                    spelled += usize::from(differs);
+                }
                 Err(error) => {
                     kept.append_null();
                     errors.push((row, error));
                 }
             }
         }
-        (kept.finish(), errors)
+        Selection { kept: kept.finish(), errors, spelled }
     }
 
-    fn keeps(&self, document: &Value) -> std::result::Result<bool, String> {
+    fn keeps(&self, document: &Value, numbers: &Numbers) -> std::result::Result<bool, String> {
         // What jq sees is made once, however many programs run.
         let mut input = None;
         let mut keep = self.include.is_empty();
         for expression in &self.include {
             keep = match expression {
-                Expression::JsonPath(path) => !evaluate::find(path, document).is_empty(),
+                Expression::JsonPath(path) => !evaluate::find(path, document, numbers).is_empty(),
                 Expression::Jq(program) => {
                     let found = program.run(input.get_or_insert_with(|| jq::value(document)).clone())?;
-                    !found.is_empty() && found.iter().all(jq::truthy)
+                    !found.is_empty() && found.iter().all(|value| jq::truthy(value, numbers))
                 }
             };
             if keep {
@@ -124,15 +154,26 @@ impl Selector {
                 break;
             }
             keep = match expression {
-                Expression::JsonPath(path) => evaluate::find(path, document).is_empty(),
+                Expression::JsonPath(path) => evaluate::find(path, document, numbers).is_empty(),
                 Expression::Jq(program) => {
                     let found = program.run(input.get_or_insert_with(|| jq::value(document)).clone())?;
-                    !found.iter().any(jq::truthy)
+                    !found.iter().any(|value| jq::truthy(value, numbers))
                 }
             };
         }
         Ok(keep)
     }
+}
+
+/// What `evaluate` says with numbers compared by value, and whether it says something else by their spelling.
+fn settled<T: PartialEq>(
+    evaluate: impl Fn(&Numbers) -> std::result::Result<T, String>,
+) -> std::result::Result<(T, bool), String> {
+    let numbers = Numbers::default();
+    let found = evaluate(&numbers)?;
+    // Few documents have a number that equals another of another spelling: only those are looked at twice.
+    let differs = numbers.differ() && evaluate(&Numbers::by_spelling()).is_ok_and(|other| other != found);
+    Ok((found, differs))
 }
 
 /// `span_replacement.span`: selects spans of a document's text.
@@ -143,8 +184,9 @@ pub struct SpanSelector {
 }
 
 impl SpanSelector {
-    pub fn new(text: &str, syntax: Syntax) -> Result<Self> {
-        let expression = Expression::new(text, syntax)?;
+    /// See `Selector::new`.
+    pub fn new(text: &str, syntax: Syntax, strict: bool) -> Result<Self> {
+        let expression = Expression::new(text, syntax, strict)?;
         let names = names::of(std::slice::from_ref(&expression), &[]);
         Ok(SpanSelector { wanted: expression.wanted(), names, expression })
     }
@@ -154,28 +196,32 @@ impl SpanSelector {
         &self.names
     }
 
-    /// The spans that the expression reaches: list<struct<start, end, score>>, empty where it cannot be evaluated.
+    /// The spans that the expression reaches.
     ///
     /// A `[start, end, score]` counts wherever it stands: as a node of its own, in a list, or in a list of lists.
-    pub fn spans(&self, documents: &Documents<'_>) -> (ArrayRef, Vec<RowError>) {
+    pub fn spans(&self, documents: &Documents<'_>) -> SpanSelection {
         let mut column = Column::new(Kind::Spans, documents.len());
-        let mut errors = Vec::new();
+        let (mut errors, mut spelled) = (Vec::new(), 0);
         for row in 0..documents.len() {
-            let found = documents.get(row, &self.wanted).and_then(|document| self.find(&document));
+            let found =
+                documents.get(row, &self.wanted).and_then(|document| settled(|numbers| self.find(&document, numbers)));
             match found {
-                Ok(spans) => spans.into_iter().for_each(|(start, end, score)| column.span(start, end, score)),
+                Ok((spans, differs)) => {
+                    spans.into_iter().for_each(|(start, end, score)| column.span(start, end, score));
+                    spelled += usize::from(differs);
+                }
                 Err(error) => errors.push((row, error)),
             }
             column.finish_row();
         }
-        (column.finish(), errors)
+        SpanSelection { spans: column.finish(), errors, spelled }
     }
 
-    fn find(&self, document: &Value) -> std::result::Result<Vec<(usize, usize, f64)>, String> {
+    fn find(&self, document: &Value, numbers: &Numbers) -> std::result::Result<Vec<(usize, usize, f64)>, String> {
         let mut spans = Vec::new();
         match &self.expression {
             Expression::JsonPath(path) => {
-                for node in evaluate::find(path, document) {
+                for node in evaluate::find(path, document, numbers) {
                     collect_spans(&node, 0, &mut spans)?;
                 }
             }

@@ -18,8 +18,8 @@ fn texts(expressions: &[&str]) -> Vec<String> {
 
 fn select(include: &[&str], exclude: &[&str], syntax: Syntax, documents: &[Value]) -> Vec<Option<bool>> {
     let raw = raw(documents);
-    let selector = Selector::new(&texts(include), &texts(exclude), syntax).unwrap();
-    selector.select(&Documents::new(&raw, &[], &[]).unwrap()).0.iter().collect()
+    let selector = Selector::new(&texts(include), &texts(exclude), syntax, false).unwrap();
+    selector.select(&Documents::new(&raw, &[], &[]).unwrap()).kept.iter().collect()
 }
 
 /// Whether the path reaches anything in `document`.
@@ -155,15 +155,15 @@ fn jq_keeps_by_truth() {
 fn a_jq_error_is_of_its_row_only() {
     let raw =
         raw(&[json!({"attributes": {"a": [1]}}), json!({"attributes": {"a": "x"}}), json!({"attributes": {"a": [0]}})]);
-    let selector = Selector::new(&[".attributes.a | add".to_owned()], &[], Syntax::Jq).unwrap();
-    let (kept, errors) = selector.select(&Documents::new(&raw, &[], &[]).unwrap());
+    let selector = Selector::new(&[".attributes.a | add".to_owned()], &[], Syntax::Jq, false).unwrap();
+    let Selection { kept, errors, .. } = selector.select(&Documents::new(&raw, &[], &[]).unwrap());
     assert_eq!(kept.iter().collect::<Vec<_>>(), [Some(true), None, Some(false)]);
     assert_eq!(errors, [(1, "cannot use \"x\" as iterable (array or object)".to_owned())]);
 }
 
 #[test]
 fn a_jq_program_that_does_not_compile_says_why() {
-    let error = |text: &str| Selector::new(&[text.to_owned()], &[], Syntax::Jq).err().unwrap().to_string();
+    let error = |text: &str| Selector::new(&[text.to_owned()], &[], Syntax::Jq, false).err().unwrap().to_string();
     assert_eq!(error(".a | foo"), "jq `.a | foo`: undefined filter `foo` at column 6");
     assert_eq!(error(".a |"), "jq `.a |`: expected term at column 5");
     assert_eq!(error("now > 1"), "jq `now > 1`: `now` is not available: a filter sees nothing but the document");
@@ -172,7 +172,7 @@ fn a_jq_program_that_does_not_compile_says_why() {
         let refused = jq::Program::new(text).unwrap().run(jq::value(&json!({})));
         assert_eq!(refused.unwrap_err(), "a filter sees nothing but the document");
     }
-    assert!(Selector::new(&[".a == \"now\"".to_owned()], &[], Syntax::Jq).is_ok());
+    assert!(Selector::new(&[".a == \"now\"".to_owned()], &[], Syntax::Jq, false).is_ok());
 }
 
 #[test]
@@ -206,20 +206,20 @@ fn a_line_that_is_no_document_is_an_error_of_its_row() {
     let deep = format!("{{\"metadata\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let raw = LargeBinaryArray::from_iter_values([deep.as_bytes(), b"{\"metadata\": [1]", b"[]"]);
     for (syntax, text) in [(Syntax::JsonPath, "$.metadata"), (Syntax::Jq, ".metadata")] {
-        let selector = Selector::new(&[text.to_owned()], &[], syntax).unwrap();
-        let (kept, errors) = selector.select(&Documents::new(&raw, &[], &[]).unwrap());
+        let selector = Selector::new(&[text.to_owned()], &[], syntax, false).unwrap();
+        let Selection { kept, errors, .. } = selector.select(&Documents::new(&raw, &[], &[]).unwrap());
         assert_eq!(kept.null_count(), 3);
         assert!(errors[0].1.starts_with("recursion limit exceeded"), "{errors:?}");
         assert!(errors[1].1.starts_with("EOF while parsing"), "{errors:?}");
     }
     // What no expression reads may be as deep as it likes.
-    let selector = Selector::new(&[], &["$.attributes.a".to_owned()], Syntax::JsonPath).unwrap();
-    assert!(selector.select(&Documents::new(&raw.slice(0, 1), &[], &[]).unwrap()).0.value(0));
+    let selector = Selector::new(&[], &["$.attributes.a".to_owned()], Syntax::JsonPath, false).unwrap();
+    assert!(selector.select(&Documents::new(&raw.slice(0, 1), &[], &[]).unwrap()).kept.value(0));
 }
 
 #[test]
 fn names_are_the_attributes_that_are_looked_up() {
-    let names = |text: &str, syntax| Selector::new(&[text.to_owned()], &[], syntax).unwrap().names().to_vec();
+    let names = |text: &str, syntax| Selector::new(&[text.to_owned()], &[], syntax, false).unwrap().names().to_vec();
     let path = "$.attributes[?(@.e__t__a && (@.dup[0][2] > 1 || !(@.b)) && $.metadata.x == 1)]";
     assert_eq!(names(path, Syntax::JsonPath), ["b", "dup", "e__t__a"]);
     assert_eq!(names("$.attributes.dup", Syntax::JsonPath), ["dup"]);
@@ -237,7 +237,7 @@ fn spans_are_found_in_every_shape() {
     ]);
     let documents = Documents::new(&raw, &[], &[]).unwrap();
     let find = |text: &str, syntax| {
-        let (found, errors) = SpanSelector::new(text, syntax).unwrap().spans(&documents);
+        let SpanSelection { spans: found, errors, .. } = SpanSelector::new(text, syntax, false).unwrap().spans(&documents);
         let list = found.as_list::<i32>();
         assert_eq!(list.len(), 3);
         assert_eq!(list.value_length(1), 0);
@@ -251,7 +251,7 @@ fn spans_are_found_in_every_shape() {
     assert_eq!(find("$.attributes['a','b']", Syntax::JsonPath), (vec![0, 3, 5], vec![0.9, 0.1, 1.0], 1));
     assert_eq!(find(".attributes.a", Syntax::Jq), (vec![0, 3], vec![0.9, 0.1], 1));
     assert_eq!(find(".attributes.a[]? | select(.[2] < 0.5)", Syntax::Jq), (vec![3], vec![0.1], 0));
-    let (_, errors) = SpanSelector::new("$.attributes.a", Syntax::JsonPath).unwrap().spans(&documents);
+    let errors = SpanSelector::new("$.attributes.a", Syntax::JsonPath, false).unwrap().spans(&documents).errors;
     assert_eq!(errors, [(2, "expected [[start, end, score], ...], found \"x\"".to_owned())]);
 }
 
@@ -289,7 +289,7 @@ proptest! {
 
 #[test]
 fn only_the_attributes_that_paths_name_are_wanted() {
-    let of = |paths: &[&str]| Selector::new(&[], &texts(paths), Syntax::JsonPath).unwrap().wanted.attributes;
+    let of = |paths: &[&str]| Selector::new(&[], &texts(paths), Syntax::JsonPath, false).unwrap().wanted.attributes;
     let keys = |names: &[&str]| Some(texts(names));
     assert_eq!(of(&["$.attributes[?(@.a && @.a[0] && @.b[0][2] < 1)]"]), keys(&["a", "a", "b"]));
     assert_eq!(of(&["$@.attributes[?(!@.a)]", "$.attributes.c[0][2]"]), keys(&["a", "c"]));
@@ -324,13 +324,125 @@ proptest! {
         let raw = raw(&[json!({"id": "1", "text": "x"})]);
         let beside = [raw_bytes(&Value::Object(attributes))];
         let documents = Documents::new(&raw, &beside, &[]).unwrap();
-        let mut selector = Selector::new(&texts(&[path]), &[], Syntax::JsonPath).unwrap();
-        let pruned = selector.select(&documents).0;
+        let mut selector = Selector::new(&texts(&[path]), &[], Syntax::JsonPath, false).unwrap();
+        let pruned = selector.select(&documents).kept;
         selector.wanted = Wanted::default();
-        prop_assert_eq!(pruned, selector.select(&documents).0);
+        prop_assert_eq!(pruned, selector.select(&documents).kept);
     }
 }
 
 fn raw_bytes(value: &Value) -> LargeBinaryArray {
     std::iter::once(Some(value.to_string().into_bytes())).collect()
+}
+
+/// What a strict jq program says of one document: kept, or the error.
+fn strictly(program: &str, document: &Value) -> std::result::Result<bool, String> {
+    let raw = raw(std::slice::from_ref(document));
+    let selector = Selector::new(&texts(&[program]), &[], Syntax::Jq, true).unwrap();
+    let found = selector.select(&Documents::new(&raw, &[], &[]).unwrap());
+    match found.errors.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(found.kept.value(0)),
+    }
+}
+
+#[test]
+fn a_strict_program_cannot_index_null() {
+    let document = json!({"a": {"b": [{"c": 1}]}, "n": null, "k": "a", "f": "b", "t": "abc"});
+    for (program, wanted) in [
+        (".n.x", Err("jq `.n.x`: cannot index null with \"x\"")),
+        (".missing.x != null", Err("jq `.missing.x != null`: cannot index null with \"x\"")),
+        (".missing[0]", Err("jq `.missing[0]`: cannot index null with 0")),
+        (".n|first", Err("jq `.n|first`: cannot index null with 0")),
+        (".n|last", Err("jq `.n|last`: cannot index null with -1")),
+        (".n|{x}", Err("jq `.n|{x}`: cannot index null with \"x\"")),
+        ("getpath([\"n\", \"x\"])", Err("jq `getpath([\"n\", \"x\"])`: cannot index null with \"x\"")),
+        ("[.a.b[].c.d]", Err("jq `[.a.b[].c.d]`: cannot index 1 with \"d\"")),
+        (".n.x?", Ok(false)),
+        ("[.n.x?] == []", Ok(true)),
+        ("[.n[]?] == []", Ok(true)),
+        (".n?.x? // 3 | . == 3", Ok(true)),
+        (".a.b[0].c == 1 and (.missing | not)", Ok(true)),
+        (".[.k][.f][-1].c == 1", Ok(true)),
+        (".a.b[0:1] | length == 1", Ok(true)),
+        (".t[1:] == \"bc\"", Ok(true)),
+        ("\"x\\(.k)\\n\" == \"xa\\n\"", Ok(true)),
+        ("reduce .a.b[] as $x (0; . + $x.c) | . == 1", Ok(true)),
+        ("def f($x; g): $x + (. | g); f(1; 2) == 3", Ok(true)),
+        ("if .a then .a.b | length > 0 else error end", Ok(true)),
+        ("try error(\"x\") catch . == \"x\"", Ok(true)),
+        ("(.a.b |= map(.c + 1)) | .a.b == [2]", Ok(true)),
+        ("(.a.b[0].c += 1) | .a.b[0].c == 2", Ok(true)),
+        ("label $out | (.a, break $out) | has(\"b\")", Ok(true)),
+        (".a as {b: [{$c}]} | $c == 1", Ok(true)),
+        ("{k, \"x\": 1, (.f): 2, a: .a.b} | .k == \"a\" and .b == 2", Ok(true)),
+        ("-(.a.b[0].c) < 0 and (.k | @base64 == \"YQ==\")", Ok(true)),
+        ("[.. | numbers] == [1]", Ok(true)),
+        (".t | test(\"B\"; \"i\")", Ok(true)),
+        (".a.b | to_entries | map(.value.c) == [1]", Ok(true)),
+        ("[paths] | length > 4", Ok(true)),
+        ("any(.a.b[]; .c == 1) and all(.a.b[]; .c > 0)", Ok(true)),
+        ("[1, 2, 3] | (.[1:] | add) == 5 and index(2) == 1", Ok(true)),
+    ] {
+        assert_eq!(strictly(program, &document), wanted.map_err(str::to_owned), "{program}");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_strict_gives_null_for_null() {
+    assert_eq!(select(&[".n.x == null and .missing[0] == null"], &[], Syntax::Jq, &[json!({"n": null})]), [Some(true)]);
+}
+
+fn spelled(include: &[&str], exclude: &[&str], syntax: Syntax, documents: &[Value]) -> (Vec<Option<bool>>, usize) {
+    let raw = raw(documents);
+    let selector = Selector::new(&texts(include), &texts(exclude), syntax, true).unwrap();
+    let found = selector.select(&Documents::new(&raw, &[], &[]).unwrap());
+    (found.kept.iter().collect(), found.spelled)
+}
+
+#[test]
+fn documents_that_dolma_judges_by_the_spelling_of_numbers_are_counted() {
+    let path = "$.attributes[?(@.a[0][2] >= 1.0)]";
+    let scores = [json!(1), json!(1.0), json!(2), json!(0.5), json!(0)].map(|s| scored("a", s));
+    let (kept, differ) = spelled(&[], &[path], Syntax::JsonPath, &scores);
+    assert_eq!(kept, [Some(false), Some(false), Some(false), Some(true), Some(true)]);
+    // Of `1` Dolma says that it is neither above nor equal to `1.0`.
+    assert_eq!(differ, 1);
+    // Where the other side of an `or` holds anyway, the spelling decides nothing.
+    let both = "$.attributes[?(@.a[0][2] >= 1.0 || @.a[0][1] == 1)]";
+    assert_eq!(spelled(&[both], &[], Syntax::JsonPath, &scores[..1]), (vec![Some(true)], 0));
+    let documents = [json!({"n": 0.0}), json!({"n": 0}), json!({"n": 1.0})];
+    assert_eq!(spelled(&[".n"], &[], Syntax::Jq, &documents), (vec![Some(false), Some(false), Some(true)], 1));
+}
+
+#[test]
+fn a_replacement_is_the_one_string_that_its_program_gives() {
+    let document = json!({"id": "1", "metadata": {"url": "u", "n": 5}, "attributes": {"a": "own"}});
+    let raw = raw(std::slice::from_ref(&document));
+    let documents = Documents::new(&raw, &[], &[]).unwrap();
+    let made = |program: &str| {
+        let (strings, errors) = Replacement::new(program, true).unwrap().strings(&documents, &[0]);
+        (strings[0].clone(), errors.first().map(|e| e.1.clone()))
+    };
+    for (program, wanted) in [
+        (".metadata.url", "u"),
+        (".metadata | .url", "u"),
+        ("(.id+\"x\")", "1x"),
+        (".metadata.n | tostring", "5"),
+        ("\"$5\"", "$5"),
+        (".missing // \"none\"", "none"),
+        (".attributes.a", "own"),
+    ] {
+        assert_eq!(made(program), (Some(wanted.to_owned()), None), "{program}");
+    }
+    for (program, found) in [
+        (".metadata.n", "expected one string, found 5"),
+        (".missing", "expected one string, found null"),
+        (".missing.url", "cannot index null with \"url\""),
+        ("empty", "expected one string, found nothing"),
+        (".id, .id", "expected one string, found 2 values"),
+    ] {
+        assert_eq!(made(program), (None, Some(format!("jq `{program}`: {found}"))), "{program}");
+    }
+    assert_eq!(Replacement::new(".id", true).unwrap().strings(&documents, &[7]).1.len(), 1);
 }
