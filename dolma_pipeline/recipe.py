@@ -74,7 +74,9 @@ class Tag(Base, frozen=True):
     experiment: Annotated[
         str | None, Meta(description="directory of the attribute files; without it one per tagger")
     ] = None
-    tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = []
+    tagger_modules: Annotated[
+        list[str], Meta(description="modules, .py files or directories of packages that add taggers")
+    ] = []
     format: Annotated[AttributeFormat, Meta(description="form of the attribute files")] = "parquet"
     on_error: Annotated[
         Literal["fail", "quarantine"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import hashlib
 import json
@@ -12,27 +13,23 @@ from typing import Any
 from dolma_pipeline.cli.command import WorkDir
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Source
+from dolma_pipeline.storage import WILDCARD, fixed_directory, is_directory, local
 
 LEDGER = ".dolma"
 """Directory of the ledgers beside the data: it is hidden, so no glob of documents finds it."""
-_GLOB = re.compile(r"[*?\[]")
 
 
 def dataset_root(pattern: str, document_dir: str) -> str | None:
-    """The part of a glob before its last directory `document_dir`, `.` if that is the first; None without one."""
-    parts = pattern.split("/")
-    # The last part is a file name.
-    for i in range(len(parts) - 2, -1, -1):
+    """The part of a glob before its last directory `document_dir`, `.` if that is the first; None without one.
+
+    The last part of a pattern is the name of a file, unless there is a directory of that name.
+    """
+    parts = pattern.rstrip("/").split("/")
+    directories = len(parts) if is_directory(pattern) else len(parts) - 1
+    for i in range(directories - 1, -1, -1):
         if parts[i] == document_dir:
             return "/".join(parts[:i]) or ("/" if i else ".")
     return None
-
-
-def static_parent(pattern: str) -> str:
-    """The directory of a glob as far as it is named."""
-    parts = pattern.split("/")[:-1]
-    fixed = next((i for i, part in enumerate(parts) if _GLOB.search(part)), len(parts))
-    return "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ".")
 
 
 def sources(
@@ -51,13 +48,13 @@ def sources(
     groups: dict[tuple[str, str | None], list[str]] = {}
     for i, pattern in enumerate(dict.fromkeys(patterns)):
         root = dataset_root(pattern, document_dir)
-        if root is None and beside:
+        if root is None and beside and not _lead_into(pattern, document_dir):
             raise ConfigError(
                 f"$.documents[{i}]: expected a directory `{document_dir}` in the path, found `{pattern}`: attribute "
                 f"files go beside it, as in `data/{document_dir}/*.jsonl.gz`"
             )
         destination = destinations[list(patterns).index(pattern)] if destinations is not None else None
-        groups.setdefault((root if root is not None else static_parent(pattern), destination), []).append(pattern)
+        groups.setdefault((root if root is not None else fixed_directory(pattern), destination), []).append(pattern)
     found: dict[str, Source] = {}
     for (root, destination), members in groups.items():
         found[unused(name_of(root), found)] = Source(
@@ -67,6 +64,17 @@ def sources(
             document_dir=document_dir,
         )
     return found
+
+
+def _lead_into(pattern: str, document_dir: str) -> bool:
+    """Whether a wildcard of `pattern` stands for the directory `document_dir`, as in `data/doc*/a.gz`.
+
+    The files found decide; a pattern that finds none is left to the error that says so.
+    """
+    if not any(WILDCARD.search(p) and fnmatch.fnmatch(document_dir, p) for p in pattern.split("/")[:-1]):
+        return False
+    found = glob.glob(str(local(pattern)), recursive=True)
+    return all(dataset_root(file, document_dir) is not None for file in found)
 
 
 def name_of(root: str) -> str:
@@ -97,7 +105,7 @@ def root_of(patterns: Sequence[str], document_dir: str = "documents") -> str:
     """The data set of the first pattern."""
     root = dataset_root(patterns[0], document_dir)
     # Of a glob over data sets, the directory that they are all in.
-    return root if root is not None and not _GLOB.search(root) else static_parent(patterns[0])
+    return root if root is not None and not WILDCARD.search(root) else fixed_directory(patterns[0])
 
 
 def spread(patterns: Sequence[str], document_dir: str = "documents") -> list[str]:
@@ -105,7 +113,7 @@ def spread(patterns: Sequence[str], document_dir: str = "documents") -> list[str
     found: list[str] = []
     for pattern in patterns:
         root = dataset_root(pattern, document_dir)
-        if root is None or not _GLOB.search(root):
+        if root is None or not WILDCARD.search(root):
             found.append(pattern)
             continue
         below = pattern[len(root) :]

@@ -12,7 +12,7 @@ import pytest
 from dolma_pipeline.cli.command import WorkDir, notes
 from dolma_pipeline.cli.drop_in import dedupe, mix, tag, tokens
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.cli.sources import dataset_root, ledger, sources, static_parent
+from dolma_pipeline.cli.sources import dataset_root, ledger, sources
 from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import (
@@ -339,11 +339,22 @@ def test_dataset_root(pattern: str, root: str | None) -> None:
     assert dataset_root(pattern, "documents") == root
 
 
-@pytest.mark.parametrize(
-    ("pattern", "parent"), [("a/b/*.gz", "a/b"), ("a/*/b/*.gz", "a"), ("*.gz", "."), ("/*/x", "/")]
-)
-def test_static_parent(pattern: str, parent: str) -> None:
-    assert static_parent(pattern) == parent
+def test_the_root_of_a_directory_of_documents(tmp_path: Path) -> None:
+    (tmp_path / "web" / "documents").mkdir(parents=True)
+    assert dataset_root(f"{tmp_path}/web/documents", "documents") == f"{tmp_path}/web"
+    assert dataset_root(f"{tmp_path}/web/documents/", "documents") == f"{tmp_path}/web"
+    assert dataset_root(f"{tmp_path}/*/documents", "documents") == f"{tmp_path}/*"
+
+
+def test_a_wildcard_may_stand_for_the_directory_of_the_documents(tmp_path: Path) -> None:
+    for name in ("documents", "docs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "documents" / "a.gz").touch()
+    found = sources([f"{tmp_path}/doc*/a.gz"], beside=True)
+    assert found == {tmp_path.name: Source(documents=f"{tmp_path}/doc*/a.gz")}
+    (tmp_path / "docs" / "a.gz").touch()
+    with pytest.raises(ConfigError, match=rf"expected a directory `documents` in the path, found `{tmp_path}/doc\*/a"):
+        sources([f"{tmp_path}/doc*/a.gz"], beside=True)
 
 
 def test_sources_have_names_of_their_own() -> None:

@@ -65,7 +65,9 @@ class BloomConfig(Config, frozen=True):
 class DeduperConfig(Config, frozen=True):
     """Dolma's configuration of `dedupe`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
+        default_factory=list
+    )
     work_dir: WorkDir = WorkDir()
     dedupe: DedupeConfig = DedupeConfig()
     bloom_filter: BloomConfig = BloomConfig()

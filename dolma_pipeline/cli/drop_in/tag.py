@@ -41,13 +41,15 @@ class Profile(Config, frozen=True):
 class TagConfig(Config, frozen=True):
     """Dolma's configuration of `tag`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
+        default_factory=list
+    )
     destination: Annotated[
         list[str] | None, Meta(description="directories of the attribute files, one per glob; default: beside")
     ] = None
-    tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = field(
-        default_factory=list
-    )
+    tagger_modules: Annotated[
+        list[str], Meta(description="modules, .py files or directories of packages that add taggers")
+    ] = field(default_factory=list)
     taggers: Annotated[list[str], Meta(description="names of taggers, run in one pass; `dolma list` has them")] = field(
         default_factory=list
     )

@@ -43,7 +43,9 @@ class Fields(Config, frozen=True):
 class TokensConfig(Config, frozen=True):
     """Dolma's configuration of `tokens`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
+        default_factory=list
+    )
     destination: Annotated[str | None, Meta(description="directory of the token files")] = None
     tokenizer_name_or_path: Annotated[
         str | None, Meta(description="deprecated: tokenizer.name_or_path, with the last id of the vocabulary as EOS")
