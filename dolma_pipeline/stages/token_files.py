@@ -12,7 +12,8 @@ from dolma_pipeline.plan import Builder, Phase, State
 from dolma_pipeline.recipe import Reshard, Tokenizer, Tokens
 from dolma_pipeline.task import Report, Task, make_task
 from dolma_pipeline.tokens.amount import Amount, PackedAmount
-from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest
+from dolma_pipeline.tokens.engine import tokenizer_file
+from dolma_pipeline.tokens.manifest import CheckBare, TokenFile, WriteManifest
 from dolma_pipeline.tokens.parts import Packing, PlanParts
 from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.write import WritePart
@@ -30,6 +31,9 @@ class TokenFilePhases(ABC):
     tokenizer: Tokenizer
     dtype: str | None
     """Of a token in the files; None: the smallest that will do."""
+    described: bool = True
+    """Whether the tokenizer is known, so that there is a manifest."""
+    needs_ends: bool = True
 
     def __init__(self, builder: Builder, number: int, config: Tokens | Reshard) -> None:
         self.pack, self.order = config.pack, config.order
@@ -46,7 +50,7 @@ class TokenFilePhases(ABC):
         return self.tokenizer.path or ""
 
     def tokenizer_files(self) -> list[str]:
-        return [self.tokenizer_path]
+        return [str(tokenizer_file(self.tokenizer_path))]
 
     @abstractmethod
     def shards(self, state: State, split: str) -> list[ShardFiles]:
@@ -108,6 +112,12 @@ class TokenFilePhases(ABC):
             details = [written[name].details for name in sorted(written) if name.startswith(f"{split}/")]
             files = [msgspec.convert(file, TokenFile) for d in details for file in d["files"]]
             directory = self.directory_of(split)
+            inputs = [str(directory / f.path) for f in files]
+            if not self.described:
+                bare = CheckBare(directory=str(directory), files=files, sources=self.amounts(state, split))
+                task = self.task("describe", split, "manifest:check_bare", bare, inputs)
+                tasks.append(msgspec.structs.replace(task, phase=self.prefix))
+                continue
             config = WriteManifest(
                 directory=str(directory),
                 tokenizer_path=self.tokenizer_path,
@@ -117,8 +127,9 @@ class TokenFilePhases(ABC):
                 dtype=self.dtype,
                 pack=self.pack,
                 packed=sum((msgspec.convert(d.get("packed", {}), PackedAmount) for d in details), PackedAmount()),
+                needs_ends=self.needs_ends,
             )
-            inputs = [str(directory / f.path) for f in files] + self.tokenizer_files()
+            inputs += self.tokenizer_files()
             task = self.task("describe", split, "manifest:write_manifest", config, inputs)
             tasks.append(msgspec.structs.replace(task, phase=self.prefix))
         return tasks

@@ -95,12 +95,49 @@ class WriteManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     dtype: str | None = None
     pack: Pack | None = None
     packed: PackedAmount = PackedAmount()
+    needs_ends: bool = True
+    """Whether a BOS or EOS must be known; the index of resharded files says where documents end."""
+
+
+class CheckBare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The token files of `directory`, whose tokenizer is not known."""
+
+    directory: str
+    files: list[TokenFile]
+    sources: dict[str, Amount]
+
+
+def check_bare(config: CheckBare, context: Context) -> Report:
+    """Checks the counts of token files that get no manifest, and removes what an earlier run left beside them."""
+    directory, taken = Path(config.directory), total(config.sources.values())
+    written = sum(f.documents for f in config.files), sum(f.tokens for f in config.files)
+    _check_counts(directory, written, taken)
+    warnings = _remove_stale(directory, {name for f in config.files for name in (f.path, f.index)})
+    for name in (MANIFEST, TOKENIZER):
+        if (directory / name).is_file():
+            (directory / name).unlink()
+            warnings.append(f"{directory}: removed {name} of an earlier run, which describes other files")
+    if not config.files:
+        warnings.append(f"{directory}: no document, so there is no token file")
+    warnings.append(
+        f"{directory}: no {MANIFEST} is written, as nothing says which tokenizer made the tokens; with "
+        "`tokenizer_name_or_path` (in a recipe `tokenizer: {path: …}`) there is one"
+    )
+    return Report(outputs=[], warnings=warnings)
+
+
+def _check_counts(directory: Path, written: tuple[int, int], expected: Amount) -> None:
+    if written != (expected.documents, expected.tokens):
+        raise DataError(
+            f"{directory}: expected token files of {expected.documents} documents and {expected.tokens} tokens, as "
+            f"were encoded, found {written[0]} documents and {written[1]} tokens"
+        )
 
 
 def write_manifest(config: WriteManifest, context: Context) -> Report:
     """Writes manifest.json, copies tokenizer.json beside it, and removes token files that an earlier run left."""
     engine = loaded_engine(context, config.tokenizer_path, choice="reference")
-    special = special_ids(engine, config.tokenizer)
+    special = special_ids(engine, config.tokenizer, needed=config.needs_ends)
     directory = Path(config.directory)
     with atomic_path(directory / TOKENIZER) as temporary:
         shutil.copyfile(tokenizer_file(config.tokenizer_path), temporary)
@@ -122,12 +159,7 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
         packed=None if config.pack is None else _packed(config.pack, config.packed),
     )
     tokens = sum(f.tokens - f.padding for f in config.files) + config.packed.dropped_tokens
-    written = sum(f.documents for f in config.files), tokens
-    if written != (encoded.documents, encoded.tokens):
-        raise DataError(
-            f"{directory}: expected token files of {encoded.documents} documents and {encoded.tokens} tokens, as were "
-            f"encoded, found {written[0]} documents and {written[1]} tokens"
-        )
+    _check_counts(directory, (sum(f.documents for f in config.files), tokens), encoded)
     warnings = _remove_stale(directory, {name for f in config.files for name in (f.path, f.index, f.mask) if name})
     if not config.files:
         warnings.append(f"{directory}: no document, so there is no token file")

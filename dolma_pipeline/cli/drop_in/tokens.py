@@ -19,7 +19,10 @@ from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Stage, Tokenizer, T
 
 
 class TokenizerConfig(Config, frozen=True):
-    name_or_path: Annotated[str | None, Meta(description="a tokenizer.json, or a name on the Hugging Face hub")] = None
+    name_or_path: Annotated[
+        str | None,
+        Meta(description="a tokenizer.json, or the name of one on the Hugging Face Hub that was downloaded before"),
+    ] = None
     bos_token_id: Annotated[TokenId | None, Meta(description="put before each document")] = None
     eos_token_id: Annotated[TokenId | None, Meta(description="put after each document")] = None
     pad_token_id: TokenId | None = None
@@ -156,14 +159,15 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
 
 
 def vocabulary_size(name_or_path: str) -> int:
-    """Of the tokenizer in a file, or of that name on the hub, added tokens included."""
+    """How many tokens a tokenizer has, added ones included."""
     from tokenizers import Tokenizer as Loaded
 
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        path = path / "tokenizer.json"
+    from dolma_pipeline.tokens.engine import tokenizer_file
+
     try:
-        loaded = Loaded.from_file(str(path)) if path.is_file() else Loaded.from_pretrained(name_or_path)
+        loaded = Loaded.from_file(str(tokenizer_file(name_or_path)))
+    except ConfigError as error:
+        raise ConfigError(f"$.tokenizer_name_or_path: {error}") from None
     # The library raises bare Exceptions.
     except Exception as error:
         raise ConfigError(f"$.tokenizer_name_or_path: `{name_or_path}` could not be loaded: {error}") from None
