@@ -6,6 +6,7 @@ import fnmatch
 import glob
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,21 @@ from dolma_pipeline.storage import WILDCARD, fixed_directory, is_directory, loca
 
 LEDGER = ".dolma"
 """Directory of the ledgers beside the data: it is hidden, so no glob of documents finds it."""
+
+
+def parent_of(destination: str) -> str:
+    """The directory that `destination` is in, for the ledger: in the destination itself is data alone, as with Dolma.
+
+    It is the destination where the directory may not be written to.
+    """
+    path = destination.rstrip("/")
+    head, _, name = path.rpartition("/")
+    if name in ("", ".", ".."):
+        parent = f"{path}/.." if path else "/"
+    else:
+        parent = head or ("/" if path.startswith("/") else ".")
+    local_parent = local(parent)
+    return destination if local_parent.is_dir() and not os.access(local_parent, os.W_OK) else parent
 
 
 def dataset_root(pattern: str, document_dir: str) -> str | None:
@@ -54,10 +70,12 @@ def sources(
                 f"files go beside it, as in `data/{document_dir}/*.jsonl.gz`"
             )
         destination = destinations[list(patterns).index(pattern)] if destinations is not None else None
-        groups.setdefault((root if root is not None else fixed_directory(pattern), destination), []).append(pattern)
+        if root is None or destination is not None:
+            root = fixed_directory(pattern)
+        groups.setdefault((root, destination), []).append(pattern)
     found: dict[str, Source] = {}
     for (root, destination), members in groups.items():
-        found[unused(name_of(root), found)] = Source(
+        found[unused(name_of(dataset_root(members[0], document_dir) or root), found)] = Source(
             documents=members if len(members) > 1 else members[0],
             attributes=list(attributes),
             destination=destination,
@@ -90,14 +108,14 @@ def unused(name: str, taken: Mapping[str, Any]) -> str:
     return unused
 
 
-def ledger(work_dir: WorkDir, beside: str, command: str, name: str, patterns: Sequence[str]) -> str:
-    """Where the ledger of a command goes: `work_dir.output`, or hidden in the directory `beside`.
+def ledger(work_dir: WorkDir, place: str, command: str, name: str, patterns: Sequence[str]) -> str:
+    """Where the ledger of a command goes: `work_dir.output`, or hidden in the directory `place`.
 
     The patterns are part of it, so that two jobs on parts of one data set (Dolma's way to use many machines) do not
     get into each other's way, while the same command finds what it has done.
     """
     digest = hashlib.blake2b(json.dumps(list(patterns)).encode(), digest_size=4).hexdigest()
-    base = work_dir.output if work_dir.output is not None else f"{beside.rstrip('/')}/{LEDGER}"
+    base = work_dir.output if work_dir.output is not None else f"{place.rstrip('/')}/{LEDGER}"
     return f"{base.rstrip('/')}/{command}-{name_of(name)}-{digest}"
 
 

@@ -34,6 +34,7 @@ class TokenFilePhases(ABC):
     described: bool = True
     """Whether the tokenizer is known, so that there is a manifest."""
     needs_ends: bool = True
+    as_dolma: bool = False
 
     def __init__(self, builder: Builder, number: int, config: Tokens | Reshard) -> None:
         self.pack, self.order = config.pack, config.order
@@ -99,7 +100,12 @@ class TokenFilePhases(ABC):
         for split in self.splits:
             report = state.reports.get(self.phase("parts"), {}).get(split, Report())
             for number in range(report.details.get("parts", 0)):
-                config = WritePart(plan=self.plan_file(split), number=number, directory=str(self.directory_of(split)))
+                config = WritePart(
+                    plan=self.plan_file(split),
+                    number=number,
+                    directory=str(self.directory_of(split)),
+                    as_dolma=self.as_dolma,
+                )
                 name = f"{split}/{number:05d}"
                 tasks.append(self.task("write", name, "write:write_part", config, [self.plan_file(split)]))
         return tasks

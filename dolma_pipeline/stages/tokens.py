@@ -36,6 +36,7 @@ class TokenPhases(TokenFilePhases):
         self.splits = (TRAIN, VALIDATION) if config.holdout > 0 else (TRAIN,)
         self.tokenizer = config.tokenizer
         self.dtype = config.dtype
+        self.as_dolma = config.as_dolma
         self._check_tokenizer()
 
     def _check_tokenizer(self) -> None:

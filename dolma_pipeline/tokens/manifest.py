@@ -22,7 +22,7 @@ from dolma_pipeline.tokens.vocabulary import DTYPES, special_ids, token_dtype
 FORMAT = 1
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
-PART = re.compile(r"^(bucket-\d+/)?part-\d{5,}\.(npy|csv\.gz|mask)$")
+PART = re.compile(r"^(bucket-\d+/)?part-(\d+-)?\d{5,}\.(npy|csv\.gz|mask)$")
 
 
 class TokenFile(Struct, frozen=True, kw_only=True, omit_defaults=True):

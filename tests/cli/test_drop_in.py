@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import pytest
 from dolma_pipeline.cli.command import WorkDir, notes
 from dolma_pipeline.cli.drop_in import dedupe, mix, tag, tokens
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.cli.sources import dataset_root, ledger, sources
+from dolma_pipeline.cli.sources import dataset_root, ledger, parent_of, sources
 from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import (
     Bloom,
     Dedupe,
     DocumentKey,
+    KeyPart,
     Ngrams,
     Pack,
     Paragraphs,
@@ -191,15 +193,53 @@ def test_dedupe_without_ngrams_compares_whole_paragraphs() -> None:
              "found `$.a[*].b`",
         ),
         (
-            {"paragraphs": {"attribute_name": "a"}, "num_partitions": 4, "partition_index": 2},
-            "$.dedupe.partition_index: expected 0, found 2: one run does all 4 partitions and writes one attribute; "
-            "`processes` share the work",
+            {"paragraphs": {"attribute_name": "a"}, "num_partitions": 4, "partition_index": 4},
+            "$.dedupe.partition_index: expected a number below `dedupe.num_partitions`, which is 4, found 4",
+        ),
+        (
+            {
+                "paragraphs": {"attribute_name": "a", "by_ngram": {"ngram_length": 2}},
+                "num_partitions": 4,
+                "partition_index": 0,
+            },
+            "$.dedupe.partition_index: expected none beside `dedupe.paragraphs.by_ngram`, found one: each job would "
+            "see only some of the n-grams of a paragraph; leave it out, and one run does all partitions",
         ),
     ],
 )  # fmt: skip
 def test_dedupe_mistakes(config: dict[str, Any], expected: str) -> None:
     whole = {"documents": ["d/documents/*"], "dedupe": config, "bloom_filter": {"file": "f.bin"}}
     assert message(dedupe, whole) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"num_partitions": 4, "partition_index": 0}, ("urls_0", "dup_0", KeyPart(index=0, of=4), 1)),
+        ({"num_partitions": 4, "partition_index": 3}, ("urls_3", "dup_3", KeyPart(index=3, of=4), 1)),
+        ({"num_partitions": 4}, ("urls", "dup", None, 4)),
+        ({"partition_index": 0}, ("urls", "dup", None, 1)),
+    ],
+)
+def test_dedupe_by_partition_jobs(given: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    for mode in ({"documents": {"attribute_name": "dup", "key": "$.id"}}, {"paragraphs": {"attribute_name": "dup"}}):
+        whole = {"documents": ["d/documents/*"], "dedupe": {"name": "urls", **mode, **given}}
+        stage = recipes(dedupe, {**whole, "bloom_filter": {"file": "f.bin"}})[0].stages[0].dedupe
+        assert isinstance(stage, Dedupe)
+        key = stage.documents or stage.paragraphs
+        assert key is not None
+        assert (stage.name, key.attribute, stage.part, stage.partitions) == expected
+
+
+def test_dedupe_says_what_differs_from_dolma() -> None:
+    config = decode(dedupe.DeduperConfig, {"dedupe": {"num_partitions": 4, "min_words": 2}})
+    assert dedupe.remarks(config) == [
+        "one run does all 4 partitions and writes one attribute; dolma 1.2.1 would do partition 0 alone, as "
+        "`--dedupe.partition_index 0` does here",
+        "`dedupe.min_words` leaves out what has fewer words, and compares the rest; dolma 1.2.1 compares nothing where "
+        "it is above 0",
+    ]
+    assert dedupe.remarks(decode(dedupe.DeduperConfig, {})) == []
 
 
 def test_dedupe_needs_a_filter_file() -> None:
@@ -249,16 +289,18 @@ def test_tokens() -> None:
                 destination="/out/tokens",
                 text_field="body",
                 id_field=None,
+                as_dolma=True,
             )
         )
     ]
-    assert re.fullmatch(r"/out/tokens/\.dolma/tokens-tokens-[0-9a-f]{8}", recipe.work_dir)
+    assert re.fullmatch(r"/out/\.dolma/tokens-tokens-[0-9a-f]{8}", recipe.work_dir)
 
 
 def test_tokens_packed() -> None:
     (recipe,) = recipes(tokens, TOKENS | {"pack": {"length": 2048, "by": "concatenate"}})
     assert isinstance(recipe.stages[0].tokens, Tokens)
     assert recipe.stages[0].tokens.pack == Pack(length=2048, by="concatenate")
+    assert not recipe.stages[0].tokens.as_dolma
     given = {"name_or_path": "x", "eos_token_id": 0}
     assert message(tokens, {**TOKENS, "tokenizer": given, "pack": {"length": 8}}) == (
         "$.tokenizer.pad_token_id: expected the token that fills instances, found none; that of eos_token_id would do, "
@@ -364,6 +406,31 @@ def test_sources_have_names_of_their_own() -> None:
         "web-2": "/b/web/documents/*",
         "my_web_": "/c/my web!/documents/*",
     }
+
+
+@pytest.mark.parametrize(
+    ("destination", "parent"),
+    [
+        ("/no/out", "/no"),
+        ("/no/out/", "/no"),
+        ("out", "."),
+        ("no/out", "no"),
+        (".", "./.."),
+        ("..", "../.."),
+        ("/out", "/"),
+    ],
+)
+def test_ledgers_are_beside_destinations(destination: str, parent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    assert parent_of(destination) == parent
+
+
+def test_a_ledger_is_in_the_destination_where_it_cannot_be_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    assert parent_of(f"{tmp_path}/out") == f"{tmp_path}/out"
+    assert parent_of(f"{tmp_path}/a/out") == f"{tmp_path}/a"
 
 
 def test_jobs_on_parts_of_a_data_set_have_ledgers_of_their_own() -> None:

@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
-from dolma_pipeline.cli.sources import ledger, root_of, sources
+from dolma_pipeline.cli.sources import ledger, parent_of, root_of, sources
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tag
 
@@ -102,11 +102,11 @@ def to_recipes(config: TagConfig) -> list[Recipe]:
             f"found {len(where)}"
         )
     name = config.experiment or "+".join(config.taggers)[:80]
-    beside = where[0] if where else root_of(config.documents)
+    place = parent_of(where[0]) if where else root_of(config.documents)
     return [
         Recipe(
             name=f"tag {name}",
-            work_dir=ledger(config.work_dir, beside, "tag", name, config.documents),
+            work_dir=ledger(config.work_dir, place, "tag", name, [*config.documents, *(where or ())]),
             layout="beside",
             sources=sources(config.documents, destinations=where, beside=where is None),
             stages=[

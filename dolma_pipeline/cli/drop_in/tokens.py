@@ -12,7 +12,7 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
-from dolma_pipeline.cli.sources import ledger, sources
+from dolma_pipeline.cli.sources import ledger, parent_of, sources
 from dolma_pipeline.cli.tokens.bare_files import SPECIAL, Dtype, TokenId
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Stage, Tokenizer, Tokens
@@ -143,6 +143,8 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
         pack=config.pack,
         dtype=config.dtype,
         destination=config.destination,
+        # Instances of fixed length are no files of Dolma's.
+        as_dolma=config.pack is None,
         text_field=config.fields.text_field_name,
         id_field=config.fields.id_field_name,
     )
@@ -150,7 +152,9 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
     return [
         Recipe(
             name="tokens",
-            work_dir=ledger(config.work_dir, destination, "tokens", Path(destination).name, config.documents),
+            work_dir=ledger(
+                config.work_dir, parent_of(destination), "tokens", Path(destination).name, config.documents
+            ),
             sources=sources(config.documents),
             stages=[Stage(tokens=stage)],
             seed=config.seed,
