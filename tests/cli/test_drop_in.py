@@ -240,6 +240,23 @@ def test_dedupe_says_what_differs_from_dolma() -> None:
         "it is above 0",
     ]
     assert dedupe.remarks(decode(dedupe.DeduperConfig, {})) == []
+    paragraphs = {"paragraphs": {"attribute_name": "a", "paragraph_separator": "\n\n"}, "min_length": 3}
+    assert dedupe.remarks(decode(dedupe.DeduperConfig, {"dedupe": paragraphs})) == [
+        "spans include the 2 characters of `paragraph_separator`; those of dolma 1.2.1 count one"
+    ]
+    documents = {"documents": {"attribute_name": "a", "key": "$.text"}, "min_length": 3}
+    assert dedupe.remarks(decode(dedupe.DeduperConfig, {"dedupe": documents})) == [
+        "`dedupe.min_length` counts characters of a document's key; dolma 1.2.1 counts bytes"
+    ]
+
+
+def test_a_filter_of_dolma_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "f.bin").write_bytes(bytes.fromhex("17f1f08101000000"))
+    config = {"documents": ["d/documents/*"], "dedupe": {"paragraphs": {"attribute_name": "a"}}}
+    assert message(dedupe, {**config, "bloom_filter": {"file": f"{tmp_path}/f.bin", "read_only": True}}) == (
+        f"$.bloom_filter.file: expected a filter that this command saved, found one of dolma 1.2.1 in "
+        f"`{tmp_path}/f.bin`: it has other hashes; name another file, and run over its documents to make one"
+    )
 
 
 def test_dedupe_needs_a_filter_file() -> None:

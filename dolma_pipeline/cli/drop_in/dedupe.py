@@ -29,6 +29,7 @@ from dolma_pipeline.recipe import (
     Recipe,
     Stage,
 )
+from dolma_pipeline.storage import local
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -101,6 +102,13 @@ def remarks(config: DeduperConfig) -> list[str]:
             f"one run does all {dedupe.num_partitions} partitions and writes one attribute; dolma 1.2.1 would do "
             "partition 0 alone, as `--dedupe.partition_index 0` does here"
         )
+    if dedupe.min_length and dedupe.documents is not None and dedupe.documents.key:
+        found.append("`dedupe.min_length` counts characters of a document's key; dolma 1.2.1 counts bytes")
+    separator = dedupe.paragraphs.paragraph_separator if dedupe.paragraphs is not None else None
+    if separator is not None and len(separator) != 1:
+        found.append(
+            f"spans include the {len(separator)} characters of `paragraph_separator`; those of dolma 1.2.1 count one"
+        )
     if dedupe.min_words:
         found.append(
             "`dedupe.min_words` leaves out what has fewer words, and compares the rest; dolma 1.2.1 compares nothing "
@@ -115,6 +123,8 @@ NO_EFFECT = READ_IN_PLACE | {
     "compression.output": "attribute files are called, and compressed, like their documents",
     "is_s3_volume": "every file is written under a temporary name and renamed",
 }
+DOLMAS_FILTER = b"\x17\xf1\xf0\x81"
+"""How the files of Dolma's Bloom filters begin."""
 KEYS = {
     "sources.**": "documents",
     "stages[0].dedupe": "dedupe",
@@ -153,6 +163,7 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
             f"found {found}"
         )
     mode = documents or paragraphs
+    _refuse_dolmas_filter(config.bloom_filter.file or "")
     name = dedupe.name or (mode.attribute if mode is not None else "")
     part = _part(dedupe)
     if part is not None:
@@ -189,6 +200,18 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
             stages=[Stage(dedupe=stage)],
         )
     ]
+
+
+def _refuse_dolmas_filter(file: str) -> None:
+    path = local(file)
+    if not path.is_file():
+        return
+    with path.open("rb") as opened:
+        if opened.read(len(DOLMAS_FILTER)) == DOLMAS_FILTER:
+            raise ConfigError(
+                f"$.bloom_filter.file: expected a filter that this command saved, found one of dolma 1.2.1 in "
+                f"`{file}`: it has other hashes; name another file, and run over its documents to make one"
+            )
 
 
 def _part(config: DedupeConfig) -> KeyPart | None:
