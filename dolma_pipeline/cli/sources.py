@@ -31,8 +31,11 @@ def parent_of(destination: str) -> str:
         parent = f"{path}/.." if path else "/"
     else:
         parent = head or ("/" if path.startswith("/") else ".")
-    local_parent = local(parent)
-    return destination if local_parent.is_dir() and not os.access(local_parent, os.W_OK) else parent
+    if "://" in parent:
+        # Refused with its key when the plan is made, so that `--dryrun` shows such a configuration.
+        return parent
+    there = local(parent)
+    return destination if there.is_dir() and not os.access(there, os.W_OK) else parent
 
 
 def dataset_root(pattern: str, document_dir: str) -> str | None:
@@ -91,7 +94,7 @@ def _lead_into(pattern: str, document_dir: str) -> bool:
     """
     if not any(WILDCARD.search(p) and fnmatch.fnmatch(document_dir, p) for p in pattern.split("/")[:-1]):
         return False
-    found = glob.glob(str(local(pattern)), recursive=True)
+    found = glob.glob(str(local(pattern)), recursive=True) if "://" not in pattern else []
     return all(dataset_root(file, document_dir) is not None for file in found)
 
 

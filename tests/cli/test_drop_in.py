@@ -435,6 +435,7 @@ def test_sources_have_names_of_their_own() -> None:
         (".", "./.."),
         ("..", "../.."),
         ("/out", "/"),
+        ("s3://bucket/x/out", "s3://bucket/x"),
     ],
 )
 def test_ledgers_are_beside_destinations(destination: str, parent: str, monkeypatch: pytest.MonkeyPatch) -> None:

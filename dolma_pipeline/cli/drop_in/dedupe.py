@@ -203,8 +203,7 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
 
 
 def _refuse_dolmas_filter(file: str) -> None:
-    path = local(file)
-    if not path.is_file():
+    if "://" in file or not (path := local(file)).is_file():
         return
     with path.open("rb") as opened:
         if opened.read(len(DOLMAS_FILTER)) == DOLMAS_FILTER:

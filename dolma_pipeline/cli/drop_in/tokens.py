@@ -117,7 +117,9 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
     tokenizer = config.tokenizer or TokenizerConfig()
     if tokenizer.name_or_path is None and config.tokenizer_name_or_path is not None:
         name = config.tokenizer_name_or_path
-        tokenizer = msgspec.structs.replace(tokenizer, name_or_path=name, eos_token_id=vocabulary_size(name) - 1)
+        # A dry run shows the configuration on a machine that does not have the tokenizer.
+        last = 0 if config.dryrun else vocabulary_size(name) - 1
+        tokenizer = msgspec.structs.replace(tokenizer, name_or_path=name, eos_token_id=last)
     require(tokenizer.name_or_path, "tokenizer.name_or_path", "a tokenizer")
     if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
         raise ConfigError(
