@@ -222,6 +222,7 @@ class KeyWriter:
         ngram_length: int = 0,
         ngram_stride: int = 0,
         skip_short: bool = False,
+        part: tuple[int, int] | None = None,
         buffer_bytes: int = ...,
     ) -> None: ...
     def add(self, texts: Any) -> None: ...

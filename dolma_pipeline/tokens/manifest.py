@@ -22,7 +22,9 @@ from dolma_pipeline.tokens.vocabulary import DTYPES, special_ids, token_dtype
 FORMAT = 1
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
-PART = re.compile(r"^(bucket-\d+/)?part-(\d+-)?\d{5,}\.(npy|csv\.gz|mask)$")
+PART = re.compile(r"^(bucket-\d+/)?part-\d{5,}\.(npy|csv\.gz|mask)$")
+AS_DOLMA = re.compile(r"^part-0-\d{5,}\.(npy|csv\.gz)$")
+"""Of a run that calls its files as Dolma does; elsewhere such a file is Dolma's own, and is left."""
 
 
 class TokenFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -177,7 +179,8 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
 def _remove_stale(directory: Path, listed: set[str]) -> list[str]:
     """Readers take every part they see: one that is not in the manifest would be trained on."""
     found = (p.relative_to(directory).as_posix() for pattern in ("*", "bucket-*/*") for p in directory.glob(pattern))
-    stale = sorted(name for name in found if PART.match(name) and name not in listed)
+    own = [PART, AS_DOLMA] if any(AS_DOLMA.match(name) for name in listed) else [PART]
+    stale = sorted(name for name in found if any(p.match(name) for p in own) and name not in listed)
     for name in stale:
         (directory / name).unlink()
     for bucket in sorted(p for p in directory.glob("bucket-*") if p.is_dir() and not any(p.iterdir())):
