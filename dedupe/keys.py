@@ -41,6 +41,7 @@ class KeyStep:
             skip_empty=config.skip_empty,
             min_length=config.min_length,
             min_words=config.min_words,
+            part=(config.part.index, config.part.of) if config.part is not None else None,
             buffer_bytes=BUFFER_BYTES,
             **options,
         )

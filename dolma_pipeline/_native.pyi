@@ -64,8 +64,17 @@ class LineWriter:
         """
 
     def write_attributes(
-        self, ids: Any, lengths: Any, sources: Any | None, keys: Sequence[str], columns: Sequence[Any]
-    ) -> None: ...
+        self,
+        ids: Any,
+        lengths: Any,
+        sources: Any | None,
+        keys: Sequence[str],
+        columns: Sequence[Any],
+        *,
+        empty: bool = False,
+    ) -> None:
+        """`empty`: texts without a span, and scores that are not numbers, have `"key":[]`."""
+
     def write_token_rows(self, starts: Any, ends: Any, ids: Any, files: Any, labels: Sequence[str], lines: Any) -> None:
         """Rows `start,end,id,src,loc` of the table of a token file; `files` are indexes into `labels`."""
 
@@ -247,6 +256,7 @@ class KeyWriter:
         ngram_length: int = 0,
         ngram_stride: int = 0,
         skip_short: bool = False,
+        part: tuple[int, int] | None = None,
         buffer_bytes: int = ...,
     ) -> None: ...
     def add(self, texts: Any) -> None: ...
@@ -259,7 +269,13 @@ class VerdictColumns:
     """The verdicts on a shard's keys as an attribute column, in the order of its documents."""
 
     def __init__(
-        self, key_file: str, verdict_files: Sequence[str], shard_index: int, *, overlap_threshold: float = 1.0
+        self,
+        key_file: str,
+        verdict_files: Sequence[str],
+        shard_index: int,
+        *,
+        overlap_threshold: float = 1.0,
+        skipped: float | None = None,
     ) -> None: ...
     def next_rows(self, rows: int) -> Any: ...
     @property

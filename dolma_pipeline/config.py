@@ -25,6 +25,8 @@ from dolma_pipeline.yaml_file import File, Step, json_path, parse_path, parse_va
 from dolma_pipeline.yaml_file import merge as merge
 
 S = TypeVar("S", bound=Struct)
+_UNDERSCORES = re.compile(r"[+-]?\d+(_\d+)+(\.\d+)?([eE][+-]?\d+)?")
+"""A number with its digits in groups, as Python and YAML have them: `6_000_000`."""
 
 
 def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -189,6 +191,8 @@ class _Check:
             value = str(value)
             if lax and bool in members and str not in members:
                 value = parse_value(value)
+            elif lax and str not in members and _UNDERSCORES.fullmatch(value):
+                value = value.replace("_", "")
         elif lax and str in members and type(value) in (int, float) and type(value) not in members:
             value = str(value)
         choices = [c for m in members if typing.get_origin(m) is Literal for c in typing.get_args(m)]

@@ -82,7 +82,9 @@ class Tag(Base, frozen=True):
     experiment: Annotated[
         str | None, Meta(description="directory of the attribute files; without it one per tagger")
     ] = None
-    tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = []
+    tagger_modules: Annotated[
+        list[str], Meta(description="modules, .py files or directories of packages that add taggers")
+    ] = []
     format: Annotated[AttributeFormat, Meta(description="form of the attribute files")] = "parquet"
     on_error: Annotated[
         Literal["fail", "quarantine"],
@@ -129,6 +131,13 @@ class Bloom(Base, frozen=True):
     read_only: Annotated[bool, Meta(description="mark what the loaded filter holds; insert nothing")] = False
 
 
+class KeyPart(Base, frozen=True):
+    """One part of the key space, for one of several jobs that share the work; each marks what it finds."""
+
+    index: Annotated[int, Meta(ge=0)]
+    of: Annotated[int, Meta(ge=1, le=4096)]
+
+
 class Dedupe(Base, frozen=True):
     """Mark documents or paragraphs that were seen before, in input order; exactly one of the two."""
 
@@ -137,6 +146,9 @@ class Dedupe(Base, frozen=True):
     paragraphs: Paragraphs | None = None
     bloom: Annotated[Bloom | None, Meta(description="approximate; without it the set of keys is exact")] = None
     partitions: Annotated[int, Meta(ge=1, le=4096, description="of the key space; the unit of parallel work")] = 8
+    part: Annotated[
+        KeyPart | None, Meta(description="compare only keys of this part of the key space; other jobs take the others")
+    ] = None
     skip_empty: Annotated[bool, Meta(description="leave out documents or paragraphs of white space")] = True
     min_length: Annotated[int, Meta(ge=0, description="leave out shorter ones, in code points")] = 0
     min_words: Annotated[int, Meta(ge=0, description="leave out those of fewer white-space words")] = 0
@@ -251,6 +263,9 @@ class Tokens(Base, frozen=True):
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
     text_field: str = "text"
     id_field: str | None = "id"
+    as_dolma: Annotated[
+        bool, Meta(description="call the files part-0-NNNNN, as one worker of Dolma 1.2.1 does, instead of part-NNNNN")
+    ] = False
 
 
 MOST_COPIES = 10_000

@@ -3,7 +3,9 @@ r"""Interpolation in configurations, in the syntax of OmegaConf.
     ${a.b[0].c}  ${.sibling}  ${..aunt}     the value at another place of the same configuration
     ${oc.env:NAME}  ${oc.env:NAME,default}  an environment variable
     ${oc.select:a.b,default}                the value at another place if there is one
-    ${oc.decode:TEXT}                       TEXT as a YAML value
+    ${oc.decode:TEXT}  ${oc.create:TEXT}    TEXT as a YAML value
+    ${oc.dict.keys:a.b}  ${oc.dict.values:a.b}  the keys, or the values, of the mapping at another place, as a list
+    ${oc.deprecated:a.b}                    the value at another place, with a note that this key is deprecated
     ${d.glob:PATTERN}                       the files that match, as a list; none is an error
     ${d.processes:N}                        max(1, CPUs - N)
     ${d.cache:URL}                          a local copy of the file at URL, downloaded once
@@ -18,6 +20,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -200,9 +203,18 @@ class _Resolution:
         if name == "oc.select":
             value = self._lookup(str(values[0]), path)
             return value if value is not _MISSING else values[1] if len(values) > 1 else None
+        if name in ("oc.dict.keys", "oc.dict.values"):
+            found = self._reference(str(values[0]), path)
+            if not isinstance(found, dict):
+                raise self._error(path, f"expected a mapping at `{values[0]}`, found `{_plain(found)}`")
+            return list(found) if name == "oc.dict.keys" else list(found.values())
+        if name == "oc.deprecated":
+            print(f"dolma: note: {self._where(path)} is deprecated; set `{values[0]}` instead", file=sys.stderr)
+            return self._reference(str(values[0]), path)
         function = RESOLVERS.get(name)
         if function is None:
-            raise self._error(path, unknown("resolver", name, [*RESOLVERS, "oc.select"]))
+            known = [*RESOLVERS, "oc.select", "oc.dict.keys", "oc.dict.values", "oc.deprecated"]
+            raise self._error(path, unknown("resolver", name, known))
         return function(values, self._where(path))
 
     def _error(self, path: Sequence[Step], text: str) -> ConfigError:
@@ -270,6 +282,11 @@ def _decode(values: list[Any], where: str) -> Any:
     return parse_value(_one(values))
 
 
+def _create(values: list[Any], where: str) -> Any:
+    """What is a mapping or a list already stays one."""
+    return values[0] if len(values) == 1 and not isinstance(values[0], str) else parse_value(_one(values))
+
+
 def _glob(values: list[Any], where: str) -> list[str]:
     return [str(path) for path in find_files(_one(values), where)]
 
@@ -328,6 +345,7 @@ RESOLVERS: Mapping[str, Callable[[list[Any], str], Any]] = {
     "d.cache": _cache,
     "d.glob": _glob,
     "d.processes": _processes,
+    "oc.create": _create,
     "oc.decode": _decode,
     "oc.env": _env,
 }

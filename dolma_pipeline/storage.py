@@ -21,6 +21,8 @@ from dolma_pipeline.globbing import expand
 from dolma_pipeline.task import Output
 from dolma_pipeline.writing import TEMPORARY, temporary_path, temporary_stem, writing
 
+WILDCARD = re.compile(r"[*?\[]")
+
 
 def local(path: str) -> Path:
     """`path` as a local one; a remote scheme, and a name that is not UTF-8, is a ConfigError."""
@@ -34,7 +36,8 @@ def local(path: str) -> Path:
 def find_files(patterns: str | Sequence[str], where: str) -> list[Path]:
     """The files that match any of `patterns`, sorted, each once (see globbing.py).
 
-    Raises ConfigError for a pattern that matches nothing, and for a file whose name is not UTF-8.
+    A pattern that names a directory stands for the files in it, without hidden ones. Raises ConfigError if a pattern
+    matches no file, if a directory that it names has directories of its own, and if a name is not UTF-8.
     """
     found: dict[str, Path] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
@@ -43,12 +46,13 @@ def find_files(patterns: str | Sequence[str], where: str) -> list[Path]:
             matches = expand(str(path))
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
-        if not matches and path.is_file():
+        if not matches and path.exists():
             matches = [path]
         files = [p for p in matches if p.is_file() and not TEMPORARY.match(p.name)]
+        if not files and is_directory(pattern):
+            files = [p for m in matches if m.is_dir() for p in _files_in(m, pattern, where)]
         if not files:
-            inside = f"; `{pattern.rstrip('/')}/*` names the files in it" if path.is_dir() else ""
-            raise ConfigError(f"{where}: no file matches `{pattern}`{inside or _nearest_directory(path)}")
+            raise ConfigError(f"{where}: no file matches `{pattern}`{_nearest_directory(path)}")
         for file in files:
             _check_name(str(file), where)
             found.setdefault(real_path(str(file)), file)
@@ -64,8 +68,39 @@ def _check_name(name: str, where: str = "") -> None:
         raise ConfigError(f"{prefix}expected a name in UTF-8, found {shown}; rename it") from None
 
 
+def _files_in(directory: Path, pattern: str, where: str) -> list[Path]:
+    """The files of `directory`; raises ConfigError if a directory in it might hold more documents."""
+    inside = sorted(p for p in directory.iterdir() if not p.name.startswith("."))
+    below = next((p for p in inside if p.is_dir()), None)
+    if below is not None:
+        raise ConfigError(
+            f"{where}: expected a directory of files alone at `{pattern}`, found the directory {below} in it; "
+            f"`{directory}/*` takes the files without it, `{directory}/**/*` all files below"
+        )
+    return inside
+
+
+def fixed_directory(pattern: str) -> str:
+    """The directory that a glob names before its first wildcard; of a directory, the directory itself."""
+    parts = pattern.split("/")
+    if not is_directory(pattern):
+        parts = parts[:-1]
+    fixed = next((i for i, part in enumerate(parts) if WILDCARD.search(part)), len(parts))
+    return "/".join(parts[:fixed]).rstrip("/") or ("/" if pattern.startswith("/") else ".")
+
+
+def is_directory(pattern: str) -> bool:
+    """Whether the last name in `pattern` is that of a directory, not of a file and not a wildcard."""
+    if pattern.endswith("/"):
+        return True
+    if "://" in pattern or WILDCARD.search(pattern.rpartition("/")[2]):
+        return False
+    path = local(pattern)
+    return path.is_dir() or any(p.is_dir() for p in expand(str(path)))
+
+
 def _nearest_directory(path: Path) -> str:
-    for parent in path.parents:
+    for parent in (path, *path.parents):
         if parent.is_dir() and parent not in (Path(), Path("/")):
             return f" (the directory {parent} is there)"
     return ""

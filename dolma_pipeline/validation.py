@@ -157,6 +157,12 @@ class _Checks:
         if dedupe.documents is not None and not re.fullmatch(r"[^.\s$]+(\.[^.\s$]+)*", dedupe.documents.key):
             text = f"expected a dotted path such as `text` or `metadata.url`, found `{dedupe.documents.key}`"
             self._note((*path, "documents", "key"), text)
+        part = dedupe.part
+        if part is not None and part.index >= part.of:
+            self._note((*path, "part", "index"), f"expected the index of one of {part.of} parts, found {part.index}")
+        if part is not None and dedupe.paragraphs is not None and dedupe.paragraphs.ngrams is not None:
+            text = "expected none beside `paragraphs.ngrams`, found one: a part sees only some n-grams of a paragraph"
+            self._note((*path, "part"), text)
         if dedupe.bloom is not None and dedupe.bloom.read_only and dedupe.bloom.file is None:
             self._note((*path, "bloom"), "expected the `file` of the filter that is to be read only, found none")
 

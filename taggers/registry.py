@@ -101,7 +101,7 @@ def load_taggers(
     cannot be imported and a model that is not there are ConfigErrors that start with it. `seed`: of random numbers.
     """
     prefix = f"{where}." if where else ""
-    files = [_file_of(_import(m, f"{prefix}tagger_modules[{i}]: ")) for i, m in enumerate(modules)]
+    files = [f for i, m in enumerate(modules) for f in _files_of(_import(m, f"{prefix}tagger_modules[{i}]: "))]
     loads: list[Callable[[], Tagger]] = []
     for i, name in enumerate(names):
         if isinstance(name, CustomTagger):
@@ -109,7 +109,7 @@ def load_taggers(
             continue
         entry = _find(name, f"{prefix}taggers[{i}]: ")
         loads.append(entry.load)
-        files.append(entry.file)
+        files += [entry.file] if entry.file is not None else []
     loaded = []
     for i, load in enumerate(loads):
         try:
@@ -118,7 +118,7 @@ def load_taggers(
             raise ConfigError(f"{prefix}taggers[{i}]: {error}") from None
         seeded = getattr(found, "seeded", None)
         loaded.append(seeded(seed) if seeded is not None and seed is not None else found)
-    return TaggerSet(loaded, [f for f in files if f is not None])
+    return TaggerSet(loaded, files)
 
 
 def _make(custom: CustomTagger) -> Tagger:
@@ -177,17 +177,51 @@ def _import_entry_points() -> None:
 
 
 def _import(module: str, where: str) -> ModuleType:
-    """A module by its dotted name, or by the path of its .py file."""
+    """A module by its dotted name, or by the path of its .py file or of its package's directory."""
     try:
-        return _import_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+        if module.endswith(".py"):
+            return _import_file(Path(module))
+        return _import_package(Path(module)) if _is_directory(module) else importlib.import_module(module)
     except ConfigError as error:
         raise ConfigError(f"{where}{error}") from None
     except FileNotFoundError as error:
         if module.endswith(".py") and not Path(module).is_file():
-            raise ConfigError(f"{where}expected a module name or a .py file, found no file `{module}`") from None
+            raise ConfigError(
+                f"{where}expected a module name, a .py file or the directory of a package, found no file `{module}`"
+            ) from None
         raise ConfigError(f"{where}importing `{module}` failed: FileNotFoundError: {error}") from error
     except Exception as error:
         raise ConfigError(f"{where}importing `{module}` failed: {type(error).__name__}: {error}") from error
+
+
+def _is_directory(module: str) -> bool:
+    """Whether a name is that of a directory, and not of a module that can be imported, which goes first as in Dolma."""
+    if not Path(module).is_dir():
+        return False
+    return "/" in module or importlib.util.find_spec(module) is None
+
+
+def _import_package(path: Path) -> ModuleType:
+    """The package in the directory `path`, under the name of that directory, so that it can import its own modules."""
+    resolved = path.resolve()
+    if not (resolved / "__init__.py").is_file():
+        raise ConfigError(f"expected a Python package, found the directory `{path}` without a file `__init__.py`")
+    name = resolved.name
+    if not name.isidentifier():
+        raise ConfigError(f"expected a directory with a name that Python can import, found `{path}`; rename it")
+    known = sys.modules.get(name)
+    if known is None:
+        sys.path.insert(0, str(resolved.parent))
+        try:
+            known = importlib.import_module(name)
+        finally:
+            sys.path.remove(str(resolved.parent))
+    if str(resolved) not in [str(Path(p).resolve()) for p in getattr(known, "__path__", ())]:
+        raise ConfigError(
+            f"expected a package with a name of its own at `{path}`, found another module `{name}`, of "
+            f"{known.__file__ or 'Python itself'}; rename the directory"
+        )
+    return known
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -209,5 +243,9 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _file_of(module: ModuleType) -> Path | None:
-    return Path(module.__file__) if module.__file__ else None
+def _files_of(module: ModuleType) -> list[Path]:
+    """The source of a module; of a package all its modules, any of which its taggers may use."""
+    if module.__file__ is None:
+        return []
+    file = Path(module.__file__)
+    return sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]

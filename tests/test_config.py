@@ -206,6 +206,8 @@ class Outer(Struct, frozen=True, forbid_unknown_fields=True):
         ({"count": "5", "rate": "1e-3", "name": 7}, Outer(count=5, rate=1e-3, name="7")),
         ({"names": ["a", 1, 2.5], "inner": {"fast": "no", "id": "3"}},
          Outer(names=["a", "1", "2.5"], inner=Inner(False, 3))),
+        ({"count": "6_000_000", "rate": "1_000.5", "inner": {"id": "-1_0"}},
+         Outer(count=6_000_000, rate=1000.5, inner=Inner(id=-10))),
         ({"name": "null", "maybe": None}, Outer(name="null")),
         ({"name": "12"}, Outer(name="12")),
     ],

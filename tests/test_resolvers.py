@@ -106,6 +106,21 @@ def test_select() -> None:
     assert resolve(data) == {"a": "5", "b": {"d": 1}, "e": 1, "f": None}
 
 
+def test_keys_and_values_of_a_mapping(capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"m": {"a": 1, "b": "${n}"}, "n": 2, "k": "${oc.dict.keys:m}", "v": "${oc.dict.values:m}"}
+    assert resolve(data) | {"m": None} == {"m": None, "n": 2, "k": ["a", "b"], "v": [1, 2]}
+    with pytest.raises(ConfigError, match=r"\$\.k: expected a mapping at `n`, found `2`"):
+        resolve({"n": 2, "k": "${oc.dict.keys:n}"})
+    assert resolve({"old": "${oc.deprecated:new}", "new": 3})["old"] == 3
+    assert capsys.readouterr().err == "dolma: note: $.old is deprecated; set `new` instead\n"
+
+
+def test_create(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOLMA_TEST_MAP", "{a: [1, 2]}")
+    data = {"x": "${oc.create:${oc.env:DOLMA_TEST_MAP}}", "y": "${oc.create:${z}}", "z": {"b": 1}}
+    assert resolve(data) == {"x": {"a": [1, 2]}, "y": {"b": 1}, "z": {"b": 1}}
+
+
 def test_cycles() -> None:
     assert message({"a": "${b}", "b": {"c": "${a}"}}) == (
         "$.a: expected a value, found a reference to itself: $.a -> $.b -> $.b.c -> $.a"
@@ -132,7 +147,7 @@ def test_long_chains_and_deep_nesting_end_in_an_error() -> None:
         (
             "${d.globs:x}",
             "$.x: unknown resolver `d.globs`; did you mean `d.glob`? (known: `d.cache`, `d.glob`, `d.processes`, "
-            "`oc.decode`, `oc.env`, `oc.select`)",
+            "`oc.create`, `oc.decode`, `oc.deprecated`, `oc.dict.keys`, `oc.dict.values`, `oc.env`, `oc.select`)",
         ),
     ],
 )

@@ -7,6 +7,7 @@ from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.storage import (
     atomic_path,
     find_files,
+    fixed_directory,
     local,
     lock,
     read_json,
@@ -42,9 +43,38 @@ def test_a_glob_without_a_match_says_so(tmp_path: Path) -> None:
         find_files(f"{tmp_path}/x/*.gz", "$.here")
 
 
-def test_a_directory_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=rf"no file matches `{tmp_path}/`; `{tmp_path}/\*` names the files in it$"):
+def test_a_directory_stands_for_the_files_in_it(tmp_path: Path) -> None:
+    for name in ("x/documents/b.gz", "x/documents/a.gz", "x/documents/.hidden", "y/documents/c.gz"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for pattern in (f"{tmp_path}/x/documents", f"{tmp_path}/x/documents/"):
+        assert [f.name for f in find_files(pattern, "$.here")] == ["a.gz", "b.gz"]
+    assert [f.name for f in find_files(f"{tmp_path}/*/documents", "$.here")] == ["a.gz", "b.gz", "c.gz"]
+
+
+def test_a_directory_of_directories_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "a.gz").touch()
+    (tmp_path / "b.gz").touch()
+    with pytest.raises(
+        ConfigError,
+        match=rf"^\$\.here: expected a directory of files alone at `{tmp_path}`, found the directory {tmp_path}/en in "
+        rf"it; `{tmp_path}/\*` takes the files without it, `{tmp_path}/\*\*/\*` all files below$",
+    ):
+        find_files(str(tmp_path), "$.here")
+
+
+def test_an_empty_directory_has_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"no file matches `{tmp_path}/` \(the directory {tmp_path} is there\)$"):
         find_files(f"{tmp_path}/", "$.here")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "directory"), [("a/b/*.gz", "a/b"), ("a/*/b/*.gz", "a"), ("*.gz", "."), ("/*/x", "/"), ("a/b/", "a/b")]
+)
+def test_the_fixed_directory_of_a_glob(pattern: str, directory: str) -> None:
+    assert fixed_directory(pattern) == directory
 
 
 def test_a_remote_path_is_refused() -> None:

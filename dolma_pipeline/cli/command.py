@@ -33,7 +33,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class WorkDir(Config, frozen=True):
     input: str | None = None
-    output: Annotated[str | None, Meta(description="directory of the ledger, by which a rerun resumes")] = None
+    output: Annotated[
+        str | None,
+        Meta(description="directory of the ledger, by which a rerun resumes; default: `.dolma` beside the destination"),
+    ] = None
 
 
 class CompressionConfig(Config, frozen=True):
@@ -54,17 +57,19 @@ def run_command(
     no_effect: Mapping[str, str] = NO_EFFECT,
     processes: Callable[[S], int],
     force: Callable[[S], bool] = lambda config: False,
+    remarks: Callable[[S], list[str]] = lambda config: [],
     show: Callable[[S, Recipe], None] = say_where_done,
 ) -> int:
     """Loads the configuration, says what in it has no effect, and runs its recipes; `dryrun` prints it instead.
 
-    `keys`: see `own_keys`. `show` tells the result of each recipe.
+    `keys`: see `own_keys`. `remarks`: what else to say before the run, a line each. `show` tells the result of
+    each recipe.
     """
     given = load(arguments, form)
     config = given.config
     with own_keys(given, keys):
         recipes = to_recipes(config)
-    for line in notes(config, no_effect):
+    for line in [*notes(config, no_effect), *remarks(config)]:
         print(f"dolma: note: {line}", file=sys.stderr)
     if getattr(config, "dryrun", False):
         print_config(config)

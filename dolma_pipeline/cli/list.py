@@ -18,9 +18,9 @@ COLUMNS = ("name", "kind", "needs", "MB/s", "what it measures", "attributes")
 class ListConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Dolma's configuration of `list`."""
 
-    tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = field(
-        default_factory=list
-    )
+    tagger_modules: Annotated[
+        list[str], Meta(description="modules, .py files or directories of packages that add taggers")
+    ] = field(default_factory=list)
 
 
 class Row(Struct, frozen=True, omit_defaults=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,27 +15,41 @@ from dolma_pipeline.cli.command import WorkDir
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.globbing import expand
 from dolma_pipeline.recipe import Source
+from dolma_pipeline.storage import WILDCARD, fixed_directory, is_directory, local
 
 LEDGER = ".dolma"
 """Directory of the ledgers beside the data: it is hidden, so no glob of documents finds it."""
-_GLOB = re.compile(r"[*?\[]")
+
+
+def parent_of(destination: str) -> str:
+    """The directory that `destination` is in, for the ledger: in the destination itself is data alone, as with Dolma.
+
+    It is the destination where the directory may not be written to.
+    """
+    path = destination.rstrip("/")
+    head, _, name = path.rpartition("/")
+    if name in ("", ".", ".."):
+        parent = f"{path}/.." if path else "/"
+    else:
+        parent = head or ("/" if path.startswith("/") else ".")
+    if "://" in parent:
+        # Refused with its key when the plan is made, so that `--dryrun` shows such a configuration.
+        return parent
+    there = local(parent)
+    return destination if there.is_dir() and not os.access(there, os.W_OK) else parent
 
 
 def dataset_root(pattern: str, document_dir: str) -> str | None:
-    """The part of a glob before its last directory `document_dir`, `.` if that is the first; None without one."""
-    parts = pattern.split("/")
-    # The last part is a file name.
-    for i in range(len(parts) - 2, -1, -1):
+    """The part of a glob before its last directory `document_dir`, `.` if that is the first; None without one.
+
+    The last part of a pattern is the name of a file, unless there is a directory of that name.
+    """
+    parts = pattern.rstrip("/").split("/")
+    directories = len(parts) if is_directory(pattern) else len(parts) - 1
+    for i in range(directories - 1, -1, -1):
         if parts[i] == document_dir:
             return "/".join(parts[:i]) or ("/" if i else ".")
     return None
-
-
-def static_parent(pattern: str) -> str:
-    """The directory of a glob as far as it is named."""
-    parts = pattern.split("/")[:-1]
-    fixed = next((i for i, part in enumerate(parts) if _GLOB.search(part)), len(parts))
-    return "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ".")
 
 
 def sources(
@@ -53,16 +69,18 @@ def sources(
     _once(patterns, destinations)
     for i, pattern in enumerate(dict.fromkeys(patterns)):
         root = dataset_root(pattern, document_dir)
-        if root is None and beside:
+        if root is None and beside and not _lead_into(pattern, document_dir):
             raise ConfigError(
                 f"$.documents[{i}]: expected a directory `{document_dir}` in the path, found `{pattern}`: attribute "
                 f"files go beside it, as in `data/{document_dir}/*.jsonl.gz`"
             )
         destination = destinations[list(patterns).index(pattern)] if destinations is not None else None
-        groups.setdefault((root if root is not None else static_parent(pattern), destination), []).append(pattern)
+        if root is None or destination is not None:
+            root = fixed_directory(pattern)
+        groups.setdefault((root, destination), []).append(pattern)
     found: dict[str, Source] = {}
     for (root, destination), members in groups.items():
-        found[unused(name_of(root), found)] = Source(
+        found[unused(name_of(dataset_root(members[0], document_dir) or root), found)] = Source(
             documents=members if len(members) > 1 else members[0],
             attributes=list(attributes),
             destination=destination,
@@ -82,6 +100,17 @@ def _once(patterns: Sequence[str], destinations: Sequence[str | None] | None) ->
             )
 
 
+def _lead_into(pattern: str, document_dir: str) -> bool:
+    """Whether a wildcard of `pattern` stands for the directory `document_dir`, as in `data/doc*/a.gz`.
+
+    The files found decide; a pattern that finds none is left to the error that says so.
+    """
+    if not any(WILDCARD.search(p) and fnmatch.fnmatch(document_dir, p) for p in pattern.split("/")[:-1]):
+        return False
+    found = expand(str(local(pattern))) if "://" not in pattern else []
+    return all(dataset_root(str(file), document_dir) is not None for file in found)
+
+
 def name_of(root: str) -> str:
     """The last component of a path in the letters that names may have."""
     last = root.rstrip("/").rsplit("/", 1)[-1]
@@ -95,14 +124,14 @@ def unused(name: str, taken: Mapping[str, Any]) -> str:
     return unused
 
 
-def ledger(work_dir: WorkDir, beside: str, command: str, name: str, patterns: Sequence[str]) -> str:
-    """Where the ledger of a command goes: `work_dir.output`, or hidden in the directory `beside`.
+def ledger(work_dir: WorkDir, place: str, command: str, name: str, patterns: Sequence[str]) -> str:
+    """Where the ledger of a command goes: `work_dir.output`, or hidden in the directory `place`.
 
     The patterns are part of it, so that two jobs on parts of one data set (Dolma's way to use many machines) do not
     get into each other's way, while the same command finds what it has done.
     """
     digest = hashlib.blake2b(json.dumps(list(patterns)).encode(), digest_size=4).hexdigest()
-    base = work_dir.output if work_dir.output is not None else f"{beside.rstrip('/')}/{LEDGER}"
+    base = work_dir.output if work_dir.output is not None else f"{place.rstrip('/')}/{LEDGER}"
     return f"{base.rstrip('/')}/{command}-{name_of(name)}-{digest}"
 
 
@@ -110,7 +139,7 @@ def root_of(patterns: Sequence[str], document_dir: str = "documents") -> str:
     """The data set of the first pattern."""
     root = dataset_root(patterns[0], document_dir)
     # Of a glob over data sets, the directory that they are all in.
-    return root if root is not None and not _GLOB.search(root) else static_parent(patterns[0])
+    return root if root is not None and not WILDCARD.search(root) else fixed_directory(patterns[0])
 
 
 def spread(patterns: Sequence[str], document_dir: str = "documents") -> list[str]:
@@ -118,7 +147,7 @@ def spread(patterns: Sequence[str], document_dir: str = "documents") -> list[str
     found: list[str] = []
     for pattern in patterns:
         root = dataset_root(pattern, document_dir)
-        if root is None or not _GLOB.search(root):
+        if root is None or not WILDCARD.search(root):
             found.append(pattern)
             continue
         below = pattern[len(root) :]

@@ -45,8 +45,15 @@ BATCH_BYTES = 8 << 20
 class AttributeWriter:
     """Writes the attribute file of one shard; `.parquet` by extension, else JSON lines."""
 
-    def __init__(self, path: str | Path, *, with_source: bool = True, declared: bool = True) -> None:
-        """`declared`: all batches have the columns of the first; else they are held until the end to be joined."""
+    def __init__(
+        self, path: str | Path, *, with_source: bool = True, declared: bool = True, empty: bool = False
+    ) -> None:
+        """`declared`: all batches have the columns of the first; else they are held until the end to be joined.
+
+        `empty`: JSON lines have `"key": []` for a text without a span and for a score that is NaN, as Dolma's dedupe
+        writes it.
+        """
+        self._empty = empty
         self.path = Path(path)
         self._declared = declared
         self._with_source = with_source
@@ -77,7 +84,7 @@ class AttributeWriter:
         """The same without the documents; JSON lines need `lengths` (code points of each text)."""
         if self._lines is not None:
             shown = source if self._with_source else None
-            self._lines.write_attributes(ids, lengths, shown, list(columns), list(columns.values()))
+            self._lines.write_attributes(ids, lengths, shown, list(columns), list(columns.values()), empty=self._empty)
             return
         batch = pa.RecordBatch.from_pydict({"id": ids, **columns})
         self._pending.append(batch)

@@ -14,6 +14,7 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.task import Counts, Task, make_task
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
+from dolma_pipeline.tokens.engine import tokenizer_file
 from dolma_pipeline.tokens.manifest import MANIFEST, TokenFile, WriteManifest
 from dolma_pipeline.tokens.source import (
     CONVERSION,
@@ -82,7 +83,7 @@ class ConvertPhases:
         """A manifest, or the manifest's way back."""
         tokenizer = self.source.tokenizer
         path = tokenizer.path if tokenizer is not None else None
-        inputs = [path] if path is not None else []
+        inputs = [str(tokenizer_file(path))] if path is not None else []
         if self.config.to != "dolma":
             back = WriteConversion(
                 directory=str(self.directory),
@@ -113,6 +114,7 @@ class ConvertPhases:
             files=files,
             sources=self._amounts(state),
             dtype=self.dtype,
+            needs_ends=False,
         )
         inputs += [str(self.directory / f.path) for f in files]
         return [self._task(self.prefix, "tokens", "manifest:write_manifest", config, inputs)]

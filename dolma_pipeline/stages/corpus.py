@@ -9,7 +9,14 @@ from msgspec import Struct
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Recipe, Source
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.storage import find_files, local, real_path, relative_name, replace_component
+from dolma_pipeline.storage import (
+    find_files,
+    fixed_directory,
+    local,
+    real_path,
+    relative_name,
+    replace_component,
+)
 from dolma_pipeline.yaml_file import json_path
 
 
@@ -101,7 +108,9 @@ def source_shards(name: str, source: Source) -> list[Shard]:
     files = find_files(source.documents or [], where)
     names: dict[str, Path] = {}
     shards = []
-    for path, relative in zip(files, _names(files, source.document_dir), strict=True):
+    # What has a destination of its own keeps there the path that it has below the fixed part of its glob, as in Dolma.
+    names_of = _below(files, source) if source.destination is not None else _names(files, source.document_dir)
+    for path, relative in zip(files, names_of, strict=True):
         if relative in names:
             raise ConfigError(
                 f"{where}: {names[relative]} and {path} would both be called `{relative}`; put them in two sources"
@@ -136,6 +145,12 @@ def shared_files(shards: list[Shard]) -> list[str]:
         f"so that their documents count twice, the first: {paths[0]}"
         for (one, two), paths in shared.items()
     ]
+
+
+def _below(files: list[Path], source: Source) -> list[str]:
+    patterns = [source.documents] if isinstance(source.documents, str) else source.documents or []
+    bases = [local(fixed_directory(p)) for p in patterns]
+    return [next(f.relative_to(b).as_posix() for b in bases if f.is_relative_to(b)) for f in files]
 
 
 def _names(files: list[Path], directory: str) -> list[str]:

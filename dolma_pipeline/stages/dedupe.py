@@ -5,11 +5,13 @@ The partitions, and the order of the keys in each, depend on the recipe and the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
@@ -33,6 +35,8 @@ from dolma_pipeline.storage import local
 from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
 
 VERSION = 4
+VERDICTS_VERSION = 5
+"""Version of the attribute files alone."""
 
 
 class KeyShard(StepConfig, frozen=True, kw_only=True):
@@ -83,11 +87,14 @@ class VerdictShard(Struct, frozen=True, kw_only=True):
 
 
 def write_verdicts(config: VerdictShard, context: Context) -> Report:
-    verdicts = VerdictColumns(config.dedupe, config.keys, config.verdicts, config.shard_index)
+    # Dolma's rows say of a document that took no part, and of a text without duplicates, that there are none.
+    lines = not config.path.endswith(".parquet")
+    skipped = math.nan if lines else None
+    verdicts = VerdictColumns(config.dedupe, config.keys, config.verdicts, config.shard_index, skipped=skipped)
     mode = config.dedupe.documents or config.dedupe.paragraphs
     key = mode.attribute if mode is not None else "duplicate"
     marked = 0
-    writer = AttributeWriter(config.path, with_source=False)
+    writer = AttributeWriter(config.path, with_source=False, empty=lines)
     try:
         for rows in _rows(config.rows):
             column = verdicts.next_rows(rows.num_rows)
@@ -115,7 +122,7 @@ def _marked(column: pa.Array) -> int:
     """Documents, or spans, that were seen before."""
     if pa.types.is_list(column.type):
         return len(column.flatten())
-    return len(column) - int(column.null_count)
+    return int(pc.sum(pc.equal(column, 1.0)).as_py() or 0)
 
 
 def plan(builder: Builder, number: int, config: Dedupe) -> None:
@@ -212,7 +219,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                     warnings=warnings if i == 0 else [],
                 ),
                 inputs=(key_file(s), row_file(s), *verdicts),
-                version=VERSION,
+                version=VERDICTS_VERSION,
             )
             for i, s in enumerate(shards)
         ]

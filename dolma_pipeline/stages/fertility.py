@@ -92,7 +92,9 @@ def _tokenizers(builder: Builder, config: Fertility, where: str) -> dict[str, st
     for path in config.tokenizers:
         file = tokenizer_file(path)
         if str(file) not in found.values():
-            found[_name(file, found)] = str(file)
+            # In a cache of the Hub the directories are called after contents, not after the tokenizer.
+            named = file if Path(path).expanduser().exists() else Path(path)
+            found[_name(named, found)] = str(file)
     if not found:
         raise ConfigError(f"{where}.tokenizers: expected a tokenizer.json, or a `tokens` stage before, found neither")
     return found

@@ -13,9 +13,11 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.token_files import TokenFilePhases
 from dolma_pipeline.task import Counts, Report, Task
 from dolma_pipeline.tokens.amount import Amount
+from dolma_pipeline.tokens.bare import open_below
+from dolma_pipeline.tokens.engine import tokenizer_file
 from dolma_pipeline.tokens.select import SelectDocuments
 from dolma_pipeline.tokens.shard import ShardFiles
-from dolma_pipeline.tokens.source import SourceFile, TokenSource, open_source, refuse_destination, refuse_packed
+from dolma_pipeline.tokens.source import SourceFile, TokenSource, refuse_destination, refuse_packed
 from dolma_pipeline.yaml_file import json_path
 
 
@@ -33,7 +35,13 @@ class ReshardPhases(TokenFilePhases):
         same_tokens(self.sources)
         tokenizers = [s.tokenizer for s in self.sources.values() if s.tokenizer is not None]
         pad = next((t.pad for t in tokenizers if t.pad is not None), None)
-        self.tokenizer = msgspec.structs.replace(tokenizers[0], pad=pad)
+        self.described, self.needs_ends = bool(tokenizers), False
+        self.tokenizer = msgspec.structs.replace(tokenizers[0] if tokenizers else Tokenizer(), pad=pad)
+        if config.pack is not None and not tokenizers:
+            raise ConfigError(
+                f"{self.where}.pack: expected the tokenizer of the files that are to be packed, found none: they have "
+                "no manifest; name it as `path` of `tokenizer` (`--tokenizer_name_or_path`)"
+            )
         if pad is None and config.pack is not None and config.pack.pads:
             raise ConfigError(
                 f"{self.where}.pack: expected a token to fill instances with, found none in the manifests; name it "
@@ -68,7 +76,7 @@ class ReshardPhases(TokenFilePhases):
                     rate=self.rates[name],
                     seed=self.seed,
                     order=self.order,
-                    vocab_size=source.vocab_size or 0,
+                    vocab_size=source.vocab_size,
                     min_tokens=max(1, self.pack.min_tokens) if self.pack is not None else 0,
                 )
                 task = self.task("select", self._name(name, file), "select:select_documents", config, file.inputs)
@@ -92,9 +100,8 @@ class ReshardPhases(TokenFilePhases):
             counts = Counts()
             for file in source.files:
                 counts.add(reports.get(self._name(name, file), Report()).counts.get(name, Counts()))
-            text_bytes = 0
-            if source.manifest is not None and source.manifest.tokens:
-                text_bytes = source.manifest.text_bytes * counts.tokens // source.manifest.tokens
+            there = source.manifest.tokens if source.manifest is not None else source.tokens
+            text_bytes = source.text_bytes * counts.tokens // there if there else 0
             amounts[name] = Amount(documents=counts.documents_out, tokens=counts.tokens, text_bytes=text_bytes)
         return amounts
 
@@ -107,7 +114,7 @@ def open_sources(builder: Builder, tokenizer: Tokenizer | None, dtype: str | Non
     found = {}
     for name, source in builder.recipe.sources.items():
         where = json_path(("sources", name, "tokens"))
-        found[name] = open_source(source.tokens or "", tokenizer=tokenizer, dtype=dtype, where=where)
+        found[name] = open_below(source.tokens or "", tokenizer=tokenizer, dtype=dtype, where=where)
         refuse_packed(found[name], where)
     return found
 
@@ -117,12 +124,19 @@ def same_tokens(sources: dict[str, TokenSource]) -> None:
     first_name, first = next(iter(sources.items()))
     for name, source in sources.items():
         where = json_path(("sources", name, "tokens"))
+        _same_type(source, first_name, first, where)
+        if source.tokenizer is None and all(s.tokenizer is None for s in sources.values()):
+            continue
         if source.tokenizer is None:
             raise ConfigError(
                 f"{where}: expected a manifest, or the `tokenizer` that `{source.path}` was made with, found neither"
             )
-        if not Path(source.tokenizer.path or "").exists():
-            raise DataError(f"{source.tokenizer.path}: expected the tokenizer of `{source.path}`, found no file")
+        try:
+            tokenizer_file(source.tokenizer.path or "")
+        except ConfigError:
+            raise DataError(
+                f"{source.tokenizer.path}: expected the tokenizer of `{source.path}`, found no file"
+            ) from None
         if source.digest != first.digest:
             raise ConfigError(
                 f"{where}: expected the tokenizer of source `{first_name}` (BLAKE3 {(first.digest or '')[:16]}…), "
@@ -138,11 +152,14 @@ def same_tokens(sources: dict[str, TokenSource]) -> None:
                     f"{where}: expected the {kind} id of source `{first_name}`, {theirs}, found {mine}: documents "
                     "would be parted in two ways; tokenize one of them again"
                 )
-        if source.dtype != first.dtype:
-            raise ConfigError(
-                f"{where}: expected tokens of {first.dtype}, as source `{first_name}` has them, found {source.dtype}; "
-                f"`dolma tokens convert --source {source.path} --to dolma --dtype {first.dtype}` makes them so"
-            )
+
+
+def _same_type(source: TokenSource, first_name: str, first: TokenSource, where: str) -> None:
+    if source.dtype != first.dtype:
+        raise ConfigError(
+            f"{where}: expected tokens of {first.dtype}, as source `{first_name}` has them, found {source.dtype}; "
+            f"`dolma tokens convert --source {source.path} --to dolma --dtype {first.dtype}` makes them so"
+        )
 
 
 def plan(builder: Builder, number: int, config: Reshard) -> None:

@@ -12,7 +12,8 @@ from dolma_pipeline.plan import Builder, Phase, State
 from dolma_pipeline.recipe import Reshard, Tokenizer, Tokens
 from dolma_pipeline.task import Report, Task, make_task
 from dolma_pipeline.tokens.amount import Amount, PackedAmount
-from dolma_pipeline.tokens.manifest import MANIFEST, TokenFile, WriteManifest
+from dolma_pipeline.tokens.engine import tokenizer_file
+from dolma_pipeline.tokens.manifest import MANIFEST, CheckBare, TokenFile, WriteManifest
 from dolma_pipeline.tokens.parts import Packing, PlanParts
 from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.write import WritePart
@@ -32,6 +33,10 @@ class TokenFilePhases(ABC):
     tokenizer: Tokenizer
     dtype: str | None
     """Of a token in the files; None: the smallest that will do."""
+    described: bool = True
+    """Whether the tokenizer is known, so that there is a manifest."""
+    needs_ends: bool = True
+    as_dolma: bool = False
 
     def __init__(self, builder: Builder, number: int, config: Tokens | Reshard) -> None:
         self.pack, self.order = config.pack, config.order
@@ -48,7 +53,7 @@ class TokenFilePhases(ABC):
         return self.tokenizer.path or ""
 
     def tokenizer_files(self) -> list[str]:
-        return [self.tokenizer_path]
+        return [str(tokenizer_file(self.tokenizer_path))]
 
     @abstractmethod
     def shards(self, state: State, split: str) -> list[ShardFiles]:
@@ -98,7 +103,12 @@ class TokenFilePhases(ABC):
         for split in self.splits:
             report = state.reports.get(self.phase("parts"), {}).get(split, Report())
             for number in range(report.details.get("parts", 0)):
-                config = WritePart(plan=self.plan_file(split), number=number, directory=str(self.directory_of(split)))
+                config = WritePart(
+                    plan=self.plan_file(split),
+                    number=number,
+                    directory=str(self.directory_of(split)),
+                    as_dolma=self.as_dolma,
+                )
                 name = f"{split}/{number:05d}"
                 tasks.append(self.task("write", name, "write:write_part", config, [self.plan_file(split)]))
         return tasks
@@ -111,6 +121,12 @@ class TokenFilePhases(ABC):
             details = [written[name].details for name in sorted(written) if name.startswith(f"{split}/")]
             files = [msgspec.convert(file, TokenFile) for d in details for file in d["files"]]
             directory = self.directory_of(split)
+            inputs = [str(directory / f.path) for f in files]
+            if not self.described:
+                bare = CheckBare(directory=str(directory), files=files, sources=self.amounts(state, split))
+                task = self.task("describe", split, "manifest:check_bare", bare, inputs)
+                tasks.append(msgspec.structs.replace(task, phase=self.prefix))
+                continue
             config = WriteManifest(
                 directory=str(directory),
                 tokenizer_path=self.tokenizer_path,
@@ -120,8 +136,9 @@ class TokenFilePhases(ABC):
                 dtype=self.dtype,
                 pack=self.pack,
                 packed=sum((msgspec.convert(d.get("packed", {}), PackedAmount) for d in details), PackedAmount()),
+                needs_ends=self.needs_ends,
             )
-            inputs = [str(directory / f.path) for f in files] + self.tokenizer_files()
+            inputs += self.tokenizer_files()
             task = self.task("describe", split, "manifest:write_manifest", config, inputs)
             tasks.append(msgspec.structs.replace(task, phase=self.prefix))
         return tasks

@@ -13,7 +13,7 @@ from dolma_pipeline.stages.token_files import TokenFilePhases
 from dolma_pipeline.task import Task
 from dolma_pipeline.tokens.amount import Amount, total
 from dolma_pipeline.tokens.encode import TRAIN, VALIDATION, EncodedSplit, EncodeShard
-from dolma_pipeline.tokens.engine import tokenizer_file
+from dolma_pipeline.tokens.engine import load_engine, tokenizer_file
 from dolma_pipeline.tokens.sample import SampledShard
 from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.training import TrainOnShards
@@ -36,6 +36,21 @@ class TokenPhases(TokenFilePhases):
         self.splits = (TRAIN, VALIDATION) if config.holdout > 0 else (TRAIN,)
         self.tokenizer = config.tokenizer
         self.dtype = config.dtype
+        self.as_dolma = config.as_dolma
+        self._check_tokenizer()
+
+    def _check_tokenizer(self) -> None:
+        """Raises ConfigError, before any work starts, if the tokenizer is not there or cannot be used as asked."""
+        if self.tokenizer.train is not None:
+            return
+        key = "path"
+        try:
+            tokenizer_file(self.tokenizer_path)
+            if self.tokenizer.segment_before_tokenization:
+                key = "segment_before_tokenization"
+                load_engine(self.tokenizer_path, segment=True, choice="reference")
+        except ConfigError as error:
+            raise ConfigError(f"{self.where}.tokenizer.{key}: {error}") from None
 
     @property
     def tokenizer_path(self) -> str:

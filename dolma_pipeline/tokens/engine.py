@@ -14,6 +14,7 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.fast import FastEngine, Unsupported
+from dolma_pipeline.tokens.hub import cached_tokenizer, is_hub_name
 from dolma_pipeline.tokens.reference import ReferenceEngine
 
 EngineChoice: TypeAlias = Literal["auto", "fast", "reference"]
@@ -58,8 +59,13 @@ class Engine(Protocol):
 
 
 def tokenizer_file(path: str) -> Path:
-    """The tokenizer.json that `path` names: the file, or the one in that directory; else a ConfigError."""
+    """The tokenizer.json that `path` names: the file, the one in that directory, or one from the Hub on this machine.
+
+    Raises ConfigError if there is none.
+    """
     found = Path(path).expanduser()
+    if not found.exists() and is_hub_name(path):
+        return cached_tokenizer(path)
     if found.is_dir():
         found = found / "tokenizer.json"
     if not found.is_file():

@@ -24,6 +24,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 PART = re.compile(r"^(bucket-\d+/)?part-\d{5,}\.(npy|csv\.gz|mask)$")
+AS_DOLMA = re.compile(r"^part-0-\d{5,}\.(npy|csv\.gz)$")
+"""Of a run that calls its files as Dolma does; elsewhere such a file is Dolma's own, and is left."""
 
 
 class TokenFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,12 +98,49 @@ class WriteManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     dtype: str | None = None
     pack: Pack | None = None
     packed: PackedAmount = PackedAmount()
+    needs_ends: bool = True
+    """Whether a BOS or EOS must be known; the index of resharded files says where documents end."""
+
+
+class CheckBare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The token files of `directory`, whose tokenizer is not known."""
+
+    directory: str
+    files: list[TokenFile]
+    sources: dict[str, Amount]
+
+
+def check_bare(config: CheckBare, context: Context) -> Report:
+    """Checks the counts of token files that get no manifest, and removes what an earlier run left beside them."""
+    directory, taken = Path(config.directory), total(config.sources.values())
+    written = sum(f.documents for f in config.files), sum(f.tokens for f in config.files)
+    _check_counts(directory, written, taken)
+    warnings = _remove_stale(directory, {name for f in config.files for name in (f.path, f.index)})
+    for name in (MANIFEST, TOKENIZER):
+        if (directory / name).is_file():
+            (directory / name).unlink()
+            warnings.append(f"{directory}: removed {name} of an earlier run, which describes other files")
+    if not config.files:
+        warnings.append(f"{directory}: no document, so there is no token file")
+    warnings.append(
+        f"{directory}: no {MANIFEST} is written, as nothing says which tokenizer made the tokens; with "
+        "`tokenizer_name_or_path` (in a recipe `tokenizer: {path: …}`) there is one"
+    )
+    return Report(outputs=[], warnings=warnings)
+
+
+def _check_counts(directory: Path, written: tuple[int, int], expected: Amount) -> None:
+    if written != (expected.documents, expected.tokens):
+        raise DataError(
+            f"{directory}: expected token files of {expected.documents} documents and {expected.tokens} tokens, as "
+            f"were encoded, found {written[0]} documents and {written[1]} tokens"
+        )
 
 
 def write_manifest(config: WriteManifest, context: Context) -> Report:
     """Writes manifest.json, copies tokenizer.json beside it, and removes token files that an earlier run left."""
     engine = loaded_engine(context, config.tokenizer_path, choice="reference")
-    special = special_ids(engine, config.tokenizer)
+    special = special_ids(engine, config.tokenizer, needed=config.needs_ends)
     directory = Path(config.directory)
     with atomic_path(directory / TOKENIZER) as temporary:
         shutil.copyfile(tokenizer_file(config.tokenizer_path), temporary)
@@ -123,12 +162,7 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
         packed=None if config.pack is None else _packed(config.pack, config.packed),
     )
     tokens = sum(f.tokens - f.padding for f in config.files) + config.packed.dropped_tokens
-    written = sum(f.documents for f in config.files), tokens
-    if written != (encoded.documents, encoded.tokens):
-        raise DataError(
-            f"{directory}: expected token files of {encoded.documents} documents and {encoded.tokens} tokens, as were "
-            f"encoded, found {written[0]} documents and {written[1]} tokens"
-        )
+    _check_counts(directory, (sum(f.documents for f in config.files), tokens), encoded)
     warnings = _remove_stale(directory, {name for f in config.files for name in (f.path, f.index, f.mask) if name})
     if not config.files:
         warnings.append(f"{directory}: no document, so there is no token file")
@@ -148,7 +182,8 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
 def _remove_stale(directory: Path, listed: set[str]) -> list[str]:
     """Readers take every part they see: one that is not in the manifest would be trained on."""
     found = (p.relative_to(directory).as_posix() for pattern in ("*", "bucket-*/*") for p in directory.glob(pattern))
-    stale = sorted(name for name in found if PART.match(name) and name not in listed)
+    own = [PART, AS_DOLMA] if any(AS_DOLMA.match(name) for name in listed) else [PART]
+    stale = sorted(name for name in found if any(p.match(name) for p in own) and name not in listed)
     for name in stale:
         (directory / name).unlink()
     for bucket in sorted(p for p in directory.glob("bucket-*") if p.is_dir() and not any(p.iterdir())):

@@ -43,11 +43,7 @@ class ReferenceEngine:
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = encode_special_tokens
         self._segment = segment
-        if segment and (prefix := _prefix(json.loads(self._tokenizer.to_str()))):
-            raise ConfigError(
-                f"segment_before_tokenization: expected a tokenizer that puts nothing before a text, "
-                f"found {prefix} in {path}, which would come before every line; leave the option out"
-            )
+        self._prepends = segment and prepends(json.loads(self._tokenizer.to_str()), path)
         self.warning: str | None = None
         self.vocab_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         added = self._tokenizer.get_added_tokens_decoder()
@@ -74,6 +70,8 @@ class ReferenceEngine:
         return [np.array(e.ids, dtype=np.uint32) for e in encodings]
 
     def _encode_segments(self, texts: list[str]) -> list[NDArray[np.uint32]]:
+        if self._prepends:
+            return [self._encode_prefixed(text) for text in texts]
         pieces = [SEGMENT.findall(text) for text in texts]
         encoded = self._encode([p for piece in pieces for p in piece])
         joined, first = [], 0
@@ -82,6 +80,19 @@ class ReferenceEngine:
             joined.append(np.concatenate(mine) if mine else np.zeros(0, dtype=np.uint32))
             first += len(piece)
         return joined
+
+    def _encode_prefixed(self, text: str) -> NDArray[np.uint32]:
+        """As Dolma segments for a tokenizer that puts a space before each text.
+
+        Every line but the first gets one more space, which together with that of the tokenizer is the first token, and
+        is left out. Where the first token takes more than the space, the text is encoded as a whole.
+        """
+        first, *rest = SEGMENT.findall(text) or [""]
+        encoded = self._tokenizer.encode_batch([first, *(f" {p}" for p in rest)], add_special_tokens=False)
+        if any(e.offsets[0] != (0, 1) for e in encoded[1:]):
+            return self._encode([text])[0]
+        ids = [encoded[0].ids, *(e.ids[1:] for e in encoded[1:])]
+        return np.array([i for piece in ids for i in piece], dtype=np.uint32)
 
     def agrees(self, texts: list[str]) -> str | None:
         return None
@@ -122,16 +133,21 @@ def with_boundaries(
     return np.insert(ids, places, values), longer
 
 
-def _prefix(form: dict[str, Any]) -> str | None:
-    """The part of a tokenizer.json that puts something before each text, if there is one."""
+def prepends(form: dict[str, Any], path: Path) -> bool:
+    """Whether a tokenizer.json puts something before each text in a way that segmenting can undo, as Dolma undoes it.
+
+    Raises ConfigError if it does so in another way: it would come before every line of a text.
+    """
     parts: list[dict[str, Any]] = []
     for key, inner in (("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers")):
         part = form.get(key) or {}
         parts += [part, *part.get(inner, [])]
     for part in parts:
-        if part.get("type") == "Prepend" or part.get("add_prefix_space"):
-            return f"`{part['type']}`"
         # Of a Metaspace the scheme decides; files from before it have `add_prefix_space` alone.
         if part.get("type") == "Metaspace" and part.get("prepend_scheme", "never") != "never":
-            return "`Metaspace`"
-    return None
+            raise ConfigError(
+                f"expected, to encode line by line, a tokenizer that puts nothing before a text, or does so by "
+                f"`Prepend` or `add_prefix_space`, found `Metaspace` in {path}, which would come before every line; "
+                "leave the option out"
+            )
+    return any(part.get("type") == "Prepend" or bool(part.get("add_prefix_space")) for part in parts)

@@ -5,7 +5,7 @@ A file of Dolma's form without one is divided after each EOS, as OLMo-core does 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +136,23 @@ def by_ends(name: str, ends: NDArray[np.unsignedinteger], tokens: int, where: st
             )
         yield numbered(name, starts, mine - starts, low)
         last = int(mine[-1])
+
+
+WIDTHS = {1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64"}
+LOOKED_AT = 8
+
+
+def indexed_dtype(pairs: Iterable[tuple[Path, Path]]) -> str | None:
+    """The type of the tokens by which each file has as many as its csv.gz says; None where they say no one type.
+
+    `pairs` are token files with their indexes, of which a few are looked at, the smallest that are not empty.
+    """
+    filled = [(tokens.stat().st_size, index) for tokens, index in pairs if tokens.stat().st_size and index.is_file()]
+    found = set()
+    for size, index in sorted(filled)[:LOOKED_AT]:
+        end = max((int((rows.starts + rows.lengths).max()) for rows in read_csv(index, size) if len(rows)), default=0)
+        found.add(WIDTHS.get(size // end) if end and size % end == 0 else None)
+    return found.pop() if len(found) == 1 else None
 
 
 def by_eos(name: str, tokens: NDArray[np.unsignedinteger], eos: int) -> Iterator[Rows]:

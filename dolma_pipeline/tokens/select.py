@@ -36,7 +36,7 @@ class SelectDocuments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     rate: float
     seed: int
     order: Order
-    vocab_size: int
+    vocab_size: int | None
     min_tokens: int = 0
     """A document of fewer is dropped, packing would have no instance for any of it: one without a token as `empty`, any
     other as `shorter_than_bucket`."""

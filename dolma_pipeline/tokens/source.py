@@ -21,7 +21,7 @@ from dolma_pipeline.tokens.datatrove import read_ends, read_metadata
 from dolma_pipeline.tokens.engine import load_engine, tokenizer_file
 from dolma_pipeline.tokens.manifest import MANIFEST, Manifest, read_manifest
 from dolma_pipeline.tokens.megatron import MegatronIndex
-from dolma_pipeline.tokens.rows import Rows, by_ends, by_eos, read_csv
+from dolma_pipeline.tokens.rows import Rows, by_ends, by_eos, indexed_dtype, read_csv
 from dolma_pipeline.tokens.vocabulary import special_ids, token_dtype
 
 Form: TypeAlias = Literal["dolma", "megatron", "datatrove"]
@@ -83,6 +83,8 @@ class TokenSource(Struct, frozen=True, kw_only=True):
     """BLAKE3 of the tokenizer.json."""
     manifest: Manifest | None = None
     """Where there is one, or one of the files that these were converted from."""
+    text_bytes: int = 0
+    """Of the text that they were made of, where a manifest says so."""
 
     @property
     def packed(self) -> bool:
@@ -115,21 +117,21 @@ def open_source(
     manifest = conversion.manifest if conversion is not None else None
     if manifest is not None and tokenizer is None:
         tokenizer = _tokenizer(base, manifest)
-    if tokenizer is not None and tokenizer.bos is None and tokenizer.eos is None:
-        raise ConfigError(
-            f"{where}: expected `eos` or `bos` (eos_token_id, bos_token_id) of the tokenizer of `{path}`, found neither"
-        )
+    paths = token_files(base, form)
     vocab_size, digest, eos = None, None, None
     if tokenizer is not None:
         engine = load_engine(tokenizer.path or "", choice="reference")
-        special = special_ids(engine, tokenizer, f"{where}.tokenizer")
+        # Where indexes say where documents end, nobody needs to know by which token.
+        special = special_ids(engine, tokenizer, f"{where}.tokenizer", needed=not _all_indexed(paths, form))
         tokenizer = Tokenizer(path=tokenizer.path, bos=special.bos, eos=special.eos, pad=special.pad)
         vocab_size, digest, eos = engine.vocab_size, blake3(tokenizer.path or ""), special.eos
         if dtype is not None:
             token_dtype(vocab_size, dtype, f"{where}.dtype")
-    if dtype is None and form == "dolma" and vocab_size is not None:
-        dtype = token_dtype(vocab_size).name
-    files = [_file(form, p, base, dtype, eos, where) for p in token_files(base, form)]
+    if dtype is None and form == "dolma":
+        dtype = indexed_dtype((p, _index(p)) for p in paths)
+        if vocab_size is not None:
+            dtype = token_dtype(vocab_size, dtype, f"{where}.dtype").name
+    files = [_file(form, p, base, dtype, eos, where) for p in paths]
     if not files:
         raise ConfigError(f"{where}: expected files `*{SUFFIXES[form]}` at `{path}`, found none")
     found = _one({f.dtype: f for f in files}, f"{where}: expected files of one type at `{path}`")
@@ -142,7 +144,17 @@ def open_source(
         tokenizer=tokenizer,
         digest=digest,
         manifest=manifest,
+        text_bytes=manifest.text_bytes if manifest is not None else 0,
     )
+
+
+def _index(tokens: Path) -> Path:
+    """The csv.gz of documents of one of Dolma's token files."""
+    return tokens.with_name(f"{tokens.name.removesuffix(SUFFIXES['dolma'])}.csv.gz")
+
+
+def _all_indexed(files: list[Path], form: Form) -> bool:
+    return form != "dolma" or all(_index(f).is_file() for f in files)
 
 
 def _form(base: Path, where: str) -> Form:
@@ -227,6 +239,7 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
         tokenizer=described,
         digest=digest,
         manifest=manifest,
+        text_bytes=manifest.text_bytes,
     )
 
 
@@ -293,7 +306,9 @@ def _file(form: Form, path: Path, base: Path, dtype: str | None, eos: int | None
                 "`numpy.load(file).tofile(other)` writes them without"
             )
     if dtype is None:
-        raise ConfigError(f"{where}: expected `dtype`, or the tokenizer, for {path}: the file does not say its type")
+        raise ConfigError(
+            f"{where}: expected `dtype`, or the tokenizer, for {path}: neither the file nor its index says its type"
+        )
     size = path.stat().st_size
     width = np.dtype(dtype).itemsize
     if size % width:

@@ -36,10 +36,10 @@ def token_dtype(vocab_size: int, dtype: str | None = None, where: str = "$.dtype
     return np.dtype(dtype).newbyteorder("<")
 
 
-def special_ids(engine: Engine, tokenizer: Tokenizer, where: str = "$.tokenizer") -> SpecialIds:
+def special_ids(engine: Engine, tokenizer: Tokenizer, where: str = "$.tokenizer", *, needed: bool = True) -> SpecialIds:
     """The ids that the recipe names or, for a tokenizer trained here, those of its own end-of-text and padding.
 
-    Neither BOS nor EOS, or one that the vocabulary does not have, is a ConfigError.
+    Raises ConfigError for one that the vocabulary does not have, and for neither BOS nor EOS if one is `needed`.
     """
     bos, eos, pad = tokenizer.bos, tokenizer.eos, tokenizer.pad
     if tokenizer.train is not None:
@@ -48,7 +48,7 @@ def special_ids(engine: Engine, tokenizer: Tokenizer, where: str = "$.tokenizer"
             eos = END_OF_TEXT
         if pad is None and PADDING in named:
             pad = PADDING
-    if bos is None and eos is None:
+    if bos is None and eos is None and needed:
         raise ConfigError(
             f"{where}: expected `eos` or `bos`, found neither: without one nothing would part two documents "
             f"(special tokens of this tokenizer: {_listed(engine.special_tokens)})"

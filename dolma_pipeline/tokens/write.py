@@ -22,17 +22,18 @@ from dolma_pipeline.tokens.shard import ShardIndex, gather
 from dolma_pipeline.writing import write_array
 
 
-class WritePart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WritePart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Part `number` of the plan at `plan`, into `directory`."""
 
     plan: str
     number: int
     directory: str
+    as_dolma: bool = False
 
 
-def part_name(number: int) -> str:
-    """`part-00000`, without extension."""
-    return f"part-{number:05d}"
+def part_name(config: WritePart) -> str:
+    """`part-00000`, or `part-0-00000` as the first worker of Dolma 1.2.1 calls it; without extension."""
+    return f"part-{'0-' if config.as_dolma else ''}{config.number:05d}"
 
 
 def write_part(config: WritePart, context: Context) -> Report:
@@ -43,8 +44,8 @@ def write_part(config: WritePart, context: Context) -> Report:
     parts, merge = _loaded(config.plan, context)
     part = parts.parts[config.number]
     if parts.pack is not None:
-        return write_packed(parts, merge, part, part_name(config.number), Path(config.directory))
-    base = Path(config.directory) / part_name(config.number)
+        return write_packed(parts, merge, part, part_name(config), Path(config.directory))
+    base = Path(config.directory) / part_name(config)
     tokens_path, index_path = base.with_suffix(".npy"), base.with_suffix(".csv.gz")
     documents = tokens = 0
     index = LineWriter(str(index_path))

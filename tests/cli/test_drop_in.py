@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import pytest
 from dolma_pipeline.cli.command import WorkDir, notes
 from dolma_pipeline.cli.drop_in import dedupe, mix, tag, tokens
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.cli.sources import dataset_root, ledger, sources, static_parent
+from dolma_pipeline.cli.sources import dataset_root, ledger, parent_of, sources
 from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import (
     Bloom,
     Dedupe,
     DocumentKey,
+    KeyPart,
     Ngrams,
     Pack,
     Paragraphs,
@@ -191,15 +193,70 @@ def test_dedupe_without_ngrams_compares_whole_paragraphs() -> None:
              "found `$.a[*].b`",
         ),
         (
-            {"paragraphs": {"attribute_name": "a"}, "num_partitions": 4, "partition_index": 2},
-            "$.dedupe.partition_index: expected 0, found 2: one run does all 4 partitions and writes one attribute; "
-            "`processes` share the work",
+            {"paragraphs": {"attribute_name": "a"}, "num_partitions": 4, "partition_index": 4},
+            "$.dedupe.partition_index: expected a number below `dedupe.num_partitions`, which is 4, found 4",
+        ),
+        (
+            {
+                "paragraphs": {"attribute_name": "a", "by_ngram": {"ngram_length": 2}},
+                "num_partitions": 4,
+                "partition_index": 0,
+            },
+            "$.dedupe.partition_index: expected none beside `dedupe.paragraphs.by_ngram`, found one: each job would "
+            "see only some of the n-grams of a paragraph; leave it out, and one run does all partitions",
         ),
     ],
 )  # fmt: skip
 def test_dedupe_mistakes(config: dict[str, Any], expected: str) -> None:
     whole = {"documents": ["d/documents/*"], "dedupe": config, "bloom_filter": {"file": "f.bin"}}
     assert message(dedupe, whole) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"num_partitions": 4, "partition_index": 0}, ("urls_0", "dup_0", KeyPart(index=0, of=4), 1)),
+        ({"num_partitions": 4, "partition_index": 3}, ("urls_3", "dup_3", KeyPart(index=3, of=4), 1)),
+        ({"num_partitions": 4}, ("urls", "dup", None, 4)),
+        ({"partition_index": 0}, ("urls", "dup", None, 1)),
+    ],
+)
+def test_dedupe_by_partition_jobs(given: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    for mode in ({"documents": {"attribute_name": "dup", "key": "$.id"}}, {"paragraphs": {"attribute_name": "dup"}}):
+        whole = {"documents": ["d/documents/*"], "dedupe": {"name": "urls", **mode, **given}}
+        stage = recipes(dedupe, {**whole, "bloom_filter": {"file": "f.bin"}})[0].stages[0].dedupe
+        assert isinstance(stage, Dedupe)
+        key = stage.documents or stage.paragraphs
+        assert key is not None
+        assert (stage.name, key.attribute, stage.part, stage.partitions) == expected
+
+
+def test_dedupe_says_what_differs_from_dolma() -> None:
+    config = decode(dedupe.DeduperConfig, {"dedupe": {"num_partitions": 4, "min_words": 2}})
+    assert dedupe.remarks(config) == [
+        "one run does all 4 partitions and writes one attribute; dolma 1.2.1 would do partition 0 alone, as "
+        "`--dedupe.partition_index 0` does here",
+        "`dedupe.min_words` leaves out what has fewer words, and compares the rest; dolma 1.2.1 compares nothing where "
+        "it is above 0",
+    ]
+    assert dedupe.remarks(decode(dedupe.DeduperConfig, {})) == []
+    paragraphs = {"paragraphs": {"attribute_name": "a", "paragraph_separator": "\n\n"}, "min_length": 3}
+    assert dedupe.remarks(decode(dedupe.DeduperConfig, {"dedupe": paragraphs})) == [
+        "spans include the 2 characters of `paragraph_separator`; those of dolma 1.2.1 count one"
+    ]
+    documents = {"documents": {"attribute_name": "a", "key": "$.text"}, "min_length": 3}
+    assert dedupe.remarks(decode(dedupe.DeduperConfig, {"dedupe": documents})) == [
+        "`dedupe.min_length` counts characters of a document's key; dolma 1.2.1 counts bytes"
+    ]
+
+
+def test_a_filter_of_dolma_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "f.bin").write_bytes(bytes.fromhex("17f1f08101000000"))
+    config = {"documents": ["d/documents/*"], "dedupe": {"paragraphs": {"attribute_name": "a"}}}
+    assert message(dedupe, {**config, "bloom_filter": {"file": f"{tmp_path}/f.bin", "read_only": True}}) == (
+        f"$.bloom_filter.file: expected a filter that this command saved, found one of dolma 1.2.1 in "
+        f"`{tmp_path}/f.bin`: it has other hashes; name another file, and run over its documents to make one"
+    )
 
 
 def test_dedupe_needs_a_filter_file() -> None:
@@ -249,16 +306,18 @@ def test_tokens() -> None:
                 destination="/out/tokens",
                 text_field="body",
                 id_field=None,
+                as_dolma=True,
             )
         )
     ]
-    assert re.fullmatch(r"/out/tokens/\.dolma/tokens-tokens-[0-9a-f]{8}", recipe.work_dir)
+    assert re.fullmatch(r"/out/\.dolma/tokens-tokens-[0-9a-f]{8}", recipe.work_dir)
 
 
 def test_tokens_packed() -> None:
     (recipe,) = recipes(tokens, TOKENS | {"pack": {"length": 2048, "by": "concatenate"}})
     assert isinstance(recipe.stages[0].tokens, Tokens)
     assert recipe.stages[0].tokens.pack == Pack(length=2048, by="concatenate")
+    assert not recipe.stages[0].tokens.as_dolma
     given = {"name_or_path": "x", "eos_token_id": 0}
     assert message(tokens, {**TOKENS, "tokenizer": given, "pack": {"length": 8}}) == (
         "$.tokenizer.pad_token_id: expected the token that fills instances, found none; that of eos_token_id would do, "
@@ -339,11 +398,22 @@ def test_dataset_root(pattern: str, root: str | None) -> None:
     assert dataset_root(pattern, "documents") == root
 
 
-@pytest.mark.parametrize(
-    ("pattern", "parent"), [("a/b/*.gz", "a/b"), ("a/*/b/*.gz", "a"), ("*.gz", "."), ("/*/x", "/")]
-)
-def test_static_parent(pattern: str, parent: str) -> None:
-    assert static_parent(pattern) == parent
+def test_the_root_of_a_directory_of_documents(tmp_path: Path) -> None:
+    (tmp_path / "web" / "documents").mkdir(parents=True)
+    assert dataset_root(f"{tmp_path}/web/documents", "documents") == f"{tmp_path}/web"
+    assert dataset_root(f"{tmp_path}/web/documents/", "documents") == f"{tmp_path}/web"
+    assert dataset_root(f"{tmp_path}/*/documents", "documents") == f"{tmp_path}/*"
+
+
+def test_a_wildcard_may_stand_for_the_directory_of_the_documents(tmp_path: Path) -> None:
+    for name in ("documents", "docs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "documents" / "a.gz").touch()
+    found = sources([f"{tmp_path}/doc*/a.gz"], beside=True)
+    assert found == {tmp_path.name: Source(documents=f"{tmp_path}/doc*/a.gz")}
+    (tmp_path / "docs" / "a.gz").touch()
+    with pytest.raises(ConfigError, match=rf"expected a directory `documents` in the path, found `{tmp_path}/doc\*/a"):
+        sources([f"{tmp_path}/doc*/a.gz"], beside=True)
 
 
 def test_sources_have_names_of_their_own() -> None:
@@ -353,6 +423,32 @@ def test_sources_have_names_of_their_own() -> None:
         "web-2": "/b/web/documents/*",
         "my_web_": "/c/my web!/documents/*",
     }
+
+
+@pytest.mark.parametrize(
+    ("destination", "parent"),
+    [
+        ("/no/out", "/no"),
+        ("/no/out/", "/no"),
+        ("out", "."),
+        ("no/out", "no"),
+        (".", "./.."),
+        ("..", "../.."),
+        ("/out", "/"),
+        ("s3://bucket/x/out", "s3://bucket/x"),
+    ],
+)
+def test_ledgers_are_beside_destinations(destination: str, parent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    assert parent_of(destination) == parent
+
+
+def test_a_ledger_is_in_the_destination_where_it_cannot_be_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    assert parent_of(f"{tmp_path}/out") == f"{tmp_path}/out"
+    assert parent_of(f"{tmp_path}/a/out") == f"{tmp_path}/a"
 
 
 def test_jobs_on_parts_of_a_data_set_have_ledgers_of_their_own() -> None:

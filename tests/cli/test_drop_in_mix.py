@@ -49,7 +49,7 @@ def test_mix() -> None:
             )
         )
     ]
-    assert re.fullmatch(r"/out/web/\.dolma/mix-web-[0-9a-f]{8}", first.work_dir)
+    assert re.fullmatch(r"/out/\.dolma/mix-web-web-[0-9a-f]{8}", first.work_dir)
     assert isinstance(second.stages[0].mix, Mix)
     assert (second.stages[0].mix.name, second.stages[0].mix.format) == ("other", "jsonl.zst")
     assert first.work_dir != second.work_dir

@@ -37,7 +37,7 @@ def test_dolmas_keys() -> None:
     }
     assert recipe.stages == [Stage(stat=Stat(inputs="attributes", bins=50, regex="x", destination="out"))]
     assert (recipe.seed, recipe.layout) == (4, "beside")
-    assert re.fullmatch(r"out/\.dolma/stat-attributes-[0-9a-f]{8}", recipe.work_dir)
+    assert re.fullmatch(r"\./\.dolma/stat-out-[0-9a-f]{8}", recipe.work_dir)
 
 
 def test_documents() -> None:

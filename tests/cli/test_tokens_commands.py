@@ -135,7 +135,7 @@ def test_verify(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_reshard(capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, "-c", "reshard.yaml", "tokens", "reshard")
-    assert out.startswith("tokens reshard: done; its account is in r/.dolma/reshard-r-")
+    assert out.startswith("tokens reshard: done; its account is in .dolma/reshard-r-")
     found = json.loads(said(capsys, "tokens", "inspect", "r", "--json"))
     assert 20 <= found["documents"] <= 30
     assert found["sources"]["again"]["documents"] == 10
@@ -143,7 +143,7 @@ def test_reshard(capsys: pytest.CaptureFixture[str]) -> None:
     assert "documents have the tokens of their text" in said(
         capsys, "tokens", "inspect", "r", "--verify", "toy/documents/*"
     )
-    (work_dir,) = Path("r/.dolma").iterdir()
+    (work_dir,) = Path(".dolma").glob("reshard-r-*")
     assert "every file and every count is as its manifest says" in said(capsys, "verify", str(work_dir))
 
 

@@ -77,10 +77,36 @@ def test_an_installed_package_adds_taggers(tmp_path: Path, monkeypatch: pytest.M
     assert "registry_package_v1" in [entry.name for entry in describe()]
 
 
+def test_a_package_is_found_by_the_path_of_its_directory(tmp_path: Path) -> None:
+    package = tmp_path / "a_directory_of_taggers"
+    package.mkdir()
+    write_module(package, "registry_directory_v1")
+    (package / "__init__.py").write_text("from a_directory_of_taggers import mine\nfrom . import mine as same\n")
+    for module in (str(package), f"{package}/"):
+        taggers = load_taggers(["registry_directory_v1"], [module])
+        assert taggers.tag(documents(["aab"]))["registry_directory_v1", "score"].to_pylist() == [0.66667]
+        # A change of any module of the package is a change of its taggers.
+        assert taggers.files() == (str(package / "__init__.py"), str(package / "mine.py"))
+    assert str(tmp_path) not in sys.path
+
+
+def test_a_directory_that_is_no_package(tmp_path: Path) -> None:
+    (tmp_path / "json").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        load_taggers([], [f"{tmp_path}/json"], where="$.stages[0].tag")
+    assert str(caught.value) == (
+        f"$.stages[0].tag.tagger_modules[0]: expected a Python package, found the directory `{tmp_path}/json` without "
+        "a file `__init__.py`"
+    )
+    (tmp_path / "json" / "__init__.py").touch()
+    with pytest.raises(ConfigError, match=r"found another module `json`, of .*/json/__init__\.py; rename"):
+        load_taggers([], [f"{tmp_path}/json"])
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (None, "expected a module name or a .py file, found no file `{path}`"),
+        (None, "expected a module name, a .py file or the directory of a package, found no file `{path}`"),
         ("import no_such", "importing `{path}` failed: ModuleNotFoundError: No module named 'no_such'"),
         ("1 +", "importing `{path}` failed: SyntaxError: invalid syntax (bad.py, line 1)"),
         (

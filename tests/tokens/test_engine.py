@@ -80,22 +80,54 @@ def test_segments_are_lines_with_the_newlines_before_them(tmp_path: Path) -> Non
     assert [len(ids) for ids in encoded(path, ["a\nb"], segment=True)] == [3]
 
 
-def test_segments_are_refused_where_each_would_get_a_prefix(tmp_path: Path) -> None:
+def write_prepending_tokenizer(path: Path, **pre_tokenizer: str) -> Path:
+    """As Llama's: every space is `▁`, and one comes before each text."""
+    vocabulary = {token: i for i, token in enumerate(["▁", "\n", "a", "b", "▁▁", "▁a", "▁b", "\n\n"])}
+    merges = [["▁", "▁"], ["▁", "a"], ["▁", "b"], ["\n", "\n"]]
+    model = tokenizers.models.BPE(vocab=vocabulary, merges=[(a, b) for a, b in merges])
+    tokenizer = tokenizers.Tokenizer(model)
+    if pre_tokenizer:
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace(**pre_tokenizer)
+    else:
+        steps = [tokenizers.normalizers.Prepend("▁"), tokenizers.normalizers.Replace(" ", "▁")]
+        tokenizer.normalizer = tokenizers.normalizers.Sequence(steps)
+    tokenizer.save(str(path))
+    return path
+
+
+def test_segments_of_a_tokenizer_that_prepends_a_space_have_it_once(tmp_path: Path) -> None:
+    path = write_prepending_tokenizer(tmp_path / "tokenizer.json")
+    texts = ["a\nb", "a\n\nb\n a", "a b", "", "a\n\n\nb"]
+    assert encoded(path, texts, segment=True) == encoded(path, texts)
+    assert encoded(path, ["a\nb"], segment=True) == [[5, 1, 3]]
+
+
+def test_a_line_whose_first_token_takes_more_than_the_space_is_not_cut_short(tmp_path: Path) -> None:
     path = write_byte_tokenizer(tmp_path / "tokenizer.json", add_prefix_space=True)
+    form = json.loads(path.read_text())
+    form["model"] |= {"vocab": form["model"]["vocab"] | {"ĠĊ": 257}, "merges": [["Ġ", "Ċ"]]}
+    form["pre_tokenizer"]["use_regex"] = False
+    path.write_text(json.dumps(form))
+    assert encoded(path, ["a\nb"], segment=True) == encoded(path, ["a\nb"])
+    assert len(encoded(path, ["a\nb"])[0]) == 4
+
+
+def test_segments_are_refused_where_each_would_get_a_prefix(tmp_path: Path) -> None:
+    path = write_prepending_tokenizer(tmp_path / "tokenizer.json", prepend_scheme="always")
     with pytest.raises(ConfigError) as error:
         load_engine(str(path), segment=True)
     assert str(error.value) == (
-        "segment_before_tokenization: expected a tokenizer that puts nothing before a text, "
-        f"found `ByteLevel` in {path}, which would come before every line; leave the option out"
+        "expected, to encode line by line, a tokenizer that puts nothing before a text, or does so by `Prepend` or "
+        f"`add_prefix_space`, found `Metaspace` in {path}, which would come before every line; leave the option out"
     )
 
 
 def test_a_tokenizer_that_is_not_there_or_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as missing:
-        load_engine("allenai/dolma2-tokenizer")
+        load_engine("./no/tokenizer.json")
     assert str(missing.value) == (
-        "tokenizer `allenai/dolma2-tokenizer`: expected a tokenizer.json or a directory that holds one, "
-        "found no allenai/dolma2-tokenizer; download it first, or have one trained with `tokenizer: {train: {}}`"
+        "tokenizer `./no/tokenizer.json`: expected a tokenizer.json or a directory that holds one, "
+        "found no no/tokenizer.json; download it first, or have one trained with `tokenizer: {train: {}}`"
     )
     (tmp_path / "tokenizer.json").write_text('{"model": 1}')
     with pytest.raises(ConfigError, match=r"tokenizer\.json: expected a tokenizer\.json, found a file that is none: "):

@@ -166,6 +166,66 @@ def test_bytes_of_a_file(tmp_path: Path) -> None:
     assert sorted(contents(out)) == sorted(contents(tmp_path / "out"))
 
 
+def test_dolmas_files_alone(tmp_path: Path) -> None:
+    """Neither type nor tokenizer is needed; without the tokenizer there is no manifest, which is said."""
+    directory = bare(tmp_path / "d")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "part-00007.npy").touch()
+    reports = run_recipe(recipe(tmp_path, {"d": directory}, order="input", max_tokens=5))
+    out = tmp_path / "out"
+    assert sorted(p.name for p in out.iterdir()) == [
+        "part-00000.csv.gz",
+        "part-00000.npy",
+        "part-00001.csv.gz",
+        "part-00001.npy",
+    ]
+    assert np.fromfile(out / "part-00000.npy", "<u2").tolist() == [4, 5, 1, 6, 1]
+    assert np.fromfile(out / "part-00001.npy", "<u2").tolist() == [7, 1]
+    assert gzip.decompress((out / "part-00001.csv.gz").read_bytes()) == b"0,2,d1-0,s,2\n"
+    assert reports["01-reshard"][0].warnings == [
+        f"{out}: removed 1 file of an earlier run, part-00007.npy to part-00007.npy",
+        f"{out}: no manifest.json is written, as nothing says which tokenizer made the tokens; with "
+        "`tokenizer_name_or_path` (in a recipe `tokenizer: {path: …}`) there is one",
+    ]
+    assert reports["01-reshard-select"][0].counts["d"].tokens == 5
+
+
+def test_a_manifest_of_other_files_is_removed(tmp_path: Path) -> None:
+    out = reshard(tmp_path, {"a": make(tmp_path, letters(5), "a")})
+    assert (out / "manifest.json").is_file()
+    reports = run_recipe(recipe(tmp_path, {"d": bare(tmp_path / "d")}))
+    assert not (out / "manifest.json").exists()
+    assert f"{out}: removed manifest.json of an earlier run, which describes other files" in (
+        reports["01-reshard"][0].warnings
+    )
+
+
+def test_all_directories_below_one(tmp_path: Path) -> None:
+    """As Dolma's prefixes: every token file below them is taken."""
+    for name in ("g0", "deep/g1"):
+        made = make(tmp_path / name.replace("/", "-"), letters(6, 10 * len(name)), "a")
+        (tmp_path / "all" / name).parent.mkdir(parents=True, exist_ok=True)
+        made.rename(tmp_path / "all" / name)
+    out = reshard(tmp_path, {"all": tmp_path / "all"})
+    places = [tmp_path / "all" / "g0", tmp_path / "all" / "deep" / "g1"]
+    assert sorted(contents(out)) == sorted([*contents(places[0]), *contents(places[1])])
+    text_bytes = sum(read_manifest(p).text_bytes for p in places)
+    assert read_manifest(out).sources["all"].text_bytes == text_bytes > 0
+    with pytest.raises(ConfigError, match=r"expected a directory outside of .*/all, all of whose files are read"):
+        run_recipe(recipe(tmp_path / "all", {"all": tmp_path / "all"}))
+    (tmp_path / "all" / "x.npy").touch()
+    with pytest.raises(ConfigError, match=r"expected all token files below .* found .*/all/x\.npy; name the dir"):
+        reshard(tmp_path, {"all": tmp_path / "all"})
+    (tmp_path / "all" / "x.npy").unlink()
+    other = write_tokenizer(tmp_path / "more.json", extra=1)
+    run_stage(tmp_path / "b", {"b/b": write_shard(tmp_path / "b.jsonl", letters(5))}, word_tokens(other))
+    (tmp_path / "b" / "out").rename(tmp_path / "all" / "g2")
+    with pytest.raises(
+        ConfigError, match=r"expected one tokenizer \(BLAKE3\) below .*/all`, found \w{64} in .*/g1 and"
+    ):
+        reshard(tmp_path, {"all": tmp_path / "all"})
+
+
 def test_dolmas_files_and_ours(tmp_path: Path) -> None:
     """Without a manifest the stage says what it would; the source of text is not known."""
     path = write_tokenizer(tmp_path / "tokenizer.json")
@@ -236,11 +296,13 @@ def test_other_tokens_are_refused(tmp_path: Path) -> None:
 
 def test_what_cannot_be_resharded(tmp_path: Path) -> None:
     directory = bare(tmp_path / "d")
+    a = make(tmp_path, letters(5), "a")
     with pytest.raises(
         ConfigError, match=r"expected a manifest, or the `tokenizer` that .* was made with, found neither"
     ):
-        reshard(tmp_path, {"d": directory}, dtype="uint16")
-    a = make(tmp_path, letters(5), "a")
+        reshard(tmp_path, {"a": a, "d": bare(tmp_path / "b", dtype="<u1")})
+    with pytest.raises(ConfigError, match=r"\.pack: expected the tokenizer of the files that are to be packed"):
+        reshard(tmp_path, {"d": directory}, pack=Pack(length=4))
     with pytest.raises(ConfigError, match="expected another directory than that of source `a`"):
         run_recipe(
             Recipe(

@@ -87,15 +87,34 @@ def test_documents_parted_by_eos_where_there_is_no_index(tmp_path: Path) -> None
         open_source(str(directory), dtype="uint16")
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
+def test_the_index_says_the_type(dtype: str, tmp_path: Path) -> None:
+    directory = bare(tmp_path / "d", dtype=np.dtype(dtype).newbyteorder("<").str)
+    (directory / "empty.npy").touch()
+    (directory / "empty.csv.gz").write_bytes(gzip.compress(b""))
+    source = open_source(str(directory))
+    assert (source.dtype, source.tokens, source.tokenizer, source.vocab_size) == (dtype, 7, None, None)
+    # A tokenizer without an EOS will do, as the index says where documents end; its vocabulary must fit the type.
+    tokenizer = Tokenizer(path=str(write_tokenizer(tmp_path / "tokenizer.json", extra=300)))
+    if dtype == "uint8":
+        with pytest.raises(ConfigError, match=r"holds the ids 0 to 313 of the vocabulary, found `uint8`"):
+            open_source(str(directory), tokenizer=tokenizer)
+    else:
+        found = open_source(str(directory), tokenizer=tokenizer)
+        assert (found.dtype, found.vocab_size, found.tokenizer) == (dtype, 314, tokenizer)
+
+
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     directory = bare(tmp_path / "d")
-    with pytest.raises(
-        ConfigError, match=r"expected `dtype`, or the tokenizer, for .*: the file does not say its type"
-    ):
-        open_source(str(directory))
+    without = bare(tmp_path / "e", index=False)
     tokenizer = Tokenizer(path=str(write_tokenizer(tmp_path / "tokenizer.json")))
-    with pytest.raises(ConfigError, match=r"expected `eos` or `bos` \(eos_token_id, bos_token_id\) of the tokenizer"):
-        open_source(str(directory), tokenizer=tokenizer)
+    with pytest.raises(ConfigError, match=r"where\.tokenizer: expected `eos` or `bos`, found neither"):
+        open_source(str(without), tokenizer=tokenizer, where="where")
+    (directory / "part-0-00000.csv.gz").write_bytes(gzip.compress(b"0,3,x,s,1\r\n"))
+    (directory / "part-1-00000.npy").unlink()
+    with pytest.raises(ConfigError, match=r"expected `dtype`, .*: neither the file nor its index says its type"):
+        open_source(str(directory))
+    directory = bare(tmp_path / "f")
     with pytest.raises(DataError, match="expected a multiple of 4 bytes for uint32, found 10: cut, or another type"):
         open_source(str(directory), dtype="uint32")
     with pytest.raises(ConfigError, match=r"where: expected token files of one format \(.*\) at .*, found none"):

@@ -124,7 +124,10 @@ def test_a_plan_that_no_longer_fits_is_an_error_and_writes_nothing(tmp_path: Pat
 
 
 def test_names_have_five_digits_or_more() -> None:
-    assert [part_name(0), part_name(123_456)] == ["part-00000", "part-123456"]
+    def name(number: int, *, as_dolma: bool = False) -> str:
+        return part_name(WritePart(plan="", number=number, directory="", as_dolma=as_dolma))
+
+    assert [name(0), name(123_456), name(7, as_dolma=True)] == ["part-00000", "part-123456", "part-0-00007"]
 
 
 def test_bos_and_a_wider_type_reach_the_file(tmp_path: Path) -> None:

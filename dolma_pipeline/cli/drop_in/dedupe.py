@@ -1,6 +1,7 @@
 """`dolma dedupe`: attributes that mark documents or paragraphs seen before, by a Bloom filter.
 
-All partitions are one run here: `num_partitions` filters share the work, and their verdicts go to one attribute.
+A `partition_index` makes the run one of `num_partitions` jobs, each with an attribute of its own. Without it all
+partitions are one run, whose filters share the work and whose verdicts go to one attribute.
 """
 
 from __future__ import annotations
@@ -9,14 +10,26 @@ import argparse
 import re
 from typing import Annotated
 
-from msgspec import Meta, field
+from msgspec import Meta, field, structs
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import CompressionConfig, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, root_of, sources
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Bloom, Dedupe, DocumentKey, Fraction, Ngrams, Paragraphs, PositiveInt, Recipe, Stage
+from dolma_pipeline.recipe import (
+    Bloom,
+    Dedupe,
+    DocumentKey,
+    Fraction,
+    KeyPart,
+    Ngrams,
+    Paragraphs,
+    PositiveInt,
+    Recipe,
+    Stage,
+)
+from dolma_pipeline.storage import local
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -46,8 +59,11 @@ class DedupeConfig(Config, frozen=True):
     skip_empty: Annotated[bool | None, Meta(description="leave out documents or paragraphs of white space")] = False
     min_length: Annotated[Count | None, Meta(description="leave out shorter ones, in characters")] = 0
     min_words: Annotated[Count | None, Meta(description="leave out those of fewer words")] = 0
-    num_partitions: Annotated[PositiveInt | None, Meta(description="of the key space; all are done in one run")] = 1
-    partition_index: Annotated[Count | None, Meta(description="0, for the run that does all partitions")] = 0
+    num_partitions: Annotated[PositiveInt | None, Meta(description="of the key space")] = 1
+    partition_index: Annotated[
+        Count | None,
+        Meta(description="mark only duplicates of this partition, as NAME_INDEX; without it the run does all"),
+    ] = None
     file_partition: bool | None = False
     document_dir: Annotated[
         str | None, Meta(description="path component that `attributes/<name>` takes the place of")
@@ -65,7 +81,9 @@ class BloomConfig(Config, frozen=True):
 class DeduperConfig(Config, frozen=True):
     """Dolma's configuration of `dedupe`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
+        default_factory=list
+    )
     work_dir: WorkDir = WorkDir()
     dedupe: DedupeConfig = DedupeConfig()
     bloom_filter: BloomConfig = BloomConfig()
@@ -75,12 +93,38 @@ class DeduperConfig(Config, frozen=True):
     is_s3_volume: bool = False
 
 
+def remarks(config: DeduperConfig) -> list[str]:
+    """What of the result differs from that of Dolma 1.2.1 under these settings; docs/differences.md has the reasons."""
+    dedupe = config.dedupe
+    found = []
+    if (dedupe.num_partitions or 1) > 1 and dedupe.partition_index is None:
+        found.append(
+            f"one run does all {dedupe.num_partitions} partitions and writes one attribute; dolma 1.2.1 would do "
+            "partition 0 alone, as `--dedupe.partition_index 0` does here"
+        )
+    if dedupe.min_length and dedupe.documents is not None and dedupe.documents.key:
+        found.append("`dedupe.min_length` counts characters of a document's key; dolma 1.2.1 counts bytes")
+    separator = dedupe.paragraphs.paragraph_separator if dedupe.paragraphs is not None else None
+    if separator is not None and len(separator) != 1:
+        found.append(
+            f"spans include the {len(separator)} characters of `paragraph_separator`; those of dolma 1.2.1 count one"
+        )
+    if dedupe.min_words:
+        found.append(
+            "`dedupe.min_words` leaves out what has fewer words, and compares the rest; dolma 1.2.1 compares nothing "
+            "where it is above 0"
+        )
+    return found
+
+
 NO_EFFECT = READ_IN_PLACE | {
     "dedupe.file_partition": "all files are one run, whose verdicts do not depend on the number of workers",
     "compression.input": "the extension of a file says how it is compressed",
     "compression.output": "attribute files are called, and compressed, like their documents",
     "is_s3_volume": "every file is written under a temporary name and renamed",
 }
+DOLMAS_FILTER = b"\x17\xf1\xf0\x81"
+"""How the files of Dolma's Bloom filters begin."""
 KEYS = {
     "sources.**": "documents",
     "stages[0].dedupe": "dedupe",
@@ -97,7 +141,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     return run_command(
-        arguments, DeduperConfig, to_recipes, keys=KEYS, no_effect=NO_EFFECT, processes=lambda c: c.processes
+        arguments,
+        DeduperConfig,
+        to_recipes,
+        keys=KEYS,
+        no_effect=NO_EFFECT,
+        processes=lambda c: c.processes,
+        remarks=remarks,
     )
 
 
@@ -106,11 +156,6 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
     dedupe, directory = config.dedupe, config.dedupe.document_dir or "documents"
     require(config.documents, "documents", "globs of document files")
     require(config.bloom_filter.file, "bloom_filter.file", "the file of the Bloom filter")
-    if dedupe.partition_index:
-        raise ConfigError(
-            f"$.dedupe.partition_index: expected 0, found {dedupe.partition_index}: one run does all "
-            f"{dedupe.num_partitions} partitions and writes one attribute; `processes` share the work"
-        )
     documents, paragraphs = _documents(dedupe.documents), _paragraphs(dedupe.paragraphs)
     if (documents is None) == (paragraphs is None):
         found = "neither" if documents is None else "both"
@@ -119,7 +164,14 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
             f"found {found}"
         )
     mode = documents or paragraphs
+    _refuse_dolmas_filter(config.bloom_filter.file or "")
     name = dedupe.name or (mode.attribute if mode is not None else "")
+    part = _part(dedupe)
+    if part is not None:
+        name = f"{name}_{part.index}"
+        documents = structs.replace(documents, attribute=f"{documents.attribute}_{part.index}") if documents else None
+        if paragraphs is not None:
+            paragraphs = structs.replace(paragraphs, attribute=f"{paragraphs.attribute}_{part.index}")
     bloom = config.bloom_filter
     stage = Dedupe(
         name=name,
@@ -132,7 +184,8 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
             estimated_keys=bloom.estimated_doc_count,
             false_positive_rate=bloom.desired_false_positive_rate or Bloom().false_positive_rate,
         ),
-        partitions=dedupe.num_partitions or 1,
+        partitions=(dedupe.num_partitions or 1) if part is None else 1,
+        part=part,
         skip_empty=bool(dedupe.skip_empty),
         min_length=dedupe.min_length or 0,
         min_words=dedupe.min_words or 0,
@@ -148,6 +201,38 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
             stages=[Stage(dedupe=stage)],
         )
     ]
+
+
+def _refuse_dolmas_filter(file: str) -> None:
+    if "://" in file or not (path := local(file)).is_file():
+        return
+    with path.open("rb") as opened:
+        if opened.read(len(DOLMAS_FILTER)) == DOLMAS_FILTER:
+            raise ConfigError(
+                f"$.bloom_filter.file: expected a filter that this command saved, found one of dolma 1.2.1 in "
+                f"`{file}`: it has other hashes; name another file, and run over its documents to make one"
+            )
+
+
+def _part(config: DedupeConfig) -> KeyPart | None:
+    """The partition of a job that does one of several; a job that does the only one is like any other."""
+    index, of = config.partition_index, config.num_partitions or 1
+    if index is None or (index == 0 and of == 1):
+        return None
+    if index >= of:
+        raise ConfigError(
+            f"$.dedupe.partition_index: expected a number below `dedupe.num_partitions`, which is {of}, found {index}"
+        )
+    if (
+        config.paragraphs is not None
+        and config.paragraphs.by_ngram is not None
+        and config.paragraphs.by_ngram.ngram_length
+    ):
+        raise ConfigError(
+            "$.dedupe.partition_index: expected none beside `dedupe.paragraphs.by_ngram`, found one: each job would "
+            "see only some of the n-grams of a paragraph; leave it out, and one run does all partitions"
+        )
+    return KeyPart(index=index, of=of)
 
 
 def _documents(config: DocumentConfig | None) -> DocumentKey | None:

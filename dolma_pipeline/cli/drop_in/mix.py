@@ -9,7 +9,7 @@ from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, CompressionConfig, Config, WorkDir, run_command
-from dolma_pipeline.cli.sources import ledger, name_of
+from dolma_pipeline.cli.sources import ledger, name_of, parent_of
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import DocumentFormat, Edit, Mix, PositiveInt, Recipe, Select, Source, Stage
 
@@ -142,7 +142,7 @@ def _recipe(config: MixerConfig, stream: Stream, where: str) -> Recipe:
     attributes = list(dict.fromkeys(reversed(stream.attributes)))[::-1]
     return Recipe(
         name=f"mix {stream.name}",
-        work_dir=ledger(config.work_dir, path, "mix", stream.name, documents),
+        work_dir=ledger(config.work_dir, parent_of(path), "mix", f"{name_of(path)}-{stream.name}", documents),
         layout="beside",
         sources={name_of(stream.name): Source(documents=documents, attributes=attributes, order="given")},
         stages=[Stage(mix=mix)],

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, field, structs
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, notes, own_keys
-from dolma_pipeline.cli.sources import ledger, sources, spread
+from dolma_pipeline.cli.sources import ledger, name_of, parent_of, sources, spread
 from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep
 
@@ -133,7 +133,9 @@ def to_recipe(config: StatConfig, scratch: str | None = None) -> Recipe:
     work_dir = (
         scratch
         if scratch is not None
-        else ledger(config.work_dir, config.report or ".", "stat", "attributes", patterns)
+        else ledger(
+            config.work_dir, parent_of(config.report or "report"), "stat", name_of(config.report or ""), patterns
+        )
     )
     return Recipe(
         name="stat",

@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
-from dolma_pipeline.cli.sources import ledger, root_of, sources
+from dolma_pipeline.cli.sources import ledger, parent_of, root_of, sources
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tag
 
@@ -41,13 +41,15 @@ class Profile(Config, frozen=True):
 class TagConfig(Config, frozen=True):
     """Dolma's configuration of `tag`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
+        default_factory=list
+    )
     destination: Annotated[
         list[str] | None, Meta(description="directories of the attribute files, one per glob; default: beside")
     ] = None
-    tagger_modules: Annotated[list[str], Meta(description="modules or .py files that add taggers")] = field(
-        default_factory=list
-    )
+    tagger_modules: Annotated[
+        list[str], Meta(description="modules, .py files or directories of packages that add taggers")
+    ] = field(default_factory=list)
     taggers: Annotated[list[str], Meta(description="names of taggers, run in one pass; `dolma list` has them")] = field(
         default_factory=list
     )
@@ -107,11 +109,11 @@ def to_recipes(config: TagConfig) -> list[Recipe]:
             f"found {len(where)}"
         )
     name = config.experiment or "+".join(config.taggers)[:80]
-    beside = where[0] if where else root_of(config.documents)
+    place = parent_of(where[0]) if where else root_of(config.documents)
     return [
         Recipe(
             name=f"tag {name}",
-            work_dir=ledger(config.work_dir, beside, "tag", name, config.documents),
+            work_dir=ledger(config.work_dir, place, "tag", name, [*config.documents, *(where or ())]),
             layout="beside",
             sources=sources(config.documents, destinations=where, beside=where is None),
             stages=[

@@ -12,14 +12,17 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
-from dolma_pipeline.cli.sources import ledger, sources
+from dolma_pipeline.cli.sources import ledger, parent_of, sources
 from dolma_pipeline.cli.tokens.bare_files import SPECIAL, Dtype, TokenId
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Stage, Tokenizer, Tokens
 
 
 class TokenizerConfig(Config, frozen=True):
-    name_or_path: Annotated[str | None, Meta(description="a tokenizer.json, or a name on the Hugging Face hub")] = None
+    name_or_path: Annotated[
+        str | None,
+        Meta(description="a tokenizer.json, or the name of one on the Hugging Face Hub that was downloaded before"),
+    ] = None
     bos_token_id: Annotated[TokenId | None, Meta(description="put before each document")] = None
     eos_token_id: Annotated[TokenId | None, Meta(description="put after each document")] = None
     pad_token_id: TokenId | None = None
@@ -43,7 +46,9 @@ class Fields(Config, frozen=True):
 class TokensConfig(Config, frozen=True):
     """Dolma's configuration of `tokens`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
+        default_factory=list
+    )
     destination: Annotated[str | None, Meta(description="directory of the token files")] = None
     tokenizer_name_or_path: Annotated[
         str | None, Meta(description="deprecated: tokenizer.name_or_path, with the last id of the vocabulary as EOS")
@@ -112,7 +117,9 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
     tokenizer = config.tokenizer or TokenizerConfig()
     if tokenizer.name_or_path is None and config.tokenizer_name_or_path is not None:
         name = config.tokenizer_name_or_path
-        tokenizer = msgspec.structs.replace(tokenizer, name_or_path=name, eos_token_id=vocabulary_size(name) - 1)
+        # A dry run shows the configuration on a machine that does not have the tokenizer.
+        last = 0 if config.dryrun else vocabulary_size(name) - 1
+        tokenizer = msgspec.structs.replace(tokenizer, name_or_path=name, eos_token_id=last)
     require(tokenizer.name_or_path, "tokenizer.name_or_path", "a tokenizer")
     if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
         raise ConfigError(
@@ -138,6 +145,8 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
         pack=config.pack,
         dtype=config.dtype,
         destination=config.destination,
+        # Instances of fixed length are no files of Dolma's.
+        as_dolma=config.pack is None,
         text_field=config.fields.text_field_name,
         id_field=config.fields.id_field_name,
     )
@@ -145,7 +154,9 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
     return [
         Recipe(
             name="tokens",
-            work_dir=ledger(config.work_dir, destination, "tokens", Path(destination).name, config.documents),
+            work_dir=ledger(
+                config.work_dir, parent_of(destination), "tokens", Path(destination).name, config.documents
+            ),
             sources=sources(config.documents),
             stages=[Stage(tokens=stage)],
             seed=config.seed,
@@ -154,14 +165,15 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
 
 
 def vocabulary_size(name_or_path: str) -> int:
-    """Of the tokenizer in a file, or of that name on the hub, added tokens included."""
+    """How many tokens a tokenizer has, added ones included."""
     from tokenizers import Tokenizer as Loaded
 
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        path = path / "tokenizer.json"
+    from dolma_pipeline.tokens.engine import tokenizer_file
+
     try:
-        loaded = Loaded.from_file(str(path)) if path.is_file() else Loaded.from_pretrained(name_or_path)
+        loaded = Loaded.from_file(str(tokenizer_file(name_or_path)))
+    except ConfigError as error:
+        raise ConfigError(f"$.tokenizer_name_or_path: {error}") from None
     # The library raises bare Exceptions.
     except Exception as error:
         raise ConfigError(f"$.tokenizer_name_or_path: `{name_or_path}` could not be loaded: {error}") from None

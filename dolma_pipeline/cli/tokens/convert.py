@@ -10,7 +10,7 @@ from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
-from dolma_pipeline.cli.sources import ledger, name_of
+from dolma_pipeline.cli.sources import ledger, name_of, parent_of
 from dolma_pipeline.cli.tokens.bare_files import BareId, BareTokenizer, Dtype, tokenizer_keys, tokenizer_of
 from dolma_pipeline.recipe import Convert, PositiveInt, Recipe, Source, Stage
 
@@ -72,7 +72,7 @@ def to_recipes(config: ConvertConfig) -> list[Recipe]:
     return [
         Recipe(
             name="tokens convert",
-            work_dir=ledger(config.work_dir, destination, "convert", Path(destination).name, [destination]),
+            work_dir=ledger(config.work_dir, parent_of(destination), "convert", Path(destination).name, [destination]),
             sources={name_of(source): Source(tokens=source)},
             stages=[Stage(convert=stage)],
         )

@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
-from dolma_pipeline.cli.sources import ledger, name_of, unused
+from dolma_pipeline.cli.sources import ledger, name_of, parent_of, unused
 from dolma_pipeline.cli.tokens.bare_files import BareId, BareTokenizer, Dtype, TokenId, tokenizer_keys, tokenizer_of
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import MOST_COPIES, Pack, PositiveInt, Recipe, Reshard, Source, Stage
@@ -99,7 +99,7 @@ def to_recipes(config: ReshardConfig) -> list[Recipe]:
         if prefix.tokens is not None:
             amounts[name] = prefix.tokens
     destination = config.destination_prefix or ""
-    beside = config.work_dir if config.local_tempdir is None else WorkDir(output=config.local_tempdir)
+    place = config.work_dir if config.local_tempdir is None else WorkDir(output=config.local_tempdir)
     stage = Reshard(
         rates=rates,
         tokens=amounts,
@@ -117,7 +117,7 @@ def to_recipes(config: ReshardConfig) -> list[Recipe]:
     return [
         Recipe(
             name="tokens reshard",
-            work_dir=ledger(beside, destination, "reshard", Path(destination).name, [destination]),
+            work_dir=ledger(place, parent_of(destination), "reshard", Path(destination).name, [destination]),
             sources=sources,
             stages=[Stage(reshard=stage)],
             seed=config.random_seed,

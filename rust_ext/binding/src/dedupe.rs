@@ -34,7 +34,7 @@ impl PyKeyWriter {
     #[new]
     #[pyo3(signature = (
         path, mode, partitions, *, separator="\n".to_owned(), skip_empty=true, min_length=0, min_words=0,
-        ngram_length=0, ngram_stride=0, skip_short=false, buffer_bytes=64 << 20
+        ngram_length=0, ngram_stride=0, skip_short=false, part=None, buffer_bytes=64 << 20
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -49,6 +49,7 @@ impl PyKeyWriter {
         ngram_length: usize,
         ngram_stride: usize,
         skip_short: bool,
+        part: Option<(u32, u32)>,
         buffer_bytes: usize,
     ) -> PyResult<Self> {
         let modes = [Mode::Documents, Mode::Paragraphs, Mode::Ngrams];
@@ -57,7 +58,7 @@ impl PyKeyWriter {
             return Err(PyValueError::new_err(message));
         };
         let ngrams = Ngrams { length: ngram_length, stride: ngram_stride, skip_short };
-        let settings = Settings { mode, partitions, separator, skip_empty, min_length, min_words, ngrams };
+        let settings = Settings { mode, partitions, separator, skip_empty, min_length, min_words, ngrams, part };
         let writer = released(py, || KeyWriter::create(&path, settings, buffer_bytes))?;
         Ok(PyKeyWriter { path, writer: Mutex::new(Some(writer)) })
     }
@@ -93,15 +94,17 @@ struct PyVerdictColumns(Mutex<VerdictColumns>);
 #[pymethods]
 impl PyVerdictColumns {
     #[new]
-    #[pyo3(signature = (key_file, verdict_files, shard_index, *, overlap_threshold=1.0))]
+    #[pyo3(signature = (key_file, verdict_files, shard_index, *, overlap_threshold=1.0, skipped=None))]
     fn new(
         py: Python<'_>,
         key_file: PathBuf,
         verdict_files: Vec<PathBuf>,
         shard_index: u64,
         overlap_threshold: f64,
+        skipped: Option<f64>,
     ) -> PyResult<Self> {
         released(py, || VerdictColumns::open(&key_file, &verdict_files, shard_index, overlap_threshold))
+            .map(|columns| skipped.into_iter().fold(columns, VerdictColumns::with_skipped))
             .map(|columns| PyVerdictColumns(Mutex::new(columns)))
     }
 

@@ -188,7 +188,8 @@ impl PyLineWriter {
         })
     }
 
-    #[pyo3(signature = (ids, lengths, sources, keys, columns))]
+    #[pyo3(signature = (ids, lengths, sources, keys, columns, *, empty=false))]
+    #[allow(clippy::too_many_arguments)]
     fn write_attributes(
         &self,
         py: Python<'_>,
@@ -197,6 +198,7 @@ impl PyLineWriter {
         sources: Option<PyArray>,
         keys: Vec<String>,
         columns: Vec<PyArray>,
+        empty: bool,
     ) -> PyResult<()> {
         let (ids, lengths) = (ids.into_inner().0, lengths.into_inner().0);
         let sources = sources.map(|s| s.into_inner().0);
@@ -209,7 +211,7 @@ impl PyLineWriter {
         let columns: Vec<(String, ArrayRef)> =
             keys.into_iter().zip(columns.into_iter().map(|c| c.into_inner().0)).collect();
         released(py, || {
-            let rows = AttributeRows::new(ids, lengths, sources, &columns)?;
+            let rows = AttributeRows::new(ids, lengths, sources, &columns, empty)?;
             let mut writer = lock(&self.0)?;
             let mut out = Vec::with_capacity(2 * LINES);
             let mut full = |out: &mut Vec<u8>| {

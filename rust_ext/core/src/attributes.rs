@@ -48,6 +48,8 @@ fn scores<'a>(key: &str, column: &'a ArrayRef) -> Result<Scores<'a>> {
 /// Columns of attributes as the `attributes` objects of rows.
 pub struct AttributeObjects<'a> {
     lengths: &'a Int64Array,
+    /// See `with_empty`.
+    empty: bool,
     /// `"key":` and its values.
     columns: Vec<(Vec<u8>, Scores<'a>)>,
 }
@@ -64,7 +66,14 @@ impl<'a> AttributeObjects<'a> {
             name.push(b':');
             Ok((name, scores(key, column)?))
         };
-        Ok(AttributeObjects { lengths, columns: columns.iter().map(of_key).collect::<Result<_>>()? })
+        Ok(AttributeObjects { lengths, empty: false, columns: columns.iter().map(of_key).collect::<Result<_>>()? })
+    }
+
+    /// Also writes `"key":[]` where Dolma's dedupe does: for a text that has no span, unless it is empty, and for a score
+    /// that is not a number.
+    pub fn with_empty(mut self, empty: bool) -> Self {
+        self.empty = empty;
+        self
     }
 
     /// The object of each row; of those that are not `wanted`, null.
@@ -86,25 +95,31 @@ impl<'a> AttributeObjects<'a> {
         Ok(objects.finish())
     }
 
-    /// Appends the object of one row. A null score, or no span, leaves the key out.
+    /// Appends the object of one row. A null score leaves the key out; no span does so too, unless `empty` is set.
     fn push(&self, row: usize, out: &mut Vec<u8>) {
         out.push(b'{');
         let mut first = true;
         for (name, scores) in &self.columns {
-            let (from, to) = match scores {
-                Scores::Document(values) => (0, usize::from(!values.is_null(row))),
-                Scores::Spans { list, .. } if list.is_null(row) => (0, 0),
+            let (from, to, there) = match scores {
+                Scores::Document(values) if values.is_null(row) => (0, 0, false),
+                Scores::Document(values) if self.empty && values.value(row).is_nan() => (0, 0, true),
+                Scores::Document(_) => (0, 1, true),
+                Scores::Spans { list, .. } if list.is_null(row) => (0, 0, false),
                 Scores::Spans { list, .. } => {
-                    (list.value_offsets()[row] as usize, list.value_offsets()[row + 1] as usize)
+                    let (from, to) = (list.value_offsets()[row] as usize, list.value_offsets()[row + 1] as usize);
+                    (from, to, from < to || (self.empty && self.lengths.value(row) > 0))
                 }
             };
-            if from == to {
+            if !there {
                 continue;
             }
             if !std::mem::take(&mut first) {
                 out.push(b',');
             }
             out.extend_from_slice(name);
+            if from == to {
+                out.push(b'[');
+            }
             for i in from..to {
                 out.extend_from_slice(if i == from { b"[[" } else { b",[" });
                 let (start, end, score) = match scores {
@@ -132,12 +147,13 @@ pub struct AttributeRows<'a> {
 }
 
 impl<'a> AttributeRows<'a> {
-    /// `lengths`: code points of each text.
+    /// `lengths`: code points of each text; `empty`: see `AttributeObjects::with_empty`.
     pub fn new(
         ids: &'a LargeStringArray,
         lengths: &'a Int64Array,
         sources: Option<&'a LargeStringArray>,
         columns: &'a [(String, ArrayRef)],
+        empty: bool,
     ) -> Result<Self> {
         if lengths.len() != ids.len() {
             return Err(Error::invalid(format!(
@@ -146,7 +162,7 @@ impl<'a> AttributeRows<'a> {
                 lengths.len()
             )));
         }
-        Ok(AttributeRows { ids, sources, objects: AttributeObjects::new(lengths, columns)? })
+        Ok(AttributeRows { ids, sources, objects: AttributeObjects::new(lengths, columns)?.with_empty(empty) })
     }
 
     /// Appends all lines to `out`, which `full` is given to empty whenever it holds more than `most` bytes.
@@ -303,5 +319,29 @@ impl<'de> serde::de::Visitor<'de> for KeysVisitor {
             keys.push(key);
         }
         Ok(Keys(keys))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_lists_are_written_where_they_are_wanted() {
+        let mut spans = Column::new(Kind::Spans, 3);
+        spans.finish_row();
+        spans.span(0, 2, 1.0);
+        spans.finish_row();
+        spans.finish_row();
+        let scores: ArrayRef = Arc::new(Float64Array::from(vec![Some(f64::NAN), None, Some(1.0)]));
+        let columns = [("s".to_owned(), spans.finish()), ("d".to_owned(), scores)];
+        let lengths = Int64Array::from(vec![3, 3, 0]);
+        let objects = AttributeObjects::new(&lengths, &columns).unwrap().with_empty(true).to_array(None).unwrap();
+        let rows: Vec<&[u8]> = objects.iter().flatten().collect();
+        // An empty text has no paragraphs, and so no list of them.
+        let expected: [&[u8]; 3] = [br#"{"s":[],"d":[]}"#, br#"{"s":[[0,2,1.0]]}"#, br#"{"d":[[0,0,1.0]]}"#];
+        assert_eq!(rows, expected);
+        let without = AttributeObjects::new(&lengths, &columns[..1]).unwrap().to_array(None).unwrap();
+        assert_eq!(without.value(0), b"{}");
     }
 }

@@ -16,6 +16,7 @@ pub struct VerdictColumns {
     path: PathBuf,
     mode: Mode,
     threshold: f64,
+    skipped: Option<f64>,
     items: Varints<Take<File>>,
     items_sum: u64,
     rows: u64,
@@ -41,7 +42,22 @@ impl VerdictColumns {
             .collect::<Result<Vec<_>>>()?;
         let (mode, rows) = (keys.mode, keys.totals.rows);
         let (items, items_sum) = keys.into_items()?;
-        Ok(VerdictColumns { path: key_file.to_path_buf(), mode, threshold, items, items_sum, rows, verdicts })
+        Ok(VerdictColumns {
+            path: key_file.to_path_buf(),
+            mode,
+            threshold,
+            skipped: None,
+            items,
+            items_sum,
+            rows,
+            verdicts,
+        })
+    }
+
+    /// Gives documents that took no part (empty, short, without a key) this score instead of null.
+    pub fn with_skipped(mut self, score: f64) -> Self {
+        self.skipped = Some(score);
+        self
     }
 
     /// Rows not yet taken.
@@ -72,10 +88,12 @@ impl VerdictColumns {
     }
 
     fn document(&mut self, column: &mut Column) -> Result<()> {
-        if let Some(partition) = self.number()?.checked_sub(1) {
-            if self.verdict(partition)? {
-                column.set(1.0);
-            }
+        let score = match self.number()?.checked_sub(1) {
+            Some(partition) => self.verdict(partition)?.then_some(1.0),
+            None => self.skipped,
+        };
+        if let Some(score) = score {
+            column.set(score);
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ fn settings(mode: Mode, partitions: u32) -> Settings {
         min_length: 0,
         min_words: 0,
         ngrams: Ngrams { length: 2, stride: 0, skip_short: false },
+        part: None,
     }
 }
 
@@ -158,4 +159,37 @@ fn verdicts_on_other_keys_are_refused() {
     let reason = |shard| VerdictColumns::open(&run.keys[0], &run.verdicts, shard, 1.0).err().unwrap().to_string();
     assert!(reason(1).contains("the key files were reduced in another order, or have changed since"));
     assert!(reason(2).contains("expected the verdicts on key file 2, found those on 2 files"));
+}
+
+#[test]
+fn each_part_of_the_keys_marks_its_own_duplicates() {
+    let texts: &[&str] = &["a\nb\nc", "d\na\nb", "c\nd\ne"];
+    let whole = Run::new(&settings(Mode::Paragraphs, 1), &[texts]).spans(0, 1.0);
+    let mut parts: Vec<Spans> = vec![Vec::new(); texts.len()];
+    for index in 0..3 {
+        let settings = Settings { part: Some((index, 3)), ..settings(Mode::Paragraphs, 1) };
+        let found = Run::new(&settings, &[texts]).spans(0, 1.0);
+        parts.iter_mut().zip(found).for_each(|(all, some)| all.extend(some));
+    }
+    parts.iter_mut().for_each(|spans| spans.sort_by_key(|s| s.0));
+    assert_eq!(parts, whole);
+    assert_eq!(whole.iter().map(Vec::len).collect::<Vec<_>>(), [0, 2, 2]);
+}
+
+#[test]
+fn a_part_of_the_keys_has_no_ngrams_and_is_one_of_its_parts() {
+    let path = Path::new("unused");
+    let ngrams = KeyWriter::create(path, Settings { part: Some((0, 2)), ..settings(Mode::Ngrams, 1) }, 40);
+    assert_eq!(ngrams.err().unwrap().to_string(), "expected no n-grams in one part of the keys");
+    let over = KeyWriter::create(path, Settings { part: Some((2, 2)), ..settings(Mode::Paragraphs, 1) }, 40);
+    assert_eq!(over.err().unwrap().to_string(), "expected the index of one of 2 parts, found 2");
+}
+
+#[test]
+fn documents_that_take_no_part_have_the_score_that_is_asked_for() {
+    let run = Run::new(&settings(Mode::Documents, 1), &[&["a", " ", "a"]]);
+    let columns = VerdictColumns::open(&run.keys[0], &run.verdicts, 0, 1.0).unwrap();
+    let column = columns.with_skipped(2.0).next_rows(3).unwrap();
+    let scores: Vec<Option<f64>> = column.as_primitive::<Float64Type>().iter().collect();
+    assert_eq!(scores, [None, Some(2.0), Some(1.0)]);
 }

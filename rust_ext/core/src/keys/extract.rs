@@ -4,7 +4,7 @@ use memchr::memmem::Finder;
 use unicode_segmentation::UnicodeSegmentation;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Key, MAX_PARTITIONS};
+use super::{partition_of, Key, MAX_PARTITIONS};
 use crate::{Error, Result};
 
 /// What is compared with what.
@@ -51,6 +51,8 @@ pub struct Settings {
     /// In words between White_Space.
     pub min_words: usize,
     pub ngrams: Ngrams,
+    /// `(index, of)`: only keys in this one of so many parts of the key space; other jobs take the others.
+    pub part: Option<(u32, u32)>,
 }
 
 impl Settings {
@@ -65,7 +67,19 @@ impl Settings {
         if self.mode == Mode::Ngrams && self.ngrams.length == 0 {
             return Err(Error::invalid("expected n-grams of at least one word, found 0"));
         }
-        Ok(())
+        match self.part {
+            Some((index, of)) if index >= of => {
+                Err(Error::invalid(format!("expected the index of one of {of} parts, found {index}")))
+            }
+            // Of a paragraph's n-grams each part would see some, and the share of those seen before would say little.
+            Some(_) if self.mode == Mode::Ngrams => Err(Error::invalid("expected no n-grams in one part of the keys")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a key is in the part that is wanted.
+    pub fn holds(&self, key: Key) -> bool {
+        self.part.is_none_or(|(index, of)| partition_of(key, of) == index)
     }
 
     /// Whether a text takes part; `chars` is its length in code points.
@@ -78,7 +92,7 @@ impl Settings {
     /// The key of a whole document, where it takes part.
     pub fn document(&self, text: &str) -> Option<Key> {
         let chars = if self.min_length > 0 { char_count(text) } else { 0 };
-        self.takes(text, chars).then(|| xxh3_128(text.as_bytes()))
+        self.takes(text, chars).then(|| xxh3_128(text.as_bytes())).filter(|key| self.holds(*key))
     }
 }
 
@@ -187,6 +201,7 @@ mod tests {
             min_length: 0,
             min_words: 0,
             ngrams: Ngrams { length: 2, stride: 0, skip_short: false },
+            part: None,
         }
     }
 

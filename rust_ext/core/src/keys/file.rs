@@ -106,11 +106,15 @@ impl KeyWriter {
 
     fn add_paragraphs(&mut self, text: &str) -> Result<()> {
         let KeyWriter { extractor, spill, row, totals, .. } = self;
-        let partitions = extractor.settings().partitions;
+        let wanted = extractor.settings();
+        let partitions = wanted.partitions;
         let (mut items, mut last) = (0, 0);
         row.clear();
         extractor.paragraphs(text, |start, end, paragraph| {
             let key = xxhash_rust::xxh3::xxh3_128(paragraph.as_bytes());
+            if !wanted.holds(key) {
+                return Ok(());
+            }
             put_varint(start - last, row);
             put_varint(end - start, row);
             put_key(key, partitions, row, spill)?;
