@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe_tokenizer import Fertility as Fertility
 from dolma_pipeline.recipe_tokenizer import Tokenizer as Tokenizer
 from dolma_pipeline.recipe_tokenizer import TrainTokenizer as TrainTokenizer
@@ -28,6 +29,9 @@ class Source(Base, frozen=True):
 
     documents: Annotated[
         str | list[str] | None, Meta(description="glob, or globs, of document files (JSONL or Parquet)")
+    ] = None
+    columns: Annotated[
+        Columns | None, Meta(description="where the documents keep `id`, `text` and so on, if under other names")
     ] = None
     collect: Annotated[
         str | None, Meta(description="a built-in collection of text that any Python installation has")

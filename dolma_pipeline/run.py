@@ -158,7 +158,7 @@ def _check_bad(recipe: Recipe, plan: Plan, manifest: RunManifest) -> None:
             f"max_bad_fraction of {recipe.max_bad_fraction:g}; they are in {plan.work_dir / 'quarantine'}. "
             f"Everything else is done"
         )
-    damaged = [w for w in manifest.warnings if "truncated or corrupt" in w]
+    damaged = [w for w in manifest.warnings if "truncated or corrupt" in w or "the file cannot be read" in w]
     if damaged and len(damaged) > recipe.max_bad_fraction * max(1, len(_shards(plan))):
         raise BadInputError(
             f"{len(damaged)} input files are damaged, over the max_bad_fraction of {recipe.max_bad_fraction:g}; "

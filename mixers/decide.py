@@ -14,9 +14,11 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
+from dolma_pipeline.formats.columns import Columns as FieldNames
 from dolma_pipeline.formats.documents import Documents, DocumentStream
 from dolma_pipeline.mixers import attributes, edits, expression
 from dolma_pipeline.mixers.attributes import Integers
+from dolma_pipeline.mixers.fields import field_columns
 from dolma_pipeline.mixers.names import selectors
 from dolma_pipeline.recipe import Mix
 
@@ -33,6 +35,8 @@ class MixInput(Struct, frozen=True, kw_only=True):
     """How provenance calls it."""
     attributes: dict[str, str] = {}
     """Experiment -> attribute file; of equal keys in Dolma's filters the last one wins."""
+    columns: FieldNames | None = None
+    """Where the documents keep their fields, if not under the standard names."""
     quarantine: str | None = None
 
 
@@ -152,7 +156,7 @@ class Decider:
 def rule_columns(documents: Documents, named: Mapping[str, pa.Array], needs: Collection[str]) -> dict[str, pa.Array]:
     """What rules read of a batch: the attributes, and of the fields of documents those in `needs`."""
     # `id` and `source` are there anyway.
-    table = {**named, "id": documents.id, "source": documents.source}
+    table = {**named, **field_columns(documents, needs), "id": documents.id, "source": documents.source}
     if "length" in needs:
         table["length"] = _native.char_lengths(documents.text)
     if "bytes" in needs:

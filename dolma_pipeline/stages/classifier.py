@@ -19,7 +19,7 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.task import Output, Task, make_task
 
-VERSION = 1
+VERSION = 2
 
 
 def plan(builder: Builder, number: int, config: Classifier) -> None:
@@ -53,7 +53,13 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
         for s in shards:
             beside = {e: paths[s.id] for e, paths in files.items() if s.id in paths}
             settings = ReadExamples(
-                input=MixInput(path=s.path, label=s.label, attributes=beside, quarantine=quarantine[s.id]),
+                input=MixInput(
+                    path=s.path,
+                    label=s.label,
+                    attributes=beside,
+                    columns=s.columns,
+                    quarantine=quarantine[s.id],
+                ),
                 source=s.source,
                 labels=labels,
                 rules=of(s),

@@ -7,6 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Recipe, Source
 from dolma_pipeline.storage import find_files, local, relative_name, replace_component
 from dolma_pipeline.yaml_file import json_path
@@ -21,6 +22,8 @@ class Shard(Struct, frozen=True, kw_only=True):
     path: str
     label: str
     """How provenance calls the file: independent of where the work directory is."""
+    columns: Columns | None = None
+    """Where its documents keep their fields, if not under the standard names."""
     task: str | None = None
     """The phase that writes it, where it is not there before the run."""
 
@@ -100,7 +103,7 @@ def source_shards(name: str, source: Source) -> list[Shard]:
                 f"{where}: {names[relative]} and {path} would both be called `{relative}`; put them in two sources"
             )
         names[relative] = path
-        shards.append(Shard(source=name, name=relative, path=str(path), label=str(path)))
+        shards.append(Shard(source=name, name=relative, path=str(path), label=str(path), columns=source.columns))
     return sorted(shards, key=lambda s: s.name)
 
 

@@ -22,6 +22,7 @@ from dolma_pipeline.dedupe.verdicts import VerdictColumns
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Dedupe
 from dolma_pipeline.report.units import counted
@@ -30,7 +31,7 @@ from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.storage import local
 from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
 
-VERSION = 3
+VERSION = 4
 
 
 class KeyShard(StepConfig, frozen=True, kw_only=True):
@@ -96,9 +97,10 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
 
 
 def _rows(path: str) -> Iterator[pa.RecordBatch]:
-    file = pq.ParquetFile(path)
-    if "chars" in file.schema_arrow.names:
-        yield from file.iter_batches(batch_size=65_536)
+    with named(path):
+        file = pq.ParquetFile(path)
+        if "chars" in file.schema_arrow.names:
+            yield from file.iter_batches(batch_size=65_536)
 
 
 def _marked(column: pa.Array) -> int:
@@ -144,6 +146,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                 config=KeyShard(
                     source=s.source,
                     path=s.path,
+                    columns=s.columns,
                     quarantine=quarantine[s.id],
                     dedupe=config,
                     keys=key_file(s),

@@ -28,7 +28,7 @@ from dolma_pipeline.stages.tag import FAILED
 from dolma_pipeline.storage import output, read_json, write_json
 from dolma_pipeline.task import Context, Counts, Output, Report, Task, make_task
 
-VERSION = 3
+VERSION = 4
 TAGGER_FAILED = "tagger_failed"
 """The first rule where taggers may set documents aside: those are in quarantine, and so not in the output."""
 SAMPLED_OUT = "budget"
@@ -79,7 +79,7 @@ def measure(config: MeasureShards, context: Context) -> Report:
     decider = Decider(config.mix, config.names)
     histogram = SourceHistogram()
     for each in config.inputs:
-        stream = read_documents(each.path, keep_raw=True)
+        stream = read_documents(each.path, columns=each.columns, keep_raw=True)
         for decision in decider.decisions(each, stream):
             # The mix itself sets bad lines aside.
             stream.take_bad()
@@ -119,7 +119,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     writer = document_writer(config.path)
     try:
         for each in config.inputs:
-            stream = read_documents(each.path, keep_raw=True)
+            stream = read_documents(each.path, columns=each.columns, keep_raw=True)
             with SetAside(stream, each.quarantine, counts) as aside:
                 for decision in decider.decisions(each, stream):
                     copies = _copies(decision.rule, decision.documents, rate, config)
@@ -244,6 +244,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
             MixInput(
                 path=s.path,
                 label=s.label,
+                columns=s.columns,
                 attributes={e: corpus.attributes[e][s.id] for e in experiments if s.id in corpus.attributes[e]},
                 quarantine=quarantine[s.id],
             )

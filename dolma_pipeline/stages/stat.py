@@ -18,7 +18,7 @@ from dolma_pipeline.stat.summaries import SummarizeFile
 from dolma_pipeline.stat.whatif import MeasureShard, all_rules, compiled_sweeps
 from dolma_pipeline.task import Task, make_task
 
-VERSION = 1
+VERSION = 2
 
 
 def plan(builder: Builder, number: int, config: Stat) -> None:
@@ -88,7 +88,13 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
             for s in corpus.shards:
                 beside = {e: paths[s.id] for e, paths in found.items() if s.id in paths}
                 settings = MeasureShard(
-                    input=MixInput(path=s.path, label=s.label, attributes=beside, quarantine=quarantine[s.id]),
+                    input=MixInput(
+                        path=s.path,
+                        label=s.label,
+                        attributes=beside,
+                        columns=s.columns,
+                        quarantine=quarantine[s.id],
+                    ),
                     source=s.source,
                     sweeps=config.sweeps,
                     drop=config.drop,

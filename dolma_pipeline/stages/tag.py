@@ -17,7 +17,7 @@ from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.task import Context, Counts, Output, Task, make_task
 
-VERSION = 3
+VERSION = 4
 FAILED = ("quarantine", "failed")
 """Tagger and attribute by which an attribute file marks the documents that were set aside."""
 
@@ -109,6 +109,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
         step = TagShard(
             source=shard.source,
             path=shard.path,
+            columns=shard.columns,
             quarantine=quarantine[shard.id],
             taggers=config.taggers,
             modules=config.tagger_modules,

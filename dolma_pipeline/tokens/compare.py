@@ -13,8 +13,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.formats.columns import Columns, with_fields
 from dolma_pipeline.formats.documents import read_documents
-from dolma_pipeline.tokens.encode import document_ids, needs_raw
+from dolma_pipeline.tokens.encode import document_ids
 from dolma_pipeline.tokens.engine import Engine, load_engine
 from dolma_pipeline.tokens.keys import chosen, sample_keys
 from dolma_pipeline.tokens.source import TokenSource, open_tokens, read_rows
@@ -63,6 +64,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """How the texts were tokenized."""
 
+    columns: Columns | None = None
     text_field: str = "text"
     id_field: str | None = "id"
     encode_special_tokens: bool = False
@@ -91,16 +93,17 @@ def compare(
     places = _Places(source, sample)
     texts = 0
     first: dict[int, Difference] = {}
+    columns = with_fields(settings.columns, settings.text_field, settings.id_field)
     for path in paths:
-        stream = read_documents(str(path), keep_raw=needs_raw(settings.text_field, settings.id_field))
+        stream = read_documents(path, columns=columns)
         for documents in stream:
-            ids = document_ids(documents, settings.id_field, str(path))
+            ids = document_ids(documents, "id" if settings.id_field is not None else None, str(path))
             hashes = sample_keys(ids, SEED)
             mine = np.flatnonzero(places.has(hashes))
             if not len(mine):
                 continue
             texts += len(mine)
-            found = _encoded(engine, special, documents.field(settings.text_field).take(pa.array(mine)))
+            found = _encoded(engine, special, documents.text.take(pa.array(mine)))
             for key, tokens in zip(hashes[mine], found, strict=True):
                 of_key = places.of(key)
                 if len(of_key) >= MANY and not source.packed:
@@ -118,6 +121,8 @@ def compare(
                         first.pop(place, None)
                     elif place in first or len(first) < MOST_SHOWN:
                         first[place] = max(first.get(place, difference), difference, key=lambda d: d[0])
+        if stream.damage is not None:
+            raise DataError(f"{path}: {stream.damage}")
     state = places.state
     return Comparison(
         sampled=len(state),

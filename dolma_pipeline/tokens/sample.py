@@ -13,8 +13,9 @@ from fractions import Fraction
 from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError, suggest
-from dolma_pipeline.formats.documents import Documents, read_documents
-from dolma_pipeline.tokens.encode import document_ids, needs_raw
+from dolma_pipeline.formats.columns import Columns, with_fields
+from dolma_pipeline.formats.documents import BadLine, Documents, DocumentStream, read_documents
+from dolma_pipeline.tokens.encode import document_ids
 from dolma_pipeline.tokens.keys import held_out, sample_keys
 
 SHARD_BYTES = 1 << 16
@@ -29,6 +30,7 @@ class SampledShard(Struct, frozen=True):
     path: str
     label: str
     source: str = ""
+    columns: Columns | None = None
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
@@ -70,16 +72,17 @@ def check_weights(weights: dict[str, float], sources: Sequence[str], where: str)
         raise ConfigError(f"{where}: expected a weight above 0, found none")
 
 
-def sample(sampling: Sampling) -> Iterator[tuple[SampledShard, str, int]]:
+def sample(sampling: Sampling, unread: list[str] | None = None) -> Iterator[tuple[SampledShard, str, int]]:
     """(shard, text, UTF-8 bytes): stripped texts, `sample_bytes` in all where there are as many.
 
     What one source or shard does not have the others give, in proportion to their weights. Documents held out for
-    validation are not looked at. Holds the documents of one shard.
+    validation are not looked at. Holds the documents of one shard. `unread` gets a sentence for each shard of which
+    something could not be read, as far as it was.
     """
-    for number, share in enumerate(shares(sampling)):
+    for number, share in enumerate(shares(sampling, unread)):
         if share:
             shard = sampling.shards[number]
-            for text, size in _draw(sampling, shard, share):
+            for text, size in _draw(sampling, shard, share, unread):
                 yield shard, text, size
 
 
@@ -89,7 +92,7 @@ def wanted(sampling: Sampling) -> dict[str, int]:
     return {name: int(sampling.sample_bytes * Fraction(w) / total) for name, w in sampling.weights.items() if w > 0}
 
 
-def shares(sampling: Sampling) -> list[int]:
+def shares(sampling: Sampling, unread: list[str] | None = None) -> list[int]:
     """Bytes to draw of each shard.
 
     Shards are opened and read only as far as the shares ask, and again where others turn out to have too little.
@@ -116,7 +119,7 @@ def shares(sampling: Sampling) -> list[int]:
                 found[number] = part
                 stock = stocks.get(number)
                 if part and (stock is None or (not stock.all and stock.bytes < part)):
-                    stocks[number] = _measure(sampling, sampling.shards[number], READ_AHEAD * part)
+                    stocks[number] = _measure(sampling, sampling.shards[number], READ_AHEAD * part, unread)
                     settled = False
         if settled:
             return found
@@ -168,20 +171,34 @@ def _spread(numbers: list[int], most: int) -> list[int]:
     return [numbers[i * len(numbers) // most] for i in range(most)]
 
 
-def _measure(sampling: Sampling, shard: SampledShard, enough: int) -> _Stock:
+def _read(sampling: Sampling, shard: SampledShard) -> DocumentStream:
+    columns = with_fields(shard.columns, sampling.text_field, sampling.id_field)
+    return read_documents(shard.path, columns=columns)
+
+
+def _measure(sampling: Sampling, shard: SampledShard, enough: int, unread: list[str] | None) -> _Stock:
     found = 0
-    for documents in read_documents(shard.path, keep_raw=needs_raw(sampling.text_field, sampling.id_field)):
+    stream = _read(sampling, shard)
+    for documents in stream:
         found += sum(size for _, _, _, size in _keyed(sampling, shard, documents))
         if found >= enough:
             return _Stock(found, all=False)
+    if found == 0 and unread is not None:
+        # Nothing will be drawn of it, so nobody else says why.
+        bad = stream.take_bad()
+        unread += [u for u in _unread(shard, stream.damage, len(bad), next(iter(bad), None)) if u not in unread]
     return _Stock(found, all=True)
 
 
-def _draw(sampling: Sampling, shard: SampledShard, share: int) -> list[tuple[str, int]]:
+def _draw(sampling: Sampling, shard: SampledShard, share: int, unread: list[str] | None) -> list[tuple[str, int]]:
     """The documents of the smallest keys, `share` bytes in all: the last one is cut to that."""
     drawn: list[tuple[int, int, str, int]] = []
     bytes_drawn = bytes_seen = 0
-    for documents in read_documents(shard.path, keep_raw=needs_raw(sampling.text_field, sampling.id_field)):
+    stream = _read(sampling, shard)
+    bad, first = 0, None
+    for documents in stream:
+        taken = stream.take_bad()
+        bad, first = bad + len(taken), first or next(iter(taken), None)
         found = _keyed(sampling, shard, documents)
         drawn = sorted(drawn + found)
         size_found = sum(size for _, _, _, size in found)
@@ -191,6 +208,9 @@ def _draw(sampling: Sampling, shard: SampledShard, share: int) -> list[tuple[str
         bytes_seen += size_found
         if bytes_seen >= READ_AHEAD * share:
             break
+    if unread is not None:
+        taken = stream.take_bad()
+        unread += _unread(shard, stream.damage, bad + len(taken), first or next(iter(taken), None))
     texts = [(text, size) for _, _, text, size in drawn]
     if bytes_drawn > share:
         text, size = texts.pop()
@@ -199,10 +219,18 @@ def _draw(sampling: Sampling, shard: SampledShard, share: int) -> list[tuple[str
     return texts
 
 
+def _unread(shard: SampledShard, damage: str | None, bad: int, first: BadLine | None) -> list[str]:
+    found = [f"{shard.path}: {damage}"] if damage is not None else []
+    if first is not None:
+        what = f"{bad:,} lines are no documents and were left out; the first is line {first.line}: {first.reason}"
+        found.append(f"{shard.path}: {what}")
+    return found
+
+
 def _keyed(sampling: Sampling, shard: SampledShard, documents: Documents) -> list[tuple[int, int, str, int]]:
     """(key, line, text, bytes) of the documents that may be trained on."""
-    texts = [(t or "").strip() for t in documents.field(sampling.text_field).to_pylist()]
-    ids = document_ids(documents, sampling.id_field, shard.label)
+    texts = [(t or "").strip() for t in documents.text.to_pylist()]
+    ids = document_ids(documents, "id" if sampling.id_field is not None else None, shard.label)
     aside = held_out(ids, sampling.holdout, sampling.seed).tolist()
     keys = sample_keys(ids, sampling.seed).tolist()
     lines = documents.line.to_pylist()

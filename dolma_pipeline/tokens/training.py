@@ -101,9 +101,10 @@ def train_tokenizer(config: TrainOnShards, context: Context) -> Report:
     asked = wanted(sampling)
     drawn = {s.source: SourceSample(wanted=asked.get(s.source)) for s in config.shards}
     digest = hashlib.blake2b(digest_size=16)
+    unread: list[str] = []
 
     def texts() -> Iterator[str]:
-        for shard, text, size in sample(sampling):
+        for shard, text, size in sample(sampling, unread):
             drawn[shard.source].documents += 1
             drawn[shard.source].bytes += size
             digest.update(size.to_bytes(8, "little") + text.encode())
@@ -134,7 +135,9 @@ def train_tokenizer(config: TrainOnShards, context: Context) -> Report:
     write_json(beside, manifest)
     details = {"vocab_size": manifest.vocab_size, "sample_documents": documents, "sample_bytes": size}
     return Report(
-        outputs=[written, output(beside)], details=details, warnings=_warnings(config, drawn, size, manifest.vocab_size)
+        outputs=[written, output(beside)],
+        details=details,
+        warnings=[*unread, *_warnings(config, drawn, size, manifest.vocab_size)],
     )
 
 

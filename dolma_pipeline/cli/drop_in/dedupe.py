@@ -16,6 +16,7 @@ from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import CompressionConfig, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, root_of, sources
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Bloom, Dedupe, DocumentKey, Fraction, Ngrams, Paragraphs, PositiveInt, Recipe, Stage
 
 Count = Annotated[int, Meta(ge=0)]
@@ -66,6 +67,9 @@ class DeduperConfig(Config, frozen=True):
     """Dolma's configuration of `dedupe`."""
 
     documents: Annotated[list[str], Meta(description="globs of document files")] = field(default_factory=list)
+    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
+        None
+    )
     work_dir: WorkDir = WorkDir()
     dedupe: DedupeConfig = DedupeConfig()
     bloom_filter: BloomConfig = BloomConfig()
@@ -83,6 +87,7 @@ NO_EFFECT = READ_IN_PLACE | {
 }
 KEYS = {
     "sources.**": "documents",
+    "sources.*.columns": "columns",
     "stages[0].dedupe": "dedupe",
     "stages[0].dedupe.documents.attribute": "dedupe.documents.attribute_name",
     "stages[0].dedupe.paragraphs.attribute": "dedupe.paragraphs.attribute_name",
@@ -143,7 +148,7 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
             name=f"dedupe {name}",
             work_dir=ledger(config.work_dir, root, "dedupe", name, config.documents),
             layout="beside",
-            sources=sources(config.documents, document_dir=directory, beside=True),
+            sources=sources(config.documents, columns=config.columns, document_dir=directory, beside=True),
             stages=[Stage(dedupe=stage)],
         )
     ]

@@ -12,6 +12,7 @@ from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, root_of, sources
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tag
 
 SortKey = Literal[
@@ -54,6 +55,9 @@ class TagConfig(Config, frozen=True):
     experiment: Annotated[
         str | None, Meta(description="directory of the attribute files; without it one per tagger")
     ] = None
+    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
+        None
+    )
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
     ignore_existing: Annotated[bool, Meta(description="do everything again")] = False
     debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
@@ -70,7 +74,12 @@ NO_EFFECT = READ_IN_PLACE | {
     "profile.sort_key": _TIMINGS,
     "profile.lines": _TIMINGS,
 }
-KEYS = {"sources.**": "documents", "sources.*.destination": "destination", "stages[0].tag": ""}
+KEYS = {
+    "sources.**": "documents",
+    "sources.*.columns": "columns",
+    "sources.*.destination": "destination",
+    "stages[0].tag": "",
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +115,7 @@ def to_recipes(config: TagConfig) -> list[Recipe]:
             name=f"tag {name}",
             work_dir=ledger(config.work_dir, beside, "tag", name, config.documents),
             layout="beside",
-            sources=sources(config.documents, destinations=where, beside=where is None),
+            sources=sources(config.documents, columns=config.columns, destinations=where, beside=where is None),
             stages=[
                 Stage(
                     tag=Tag(

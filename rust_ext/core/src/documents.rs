@@ -4,13 +4,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch};
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::codec;
+use crate::columns::{missing, Mapping};
 use crate::json::{excerpt, unescape_into};
 use crate::lines::{Event, Lines, Position};
 use crate::{Error, Result};
@@ -46,11 +47,13 @@ pub struct Options {
     pub max_line_bytes: usize,
     /// Also give the lines themselves, for writing them out again.
     pub keep_raw: bool,
+    /// Other people's names for the fields; lines are then given in their standard form.
+    pub columns: Option<Mapping>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { batch_bytes: 4 << 20, max_line_bytes: 1 << 30, keep_raw: false }
+        Options { batch_bytes: 4 << 20, max_line_bytes: 1 << 30, keep_raw: false, columns: None }
     }
 }
 
@@ -101,6 +104,8 @@ struct Columns {
     offset: Vec<i64>,
     raw: Strings,
     ranges: [Vec<i64>; 4],
+    /// The line at hand in its standard form.
+    standard: Vec<u8>,
 }
 
 pub const RANGES: [&str; 4] = ["text_start", "text_end", "metadata_start", "metadata_end"];
@@ -122,6 +127,12 @@ impl Columns {
         let has_source = match unescaped {
             Ok(has) => has,
             Err(reason) => {
+                let absent = |value: Option<&RawValue>| value.is_none_or(|v| v.get() == "null");
+                let reason = match (absent(fields.id), absent(fields.text)) {
+                    (true, _) => missing("id", text),
+                    (false, true) => missing("text", text),
+                    _ => reason,
+                };
                 self.id.bytes.truncate(mark.0);
                 self.text.bytes.truncate(mark.1);
                 self.source.bytes.truncate(mark.2);
@@ -152,6 +163,22 @@ impl Columns {
             self.raw.end();
         }
         Ok(())
+    }
+
+    /// The same of a line whose fields have other names.
+    fn add(&mut self, at: Position, line: &[u8], options: &Options) -> std::result::Result<(), String> {
+        let Some(mapping) = &options.columns else {
+            return self.push(at, line, options.keep_raw);
+        };
+        let text = simdutf8::compat::from_utf8(line)
+            .map_err(|e| format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))?;
+        self.standard.clear();
+        let mut standard = std::mem::take(&mut self.standard);
+        let result = mapping
+            .rewrite(text, options.keep_raw, &mut standard)
+            .and_then(|()| self.push(at, &standard, options.keep_raw));
+        self.standard = standard;
+        result
     }
 
     fn rows(&self) -> usize {
@@ -186,7 +213,7 @@ impl Columns {
     }
 }
 
-fn kind(json: &str) -> &'static str {
+pub(crate) fn kind(json: &str) -> &'static str {
     match json.as_bytes().first() {
         Some(b'"') => "a string",
         Some(b'{') => "an object",
@@ -217,7 +244,7 @@ fn optional_string(value: Option<&RawValue>, out: &mut Vec<u8>) -> std::result::
 }
 
 /// serde_json counts lines and columns; a JSON line has one line.
-fn describe(error: &serde_json::Error) -> String {
+pub(crate) fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(head, _)| head);
     if error.is_data() {
@@ -225,6 +252,27 @@ fn describe(error: &serde_json::Error) -> String {
     } else {
         format!("malformed JSON at byte {}: {reason}", error.column())
     }
+}
+
+/// The documents of `lines`, which are rows of some other format: `numbers` has the place of each, from 0.
+pub fn read_lines(
+    lines: &LargeBinaryArray,
+    numbers: &Int64Array,
+    options: &Options,
+) -> Result<(RecordBatch, Vec<BadLine>)> {
+    if lines.len() != numbers.len() {
+        return Err(Error::invalid(format!("expected {} numbers, found {}", lines.len(), numbers.len())));
+    }
+    let mut columns = Columns::default();
+    let mut bad = Vec::new();
+    for (line, number) in lines.iter().zip(numbers.values()) {
+        let (line, offset) = (line.unwrap_or_default(), (*number).max(0) as u64);
+        let at = Position { line: offset + 1, offset };
+        if let Err(reason) = columns.add(at, line, options) {
+            bad.push(BadLine { line: at.line, offset, reason, raw: line.to_vec() });
+        }
+    }
+    Ok((columns.finish(options.keep_raw)?, bad))
 }
 
 /// Streams the documents of one file.
@@ -262,7 +310,7 @@ impl DocumentReader {
                     if line.iter().all(u8::is_ascii_whitespace) {
                         continue;
                     }
-                    if let Err(reason) = self.columns.push(at, line, self.options.keep_raw) {
+                    if let Err(reason) = self.columns.add(at, line, &self.options) {
                         self.bad.push(BadLine { line: at.line, offset: at.offset, reason, raw: line.to_vec() });
                     }
                 }
@@ -273,7 +321,7 @@ impl DocumentReader {
                 Event::Damage(at, rest, error) => {
                     self.done = true;
                     // What follows the last newline may still be a whole document.
-                    let whole = !rest.is_empty() && self.columns.push(at, rest, self.options.keep_raw).is_ok();
+                    let whole = !rest.is_empty() && self.columns.add(at, rest, &self.options).is_ok();
                     let reason = format!("the file is truncated or corrupt after byte {} of its text: {error}", {
                         at.offset + rest.len() as u64
                     });
