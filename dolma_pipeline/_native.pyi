@@ -11,8 +11,16 @@ class DocumentReader:
     """Streams the documents of a JSONL file as pyarrow.RecordBatch (see formats/documents.py for the columns)."""
 
     def __init__(
-        self, path: str, *, batch_bytes: int = ..., max_line_bytes: int = ..., keep_raw: bool = False
-    ) -> None: ...
+        self,
+        path: str,
+        *,
+        batch_bytes: int = ...,
+        max_line_bytes: int = ...,
+        keep_raw: bool = False,
+        columns: Sequence[tuple[str, str | None]] | None = None,
+    ) -> None:
+        """`columns`: (name in a document, field of the line, or None for an id made from the text)."""
+
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
     def take_bad(self) -> list[tuple[int, int, str, bytes, int]]:
@@ -85,6 +93,27 @@ class LineWriter:
 
 def read_head(path: str, limit: int) -> tuple[str, bytes, bool, str | None]:
     """(`plain`, `gzip` or `zstd`; the first decompressed bytes; whether the file ends there; why they are no more)."""
+
+def read_lines(
+    lines: Any, numbers: Any, *, keep_raw: bool = False, columns: Sequence[tuple[str, str | None]] | None = None
+) -> tuple[Any, list[tuple[int, int, str, bytes, int]]]:
+    """The documents among JSON lines (large_binary), as DocumentReader gives them, and the bad lines.
+
+    `numbers`: the place of each line in its file, from 0.
+    """
+
+def json_field(lines: Any, path: str) -> Any:
+    """The JSON text of the value at a dotted path of each document; null where it is missing or null."""
+
+def field_kinds(lines: Any) -> list[tuple[str, int]]:
+    """The fields of JSON lines (large_binary) in order of appearance, and the kinds of their values.
+
+    1: string, 2: boolean, 4: integer that a float64 holds too, 8: other int64, 16: number that a float64 holds to its
+    last digit, 32: anything else but null.
+    """
+
+def content_ids(texts: Any) -> Any:
+    """An id for each text that has none: the 128 bits of its xxh3 in hexadecimal."""
 
 def blake3_file(path: str) -> str: ...
 def keyed_hash(values: Any, seed: int) -> Any:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe_mix import Budget as Budget
 from dolma_pipeline.recipe_mix import Edit as Edit
 from dolma_pipeline.recipe_mix import OnError as OnError
@@ -32,6 +33,9 @@ class Source(Base, frozen=True):
 
     documents: Annotated[
         str | list[str] | None, Meta(description="glob, or globs, of document files (JSONL or Parquet)")
+    ] = None
+    columns: Annotated[
+        Columns | None, Meta(description="where the documents keep `id`, `text` and so on, if under other names")
     ] = None
     collect: Annotated[
         str | None, Meta(description="a built-in collection of text that any Python installation has")

@@ -104,6 +104,8 @@ class _Checks:
         self._exactly_one(path, {"documents": source.documents, "collect": source.collect, "tokens": source.tokens})
         if source.documents == []:
             self._note((*path, "documents"), "expected at least one pattern, found none")
+        if source.columns is not None and source.documents is None:
+            self._note((*path, "columns"), "expected `documents` beside it, whose columns it names, found none")
         for i, experiment in enumerate(source.attributes):
             self._attributes.setdefault(experiment, (*path, "attributes", i))
             if experiment in source.attributes[:i]:
@@ -181,6 +183,10 @@ class _Checks:
         if mix.keep_attributes and "attributes" in mix.discard_fields:
             text = "expected false where `discard_fields` names `attributes`, found true: nothing would be kept"
             self._note((*path, "keep_attributes"), text)
+        needed = next((f for f in mix.discard_fields if f in ("id", "text")), None)
+        if mix.format == "parquet" and needed is not None:
+            text = f"expected `id` and `text` to stay, which a Parquet file of documents must have, found `{needed}`"
+            self._note((*path, "discard_fields"), text)
         if mix.budget is not None:
             self._budget(mix.budget, (*path, "budget"))
 

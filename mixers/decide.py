@@ -15,9 +15,11 @@ from msgspec import Struct
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
+from dolma_pipeline.formats.columns import Columns as FieldNames
 from dolma_pipeline.formats.documents import Documents, DocumentStream
 from dolma_pipeline.mixers import attributes, edits, expression
 from dolma_pipeline.mixers.attributes import Integers
+from dolma_pipeline.mixers.fields import field_columns
 from dolma_pipeline.mixers.names import selectors
 from dolma_pipeline.recipe import Mix, OnError
 
@@ -41,6 +43,8 @@ class MixInput(Struct, frozen=True, kw_only=True):
     """Its path below the source without extensions, by which documents are drawn."""
     attributes: dict[str, str] = {}
     """Experiment -> attribute file; of equal keys in Dolma's filters the last one wins."""
+    columns: FieldNames | None = None
+    """Where the documents keep their fields, if not under the standard names."""
     quarantine: str | None = None
 
 
@@ -205,7 +209,7 @@ class _Verdict:
 def rule_columns(documents: Documents, named: Mapping[str, pa.Array], needs: Collection[str]) -> dict[str, pa.Array]:
     """What rules read of a batch: the attributes, and of the fields of documents those in `needs`."""
     # `id` and `source` are there anyway.
-    table = {**named, "id": documents.id, "source": documents.source}
+    table = {**named, **field_columns(documents, needs), "id": documents.id, "source": documents.source}
     if "length" in needs:
         table["length"] = _native.char_lengths(documents.text)
     if "bytes" in needs:

@@ -29,6 +29,7 @@ from dolma_pipeline.mixers.syntax import (
     Not,
     Number,
     Text,
+    Value,
     parse,
 )
 
@@ -54,7 +55,8 @@ class Rule:
     names: tuple[str, ...]
     """The attributes it reads, as the text calls them, in order of appearance."""
     fields: tuple[str, ...]
-    """What else it reads, of `length`, `bytes` (int64), `source` and `id` (strings)."""
+    """What else it reads, of `length`, `bytes` (int64), `source` and `id` (strings), and keys of fields of documents
+    (see fields.py)."""
     tree: Node
 
     def resolve(self, available: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, str]]:
@@ -93,6 +95,8 @@ def rule_of(tree: Node, text: str, where: str) -> Rule:
             found[node.name] = None
         elif isinstance(node, Field):
             fields.add(node.name)
+        elif isinstance(node, Value):
+            fields.add(node.key)
         elif isinstance(node, Text) and node.field:
             fields.add(node.value)
         elif isinstance(node, Call) and node.function == "fraction":
@@ -156,10 +160,13 @@ def _truth(node: Node, columns: Mapping[str, pa.Array]) -> Truth:
         negated: Truth = np.negative(_truth(node.inner, columns))
         return negated
     if isinstance(node, Comparison):
-        if isinstance(node.left, Text) and isinstance(node.right, Text):
+        if isinstance(node.left, Text | Value) and isinstance(node.right, Text | Value) and _are_texts(node):
             return _same_text(node.left, node.right, columns, node.sign == "==")
         left, right = _number(node.left, columns), _number(node.right, columns)
         return _signed(_COMPARE[node.sign](left, right), ~(np.isnan(left) | np.isnan(right)))
+    if isinstance(node, Value):
+        there = np.asarray(attributes.one_array(columns[node.key]).to_numpy(zero_copy_only=False))
+        return _signed(there, np.ones_like(there))
     if isinstance(node, Attribute | Call):
         name = node.name if isinstance(node, Attribute) else node.attribute.name
         found = attributes.present(columns[name])
@@ -171,8 +178,14 @@ def _signed(value: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> Truth
     return np.where(known, np.where(value, 1, -1), 0).astype(np.int8)
 
 
-def _same_text(left: Text, right: Text, columns: Mapping[str, pa.Array], wanted: bool) -> Truth:
-    values = [columns[t.value] if t.field else pa.scalar(t.value) for t in (left, right)]
+def _are_texts(node: Comparison) -> bool:
+    return all(
+        isinstance(side, Text) or (isinstance(side, Value) and side.form == "text") for side in (node.left, node.right)
+    )
+
+
+def _same_text(left: Text | Value, right: Text | Value, columns: Mapping[str, pa.Array], wanted: bool) -> Truth:
+    values = [_text(side, columns) for side in (left, right)]
     same = pc.equal(*values)
     if isinstance(same, pa.Scalar):
         return _signed(np.asarray(same.as_py() == wanted), np.asarray(True))
@@ -181,12 +194,20 @@ def _same_text(left: Text, right: Text, columns: Mapping[str, pa.Array], wanted:
     return _signed(np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False)) == wanted, known)
 
 
+def _text(node: Text | Value, columns: Mapping[str, pa.Array]) -> pa.Array | pa.Scalar:
+    if isinstance(node, Value):
+        return columns[node.key]
+    return columns[node.value] if node.field else pa.scalar(node.value)
+
+
 def _number(node: Node, columns: Mapping[str, pa.Array]) -> Floats:
     """float64, NaN where it is unknown; a constant has no dimension."""
     if isinstance(node, Number):
         return np.asarray(node.value, np.float64)
     if isinstance(node, Field):
         return attributes.to_floats(columns[node.name])
+    if isinstance(node, Value):
+        return attributes.to_floats(columns[node.key])
     if isinstance(node, Attribute):
         return attributes.first(columns[node.name])
     if isinstance(node, Call):

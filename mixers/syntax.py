@@ -1,7 +1,7 @@
 """The language of `drop` rules, read into a tree.
 
     or, and, not, comparison (< <= > >= == !=), + -, * /, unary -, and parentheses, from loosest to tightest;
-    numbers, "strings", `source`, `id`, `length` (code points), `bytes`,
+    numbers, "strings", `source`, `id`, `length` (code points), `bytes`, doc.field and metadata.field of the document,
     tagger.attribute, count(x) max(x) sum(x) fraction(x) any(x) of an attribute x.
 
 Reading takes time linear in the text, and nests at most MAX_DEPTH deep.
@@ -21,6 +21,9 @@ NUMBERS = ("count", "max", "sum", "fraction")
 FUNCTIONS = (*NUMBERS, "any")
 FIELDS = ("length", "bytes")
 TEXTS = ("source", "id")
+DOCUMENT = "doc."
+DOCUMENTS = (DOCUMENT, "metadata.")
+"""How the names of fields of documents begin; in backquotes they are names of experiments or taggers."""
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 SIGNS = ("+", "-", "*", "/")
 
@@ -43,6 +46,19 @@ class Field:
     """A column of numbers that every document has: its length, its bytes."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """A field of the document: a number, a text, or (where a condition is wanted) whether it holds anything."""
+
+    path: str
+    form: Literal["number", "text", "truth"] = "truth"
+
+    @property
+    def key(self) -> str:
+        """The column it is read from."""
+        return f"{self.form}:{self.path}"
 
 
 @dataclass(frozen=True)
@@ -86,17 +102,23 @@ class Not:
     inner: Node
 
 
-Node: TypeAlias = "Number | Text | Field | Attribute | Call | Arithmetic | Comparison | Logic | Not"
+Node: TypeAlias = "Number | Text | Field | Value | Attribute | Call | Arithmetic | Comparison | Logic | Not"
 
 
 def is_condition(node: Node) -> bool:
-    return isinstance(node, Comparison | Logic | Not | Attribute) or (isinstance(node, Call) and node.function == "any")
+    return isinstance(node, Comparison | Logic | Not | Attribute | Value) or (
+        isinstance(node, Call) and node.function == "any"
+    )
 
 
 def is_number(node: Node) -> bool:
-    return isinstance(node, Number | Field | Attribute | Arithmetic) or (
+    return isinstance(node, Number | Field | Value | Attribute | Arithmetic) or (
         isinstance(node, Call) and node.function in NUMBERS
     )
+
+
+def _read_as(node: Node, form: Literal["number", "text"]) -> Node:
+    return Value(node.path, form) if isinstance(node, Value) else node
 
 
 def parse(text: str, where: str) -> Node:
@@ -225,17 +247,27 @@ class _Parser:
         left = self.sum()
         if not (sign := self.take(*COMPARISONS)):
             return left
-        if isinstance(left, Text):
+        if isinstance(left, Value) and sign.text in ("==", "!=") and self._text_follows():
+            left = Value(left.path, "text")
+        if isinstance(left, Text) or (isinstance(left, Value) and left.form == "text"):
             if sign.text not in ("==", "!="):
                 self.fail(sign.at, "expected `==` or `!=` between texts")
             right = self.primary("text")
-            if not isinstance(right, Text):
+            if not isinstance(right, Text | Value):
                 self.next -= 1
                 self.expected("a quoted text", sign.text)
-            return Comparison(sign.text, left, right)
+            return Comparison(sign.text, left, _read_as(right, "text"))
         if not is_number(left):
             self.fail(at, f"expected a number before `{sign.text}`", ", found a condition")
-        return Comparison(sign.text, left, self.operand(sign.text, self.sum))
+        at = self.peek().at
+        right = self.operand(sign.text, self.sum)
+        if isinstance(left, Value) and isinstance(right, Value) and sign.text in ("==", "!="):
+            self.fail(at, f"expected a number or a quoted text after `{sign.text}`", ", found another field")
+        return Comparison(sign.text, _read_as(left, "number"), right)
+
+    def _text_follows(self) -> bool:
+        token = self.peek()
+        return token.kind == "string" or (token.kind == "name" and token.text in TEXTS)
 
     def operand(self, after: str, read: Callable[[], Node]) -> Node:
         at = self.peek().at
@@ -243,7 +275,7 @@ class _Parser:
         if not is_number(node):
             what = "a text" if isinstance(node, Text) else "a condition"
             self.fail(at, f"expected a number after `{after}`", f", found {what}")
-        return node
+        return _read_as(node, "number")
 
     def sum(self) -> Node:
         return self.arithmetic(("+", "-"), self.product)
@@ -261,7 +293,7 @@ class _Parser:
         rest = []
         while sign := self.take(*signs):
             rest.append((sign.text, self.operand(sign.text, read)))
-        return Arithmetic(first, tuple(rest))
+        return Arithmetic(_read_as(first, "number"), tuple(rest))
 
     def unary(self) -> Node:
         if not (sign := self.take("-")):
@@ -296,6 +328,8 @@ class _Parser:
             return Field(token.text)
         if token.text in TEXTS:
             return Text(token.text, field=True)
+        if token.text.startswith(DOCUMENTS):
+            return Value(token.text.replace("`", ""))
         return self.attribute(token)
 
     def call(self, function: _Token) -> Node:

@@ -16,9 +16,11 @@ from msgspec import Struct
 from dolma_pipeline import _native
 from dolma_pipeline.classifier.line import TextForm, training_line
 from dolma_pipeline.formats.documents import Documents, read_documents
+from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
+from dolma_pipeline.mixers.fields import needs_lines
 from dolma_pipeline.storage import atomic_path, output
 from dolma_pipeline.task import Context, Counts, Report
 
@@ -64,7 +66,7 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
     }
     needs = {f for rule in rules.values() if rule is not None for f in rule.fields}
     beside = Beside(config.input, config.names, whole=False)
-    stream = read_documents(config.input.path)
+    stream = read_documents(config.input.path, columns=config.input.columns, keep_raw=needs_lines(needs))
     counts, parts, dropped = Counts(), [], Counter[str]()
     with SetAside(stream, config.input.quarantine, counts) as aside:
         for documents in stream:
@@ -144,6 +146,7 @@ def _by_label(table: pa.Table, labels: list[str]) -> dict[str, dict[str, int]]:
 
 def rows_in_order(path: str) -> Iterator[tuple[int, int, bool, str]]:
     """(order, label, held out, text) of a shard's examples, by order."""
-    for batch in pq.ParquetFile(Path(path)).iter_batches(batch_size=BATCH):
-        columns = [batch.column(name).to_pylist() for name in ("order", "label", "held_out", "text")]
-        yield from zip(*columns, strict=True)
+    with named(path):
+        for batch in pq.ParquetFile(Path(path)).iter_batches(batch_size=BATCH):
+            columns = [batch.column(name).to_pylist() for name in ("order", "label", "held_out", "text")]
+            yield from zip(*columns, strict=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import NODEFAULT, Struct
+from msgspec import NODEFAULT, UNSET, Struct
 
 from dolma_pipeline.config import Label, alternatives, decode, description_of, merge, struct_of
 from dolma_pipeline.yaml_file import File, parse_value, read
@@ -110,7 +110,7 @@ def _metavar(members: tuple[Any, ...]) -> str:
 
 def _help(description: str, default: Any, factory: Any) -> str:
     value = factory() if factory is not NODEFAULT else default
-    if value is NODEFAULT or value is None or value in ([], {}, ""):
+    if value is NODEFAULT or value is UNSET or value is None or value in ([], {}, ""):
         shown = ""
     elif isinstance(value, bool):
         shown = "(default: on)" if value else ""

@@ -13,6 +13,7 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, root_of, sources, spread
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Fertility, PositiveInt, Recipe, Stage
 
 
@@ -38,6 +39,9 @@ class FertilityConfig(Config, frozen=True):
     )
     report: Annotated[str | None, Meta(description="directory for fertility.json and report.html")] = None
     json: Annotated[bool, Meta(description="print fertility.json instead of the tables")] = False
+    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
+        None
+    )
     text_field: str = "text"
     id_field: str | None = "id"
     seed: int = 17
@@ -49,6 +53,7 @@ class FertilityConfig(Config, frozen=True):
 KEYS = {
     "sources.**": "documents",
     "sources.*.attributes": "attributes",
+    "sources.*.columns": "columns",
     "stages[0].fertility": "",
     "stages[0].fertility.tokenizers": "tokenizer",
     "stages[0].fertility.destination": "report",
@@ -102,7 +107,12 @@ def to_recipes(config: FertilityConfig) -> list[Recipe]:
             work_dir=work_dir_of(config),
             layout="beside",
             seed=config.seed,
-            sources=sources(spread(config.documents), attributes=config.attributes, beside=bool(config.attributes)),
+            sources=sources(
+                spread(config.documents),
+                columns=config.columns,
+                attributes=config.attributes,
+                beside=bool(config.attributes),
+            ),
             stages=[Stage(fertility=stage)],
         )
     ]

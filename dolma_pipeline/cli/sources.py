@@ -13,6 +13,7 @@ from typing import Any
 
 from dolma_pipeline.cli.command import WorkDir
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.globbing import expand
 from dolma_pipeline.recipe import Source
 from dolma_pipeline.storage import WILDCARD, fixed_directory, is_directory, local
@@ -58,6 +59,7 @@ def sources(
     document_dir: str = "documents",
     attributes: Sequence[str] = (),
     destinations: Sequence[str | None] | None = None,
+    columns: Columns | None = None,
     beside: bool = False,
 ) -> dict[str, Source]:
     """A source for each data set that `patterns` reach into, in their order, named after its directory.
@@ -82,6 +84,7 @@ def sources(
     for (root, destination), members in groups.items():
         found[unused(name_of(dataset_root(members[0], document_dir) or root), found)] = Source(
             documents=members if len(members) > 1 else members[0],
+            columns=columns,
             attributes=list(attributes),
             destination=destination,
             document_dir=document_dir,

@@ -15,6 +15,7 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, name_of, sources, spread, unused
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Classifier, FastText, Labelled, PositiveInt, Quantize, Recipe, Source, Stage
 from dolma_pipeline.storage import find_files, local
 
@@ -51,6 +52,9 @@ class TrainClassifierConfig(Config, frozen=True):
     attributes: Annotated[list[str], Meta(description="experiments beside the documents, for `where`")] = field(
         default_factory=list
     )
+    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
+        None
+    )
     target: Annotated[str | None, Meta(description="label whose score the thresholds are on; default: the first")] = (
         None
     )
@@ -71,7 +75,12 @@ class TrainClassifierConfig(Config, frozen=True):
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 
 
-KEYS = {"sources.*.attributes": "attributes", "stages[0].classifier": "", "stages[0].classifier.destination": "output"}
+KEYS = {
+    "sources.*.attributes": "attributes",
+    "sources.*.columns": "columns",
+    "stages[0].classifier": "",
+    "stages[0].classifier.destination": "output",
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +111,7 @@ def to_recipes(config: TrainClassifierConfig) -> list[Recipe]:
     whole: list[str] | None = None
     for name, label in labels.items():
         if label.documents:
-            mine = _add(found, label.documents, [*config.attributes, *label.attributes])
+            mine = _add(found, config, label.documents, [*config.attributes, *label.attributes])
         else:
             if not config.documents:
                 raise ConfigError(f"$.labels.{name}.documents: expected globs of documents, found none here or for all")
@@ -113,7 +122,7 @@ def to_recipes(config: TrainClassifierConfig) -> list[Recipe]:
                 )
             if whole is None:
                 experiments = dict.fromkeys([*config.attributes, *(a for x in labels.values() for a in x.attributes)])
-                whole = _add(found, config.documents, list(experiments))
+                whole = _add(found, config, config.documents, list(experiments))
             mine = whole
         which[name] = Labelled(sources=mine, where=label.where)
     quantize = config.quantize
@@ -171,11 +180,14 @@ def _labels(config: TrainClassifierConfig) -> dict[str, LabelConfig]:
     }
 
 
-def _add(found: dict[str, Source], patterns: list[str], attributes: list[str]) -> list[str]:
+def _add(
+    found: dict[str, Source], config: TrainClassifierConfig, patterns: list[str], attributes: list[str]
+) -> list[str]:
     """The sources that `patterns` reach into, entered under names of their own."""
     mine = []
     experiments = list(dict.fromkeys(attributes))
-    for name, source in sources(spread(patterns), attributes=experiments, beside=bool(experiments)).items():
+    reached = sources(spread(patterns), columns=config.columns, attributes=experiments, beside=bool(experiments))
+    for name, source in reached.items():
         mine.append(unused(name, found))
         found[mine[-1]] = source
     return mine

@@ -13,6 +13,7 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import Config, own_keys, print_config, require, say_passed_over
 from dolma_pipeline.cli.sources import sources, spread
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Fraction, TrainTokenizer
 from dolma_pipeline.recipe_tokenizer import Digits, Normalizer, PreTokenizer
 
@@ -47,6 +48,9 @@ class TrainTokenizerConfig(Config, frozen=True):
     normalizer: Normalizer = _STANDARD.normalizer
     min_frequency: Annotated[int, Meta(ge=1, description="of a pair of tokens, to be merged")] = _STANDARD.min_frequency
     holdout: Annotated[Fraction, Meta(description="share of documents not to look at, as a `tokens` stage's")] = 0.0
+    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
+        None
+    )
     text_field: str = "text"
     id_field: str | None = "id"
     seed: int = 17
@@ -95,7 +99,7 @@ def to_training(config: TrainTokenizerConfig) -> TrainOnShards:
 
     require(config.documents, "documents", "globs of document files")
     require(config.output, "output", f"a directory for {FILE}, or a file `*.json`")
-    found = sources(spread(config.documents))
+    found = sources(spread(config.documents), columns=config.columns)
     check_weights(config.weights, list(found), "$.weights")
     named = config.special_tokens
     preset = named[0] if len(named) == 1 and named[0] in PRESETS else None
@@ -115,7 +119,7 @@ def to_training(config: TrainTokenizerConfig) -> TrainOnShards:
     output = Path(config.output or "")
     return TrainOnShards(
         shards=[
-            SampledShard(path=s.path, label=s.label, source=s.source)
+            SampledShard(path=s.path, label=s.label, source=s.source, columns=s.columns)
             for name, source in found.items()
             for s in source_shards(name, source)
         ],

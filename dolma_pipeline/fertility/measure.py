@@ -14,6 +14,7 @@ from dolma_pipeline.errors import StageError
 from dolma_pipeline.fertility.pieces import Integers, Measured, Pieces, words_of
 from dolma_pipeline.fertility.result import NO_GROUP, Counts, ShardCounts, TokenCounts
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.mixers.attributes import maximum
@@ -47,6 +48,7 @@ class MeasureFertility(Struct, frozen=True, kw_only=True):
     by_tagger: GroupByTagger | None = None
     sample: float = 1.0
     seed: int
+    columns: Columns | None = None
     text_field: str = "text"
     id_field: str | None = "id"
     quarantine: str | None = None
@@ -57,7 +59,9 @@ def measure_fertility(config: MeasureFertility, context: Context) -> Report:
     """Writes the counts of the shard's documents, those that the sample's hash chooses, by group."""
     loaded = [_loaded(context, path) for path in config.tokenizers]
     stream = read_documents(
-        config.path, keep_raw=needs_raw(config.text_field, config.id_field, *filter(None, [config.by_field]))
+        config.path,
+        columns=config.columns,
+        keep_raw=needs_raw(config.text_field, config.id_field, *filter(None, [config.by_field])),
     )
     best = _BestScore(config.by_tagger) if config.by_tagger is not None else None
     groups: dict[str, Counts] = {}

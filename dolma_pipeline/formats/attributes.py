@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.storage import output, sync
 from dolma_pipeline.task import Output
 from dolma_pipeline.writing import temporary_path, writing
@@ -213,12 +214,29 @@ class AttributeCursor:
 
 def _parquet_batches(path: str, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """No method: a generator that holds its cursor would keep a file's columns until the garbage collector comes by."""
-    try:
+    with named(path):
         file = pq.ParquetFile(path)
-        present = [k for k in keys if k in file.schema_arrow.names]
+        schema = file.schema_arrow
+        present = [k for k in keys if k in schema.names]
+        _check_columns(path, schema, present)
         yield from file.iter_batches(batch_size=_batch_rows(file.metadata), columns=["id", *present])
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: truncated or corrupt: {error}") from None
+
+
+def _check_columns(path: str, schema: pa.Schema, keys: Sequence[str]) -> None:
+    """Raises DataError unless `schema` has ids, and numbers or spans under each of `keys`, once."""
+    for key in ("id", *keys):
+        if schema.names.count(key) != 1:
+            found = "none" if key not in schema.names else f"{schema.names.count(key)} of that name"
+            raise DataError(f"{path}: expected one column `{key}`, found {found}")
+    for key in keys:
+        kind = schema.field(key).type
+        number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)
+        item = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else None
+        spans = item is not None and pa.types.is_struct(item) and {f.name for f in item} >= {"start", "end", "score"}
+        if not number and not spans:
+            raise DataError(
+                f"{path}: column `{key}`: expected numbers, or lists of structs of start, end and score, found {kind}"
+            )
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
@@ -245,5 +263,6 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 def attribute_keys(path: str | Path, rows: int = 1000) -> list[str]:
     """The attributes a file holds: all of a Parquet file's, those in the first `rows` rows of a JSONL one."""
     if str(path).endswith(".parquet"):
-        return [n for n in pq.read_schema(path).names if n != "id"]
+        with named(path):
+            return [n for n in pq.read_schema(path).names if n != "id"]
     return _native.attribute_keys(str(path), rows)

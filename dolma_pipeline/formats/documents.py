@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.formats.columns import Columns, rules_of
+from dolma_pipeline.formats.parquet_reader import ParquetReader
 
 BATCH_BYTES = 4 << 20
 """Of text: large enough that a call costs nothing beside its work, small enough to stay in the cache."""
@@ -86,11 +85,6 @@ class Documents:
         return _native.string_field(self.raw, path)
 
 
-METADATA = "metadata"
-OTHER_FIELDS = "other_fields"
-"""Column of a Parquet file: fields that have none of their own."""
-
-
 class BadLine(msgspec.Struct, frozen=True):
     """A line (or row) that is no document: where it stands, why, and its bytes."""
 
@@ -106,7 +100,9 @@ class BadLine(msgspec.Struct, frozen=True):
 class DocumentStream:
     """The documents of one file in order; iterate once, then ask for `bad` and `damage`."""
 
-    def __init__(self, path: str | Path, *, keep_raw: bool, batch_bytes: int, max_line_bytes: int) -> None:
+    def __init__(
+        self, path: str | Path, *, columns: Columns | None, keep_raw: bool, batch_bytes: int, max_line_bytes: int
+    ) -> None:
         self.path = str(path)
         self.bad: list[BadLine] = []
         """Bad lines met so far and not yet taken by `take_bad`."""
@@ -114,6 +110,7 @@ class DocumentStream:
         """Why the file could not be read to its end."""
         self.documents = 0
         """Number of documents read so far."""
+        self._columns = columns
         self._keep_raw = keep_raw
         self._batch_bytes = batch_bytes
         self.max_line_bytes = max_line_bytes
@@ -133,6 +130,7 @@ class DocumentStream:
             batch_bytes=self._batch_bytes,
             max_line_bytes=self.max_line_bytes,
             keep_raw=self._keep_raw,
+            columns=rules_of(self._columns),
         )
         for records in reader:
             self.bad.extend(BadLine(*b) for b in reader.take_bad())
@@ -141,105 +139,27 @@ class DocumentStream:
         self.damage = reader.damage
 
     def _parquet(self) -> Iterator[Documents]:
-        if Path(self.path).stat().st_size == 0:
-            return
-        try:
-            file = pq.ParquetFile(self.path)
-            names = file.schema_arrow.names
-            for name in ("id", "text"):
-                if name not in names:
-                    raise DataError(f"{self.path}: expected a column `{name}`, found {', '.join(names)}")
-            row = 0
-            columns = None if self._keep_raw else [n for n in ("id", "text", "source") if n in names]
-            for batch in file.iter_batches(batch_size=1024, columns=columns):
-                yield from self._rows(batch, row)
-                row += batch.num_rows
-        except pa.ArrowInvalid as error:
-            self.damage = f"the file is truncated or corrupt: {error}"
-
-    def _rows(self, batch: pa.RecordBatch, first: int) -> Iterator[Documents]:
-        count = batch.num_rows
-        rows = pa.array(range(first, first + count), pa.int64())
-        good = pc.and_(batch.column("id").is_valid(), batch.column("text").is_valid())
-        for i, fine in enumerate(good.to_pylist()):
-            if not fine:
-                empty = "id" if not batch.column("id")[i].is_valid else "text"
-                raw = msgspec.json.encode(batch.slice(i, 1).to_pylist()[0], enc_hook=str)
-                self.bad.append(BadLine(first + i + 1, first + i, f"missing field `{empty}`", raw))
-        if "source" in batch.schema.names:
-            source = batch.column("source").cast(pa.large_string())
-        else:
-            source = pa.nulls(count, pa.large_string())
-        columns = {
-            "id": batch.column("id").cast(pa.large_string()),
-            "text": batch.column("text").cast(pa.large_string()),
-            "source": source,
-            "line": pc.add(rows, 1),
-            "offset": rows,
-        }
-        if self._keep_raw:
-            columns |= _raw_columns(batch)
-        kept = pa.RecordBatch.from_pydict(columns).filter(good)
-        if kept.num_rows:
-            yield Documents(kept)
-
-
-def _raw_columns(batch: pa.RecordBatch) -> dict[str, Any]:
-    """Rows as JSON lines, `text` first so that its byte range is known without a search."""
-    raws, ends, metadata = [], [], []
-    for row in batch.to_pylist():
-        head = b'{"text":' + msgspec.json.encode(row.pop("text"))
-        row = {k: v for k, v in row.items() if v is not None}
-        extra, others = row.pop(METADATA, None), row.pop(OTHER_FIELDS, None)
-        span = (-1, -1)
-        body = msgspec.json.encode(row, enc_hook=str)[1:-1]
-        line = head + (b"," + body if body else b"")
-        if others is not None:
-            encoded = _object(others)
-            if encoded is None:
-                line += b"," + msgspec.json.encode({OTHER_FIELDS: others}, enc_hook=str)[1:-1]
-            elif len(encoded) > 2:
-                line += b"," + encoded[1:-1]
-        if extra is not None:
-            line += b',"metadata":'
-            encoded = _object(extra) or msgspec.json.encode(extra, enc_hook=str)
-            span = (len(line), len(line) + len(encoded))
-            line += encoded
-        raws.append(line + b"}")
-        ends.append(len(head))
-        metadata.append(span)
-    integers = pa.int64()
-    return {
-        "raw": pa.array(raws, pa.large_binary()),
-        "text_start": pa.array([len(b'{"text":')] * len(raws), integers),
-        "text_end": pa.array(ends, integers),
-        "metadata_start": pa.array([m[0] for m in metadata], integers),
-        "metadata_end": pa.array([m[1] for m in metadata], integers),
-    }
-
-
-def _object(value: Any) -> bytes | None:
-    """The JSON object that a column holds, as a struct or as text; None for what is neither."""
-    if isinstance(value, dict):
-        return msgspec.json.encode(value, enc_hook=str)
-    if not isinstance(value, str) or not value.startswith("{"):
-        return None
-    try:
-        msgspec.json.decode(value, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
-        return None
-    return value.strip().encode()
+        reader = ParquetReader(self.path, columns=self._columns, keep_raw=self._keep_raw)
+        for records, bad in reader:
+            self.bad.extend(BadLine(*b) for b in bad)
+            if records.num_rows:
+                yield Documents(records)
+        self.damage = reader.damage
 
 
 def read_documents(
     path: str | Path,
     *,
+    columns: Columns | None = None,
     keep_raw: bool = False,
     batch_bytes: int = BATCH_BYTES,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> DocumentStream:
     """Streams `path` by its extension: `.parquet`, or JSON lines (`.gz`, `.zst` or plain).
 
+    `columns`: where the fields are, if not under their own names; lines that are kept have the names of `Documents`.
     Bad lines do not stop the stream: they are set aside in `bad`. A file that is not there is an OSError.
     """
-    return DocumentStream(path, keep_raw=keep_raw, batch_bytes=batch_bytes, max_line_bytes=max_line_bytes)
+    return DocumentStream(
+        path, columns=columns, keep_raw=keep_raw, batch_bytes=batch_bytes, max_line_bytes=max_line_bytes
+    )

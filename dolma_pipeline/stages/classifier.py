@@ -54,7 +54,13 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
         for s in shards:
             beside = {e: paths[s.id] for e, paths in files.items() if s.id in paths}
             settings = ReadExamples(
-                input=MixInput(path=s.path, label=s.label, attributes=beside, quarantine=quarantine[s.id]),
+                input=MixInput(
+                    path=s.path,
+                    label=s.label,
+                    attributes=beside,
+                    columns=s.columns,
+                    quarantine=quarantine[s.id],
+                ),
                 source=s.source,
                 labels=labels,
                 rules=of(s),

@@ -7,6 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Recipe, Source
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.storage import (
@@ -31,6 +32,8 @@ class Shard(Struct, frozen=True, kw_only=True):
     """How provenance calls the file: independent of where the work directory is."""
     size: int | None = None
     """Bytes of a file that was there before the run; of others it is known once they are written."""
+    columns: Columns | None = None
+    """Where its documents keep their fields, if not under the standard names."""
     task: str | None = None
     """The phase that writes it, where it is not there before the run."""
 
@@ -116,7 +119,9 @@ def source_shards(name: str, source: Source) -> list[Shard]:
                 f"{where}: {names[relative]} and {path} would both be called `{relative}`; put them in two sources"
             )
         names[relative] = path
-        shards.append(Shard(source=name, name=relative, path=str(path), label=str(path), size=path.stat().st_size))
+        path_of = str(path)
+        size = path.stat().st_size
+        shards.append(Shard(source=name, name=relative, path=path_of, label=path_of, columns=source.columns, size=size))
     if source.order == "given":
         ranks = _ranks(source.documents or [], where)
         return sorted(shards, key=lambda s: (ranks[s.path], Path(s.path)))

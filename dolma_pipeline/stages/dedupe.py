@@ -26,6 +26,7 @@ from dolma_pipeline.dedupe.verdicts import VerdictColumns
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Dedupe
 from dolma_pipeline.report.units import counted
@@ -113,9 +114,10 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
 
 
 def _rows(path: str) -> Iterator[pa.RecordBatch]:
-    file = pq.ParquetFile(path)
-    if "chars" in file.schema_arrow.names:
-        yield from file.iter_batches(batch_size=65_536)
+    with named(path):
+        file = pq.ParquetFile(path)
+        if "chars" in file.schema_arrow.names:
+            yield from file.iter_batches(batch_size=65_536)
 
 
 def _marked(column: pa.Array) -> int:
@@ -166,6 +168,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                 config=KeyShard(
                     source=s.source,
                     path=s.path,
+                    columns=s.columns,
                     quarantine=quarantine[s.id],
                     dedupe=config,
                     keys=key_file(s),

@@ -9,6 +9,7 @@ from dolma_pipeline.errors import ConfigError, suggest
 from dolma_pipeline.fertility.measure import GroupByTagger, MeasureFertility
 from dolma_pipeline.fertility.merge import PAGE, RESULT, MergeFertility
 from dolma_pipeline.formats.attributes import attribute_keys
+from dolma_pipeline.formats.columns import with_fields
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Fertility
@@ -53,8 +54,9 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
                 by_tagger=GroupByTagger(path=beside, prefix=prefix) if beside is not None else None,
                 sample=config.sample,
                 seed=seed,
-                text_field=config.text_field,
-                id_field=config.id_field,
+                columns=with_fields(s.columns, config.text_field, config.id_field) if corpus.raw else s.columns,
+                text_field="text" if corpus.raw else config.text_field,
+                id_field="id" if corpus.raw and config.id_field is not None else config.id_field,
                 quarantine=quarantine[s.id],
                 out=counts_path(s),
             )

@@ -96,7 +96,8 @@ def measure(config: MeasureShards, context: Context) -> Report:
     histogram = SourceHistogram()
     sample = TextSample(config.sample_bytes)
     for each in config.inputs:
-        stream = read_documents(each.path, keep_raw=True, max_line_bytes=longest_line(each.quarantine))
+        longest = longest_line(each.quarantine)
+        stream = read_documents(each.path, columns=each.columns, keep_raw=True, max_line_bytes=longest)
         for decision in decider.decisions(each, stream):
             # The mix itself sets bad lines aside.
             stream.take_bad()
@@ -156,7 +157,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     writer = document_writer(config.path)
     try:
         for each in config.inputs:
-            stream = read_documents(each.path, keep_raw=True)
+            stream = read_documents(each.path, columns=each.columns, keep_raw=True)
             with SetAside(stream, each.quarantine, counts) as aside:
                 for decision in decider.decisions(each, stream):
                     copies = _copies(decision.rule, decision.documents, each.name, rate, config)
@@ -328,6 +329,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
                 path=s.path,
                 label=Path(s.path).name if config.as_dolma else s.label,
                 name=stem(s.name),
+                columns=s.columns,
                 attributes={e: corpus.attributes[e][s.id] for e in experiments if s.id in corpus.attributes[e]},
                 quarantine=quarantine[s.id],
             )

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, call
@@ -16,6 +17,8 @@ class StepConfig(Struct, frozen=True, kw_only=True):
 
     source: str
     path: str
+    columns: Columns | None = None
+    """Where the documents keep their fields, if not under the standard names."""
     quarantine: str | None = None
     """Where bad lines go; None where an earlier stage has set them aside."""
 
@@ -47,7 +50,7 @@ def run_steps(tasks: list[Task], context: Context) -> list[Report]:
         for task in tasks:
             steps.append(call(task, context))
         config = steps[0].config
-        stream = read_documents(config.path, keep_raw=any(s.keep_raw for s in steps))
+        stream = read_documents(config.path, columns=config.columns, keep_raw=any(s.keep_raw for s in steps))
         counts = Counts()
         with SetAside(stream, config.quarantine, counts) as aside:
             for documents in stream:

@@ -90,7 +90,13 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
             for s in corpus.shards:
                 beside = {e: paths[s.id] for e, paths in found.items() if s.id in paths}
                 settings = MeasureShard(
-                    input=MixInput(path=s.path, label=s.label, attributes=beside, quarantine=quarantine[s.id]),
+                    input=MixInput(
+                        path=s.path,
+                        label=s.label,
+                        attributes=beside,
+                        columns=s.columns,
+                        quarantine=quarantine[s.id],
+                    ),
                     source=s.source,
                     sweeps=config.sweeps,
                     drop=config.drop,

@@ -148,6 +148,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
         step = TagShard(
             source=shard.source,
             path=shard.path,
+            columns=shard.columns,
             quarantine=quarantine[shard.id],
             taggers=config.taggers,
             modules=config.tagger_modules,

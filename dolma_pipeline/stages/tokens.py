@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns, with_fields
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Tokens
 from dolma_pipeline.report.units import counted
@@ -32,6 +33,7 @@ class TokenPhases(TokenFilePhases):
         super().__init__(builder, number, config)
         self.config = config
         self.corpus = list(builder.corpus.shards)
+        self.raw = builder.corpus.raw
         self.quarantine = {s.id: builder.quarantine(s) for s in self.corpus}
         self.splits = (TRAIN, VALIDATION) if config.holdout > 0 else (TRAIN,)
         self.tokenizer = config.tokenizer
@@ -69,7 +71,7 @@ class TokenPhases(TokenFilePhases):
         if settings is None:
             return []
         config = TrainOnShards(
-            shards=[SampledShard(path=s.path, label=s.label, source=s.source) for s in self.corpus],
+            shards=[SampledShard(path=s.path, label=s.label, source=s.source, columns=s.columns) for s in self.corpus],
             train=settings,
             output=self.tokenizer_path,
             seed=self.seed,
@@ -85,7 +87,15 @@ class TokenPhases(TokenFilePhases):
     def encode(self, state: State) -> list[Task]:
         return [self._encode(s) for s in self.corpus]
 
+    def _fields(self, shard: Shard) -> tuple[Columns | None, str, str | None]:
+        """How to read a shard, and the fields of what is read; of input the reader finds them, and says what lacks."""
+        text, identifier = self.config.text_field, self.config.id_field
+        if not self.raw:
+            return shard.columns, text, identifier
+        return with_fields(shard.columns, text, identifier), "text", None if identifier is None else "id"
+
     def _encode(self, shard: Shard) -> Task:
+        columns, text_field, id_field = self._fields(shard)
         config = EncodeShard(
             source=shard.source,
             path=shard.path,
@@ -98,8 +108,9 @@ class TokenPhases(TokenFilePhases):
             holdout=self.config.holdout,
             dtype=self.dtype,
             min_tokens=self.pack.min_tokens if self.pack is not None else 0,
-            text_field=self.config.text_field,
-            id_field=self.config.id_field,
+            columns=columns,
+            text_field=text_field,
+            id_field=id_field,
             quarantine=self.quarantine[shard.id],
         )
         return self.task("encode", shard.id, "encode:encode_shard", config, [shard.path, *self.tokenizer_files()])

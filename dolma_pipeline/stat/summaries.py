@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.mixers import attributes
 from dolma_pipeline.stat.histogram import Histogram, Stored
 from dolma_pipeline.storage import output, read_msgpack, write_msgpack
@@ -96,13 +97,11 @@ def _lines(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.NDArra
 
 
 def _parquet(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.NDArray[np.int64] | None]]:
-    try:
+    with named(path):
         for batch in pq.ParquetFile(path).iter_batches(batch_size=ROWS):
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 if name != "id":
                     yield (name, *_column(path, name, column))
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: truncated or corrupt: {error}") from None
 
 
 def _column(path: str, name: str, column: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64] | None]:

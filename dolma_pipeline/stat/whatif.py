@@ -16,6 +16,7 @@ from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.mixers import attributes, expression
 from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
 from dolma_pipeline.mixers.expression import Rule
+from dolma_pipeline.mixers.fields import needs_lines
 from dolma_pipeline.recipe import Sweep
 from dolma_pipeline.secrets import hide_in_settings
 from dolma_pipeline.stat.result import Amount, Example, RuleResult, SweepResult, Threshold, WhatIf, nearest
@@ -51,7 +52,7 @@ def measure_shard(config: MeasureShard, context: Context) -> Report:
     measure = _Measure(config)
     counts = Counts()
     beside = Beside(config.input, config.names, whole=False)
-    stream = read_documents(config.input.path)
+    stream = read_documents(config.input.path, columns=config.input.columns, keep_raw=measure.keep_raw)
     with SetAside(stream, config.input.quarantine, counts) as aside:
         for documents in stream:
             measure.add(documents, beside.next(documents).named)
@@ -77,6 +78,7 @@ class _Measure:
         self._sweeps = compiled_sweeps(config.sweeps)
         self._rules = expression.compile_all(config.drop, "drop")
         self._needs = {f for rule in all_rules(self._sweeps, self._rules).values() for f in rule.fields}
+        self.keep_raw = needs_lines(self._needs)
         self.result = WhatIf(
             read={config.source: Amount()},
             sweeps=[

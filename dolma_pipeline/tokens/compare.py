@@ -13,10 +13,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.formats.columns import Columns, with_fields
 from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.formats.quarantine import PassedOver
 from dolma_pipeline.task import BadInput
-from dolma_pipeline.tokens.encode import document_ids, needs_raw
+from dolma_pipeline.tokens.encode import document_ids
 from dolma_pipeline.tokens.engine import Engine, load_engine
 from dolma_pipeline.tokens.keys import chosen, sample_keys
 from dolma_pipeline.tokens.source import TokenSource, open_tokens, read_rows
@@ -67,6 +68,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """How the texts were tokenized."""
 
+    columns: Columns | None = None
     text_field: str = "text"
     id_field: str | None = "id"
     encode_special_tokens: bool = False
@@ -96,18 +98,19 @@ def compare(
     texts = 0
     bad: list[BadInput] = []
     first: dict[int, Difference] = {}
+    columns = with_fields(settings.columns, settings.text_field, settings.id_field)
     for path in paths:
-        stream = read_documents(str(path), keep_raw=needs_raw(settings.text_field, settings.id_field))
+        stream = read_documents(str(path), columns=columns)
         passed_over = PassedOver(stream)
         for documents in stream:
             passed_over.take()
-            ids = document_ids(documents, settings.id_field, str(path))
+            ids = document_ids(documents, "id" if settings.id_field is not None else None, str(path))
             hashes = sample_keys(ids, SEED)
             mine = np.flatnonzero(places.has(hashes))
             if not len(mine):
                 continue
             texts += len(mine)
-            found = _encoded(engine, special, documents.field(settings.text_field).take(pa.array(mine)))
+            found = _encoded(engine, special, documents.text.take(pa.array(mine)))
             for key, tokens in zip(hashes[mine], found, strict=True):
                 of_key = places.of(key)
                 if len(of_key) >= MANY and not source.packed:

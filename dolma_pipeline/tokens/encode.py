@@ -12,6 +12,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.recipe import Tokenizer
@@ -53,7 +54,10 @@ class EncodeShard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dtype: str | None = None
     min_tokens: int = 0
     """A document of fewer is dropped as `shorter_than_bucket`: packing would have no instance for any of it."""
+    columns: Columns | None = None
+    """Where the documents keep their fields, if not under the standard names."""
     text_field: str = "text"
+    """The field to encode; a document without it is empty. A field of the input is better named in `columns`."""
     id_field: str | None = "id"
     """Without one a document is called `<sha256 of label>-<line>`, as Dolma does."""
     quarantine: str | None = None
@@ -74,7 +78,7 @@ def encode_shard(config: EncodeShard, context: Context) -> Report:
         choice=config.tokenizer.engine,
     )
     keep_raw = needs_raw(config.text_field, config.id_field)
-    stream = read_documents(config.path, keep_raw=keep_raw)
+    stream = read_documents(config.path, columns=config.columns, keep_raw=keep_raw)
     counts = Counts()
     encoder = ShardEncoder(config, engine)
     try:

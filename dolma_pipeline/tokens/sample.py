@@ -13,10 +13,11 @@ from fractions import Fraction
 from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.formats.columns import Columns, with_fields
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import PassedOver
 from dolma_pipeline.task import BadInput
-from dolma_pipeline.tokens.encode import document_ids, needs_raw
+from dolma_pipeline.tokens.encode import document_ids
 from dolma_pipeline.tokens.keys import held_out, sample_keys
 
 SHARD_BYTES = 1 << 16
@@ -31,6 +32,7 @@ class SampledShard(Struct, frozen=True):
     path: str
     label: str
     source: str = ""
+    columns: Columns | None = None
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
@@ -174,7 +176,8 @@ def _spread(numbers: list[int], most: int) -> list[int]:
 
 def _documents(sampling: Sampling, shard: SampledShard, bad: dict[str, BadInput]) -> Iterator[Documents]:
     """The documents of a shard; when they are given up, what could not be read so far stands in `bad`."""
-    stream = read_documents(shard.path, keep_raw=needs_raw(sampling.text_field, sampling.id_field))
+    columns = with_fields(shard.columns, sampling.text_field, sampling.id_field)
+    stream = read_documents(shard.path, columns=columns)
     passed_over = PassedOver(stream)
     try:
         for documents in stream:
@@ -217,10 +220,10 @@ def _draw(sampling: Sampling, shard: SampledShard, share: int, bad: dict[str, Ba
 
 def _keyed(sampling: Sampling, shard: SampledShard, documents: Documents) -> list[tuple[int, int, str, int]]:
     """(key, line, text, bytes) of the documents that may be trained on."""
-    fields = documents.field(sampling.text_field)
-    texts = [(t or "").strip() for t in fields.to_pylist()]
-    ids = document_ids(documents, sampling.id_field, shard.label)
-    aside = held_out(ids if sampling.id_field is not None else None, fields, sampling.holdout, sampling.seed).tolist()
+    texts = [(t or "").strip() for t in documents.text.to_pylist()]
+    ids = document_ids(documents, "id" if sampling.id_field is not None else None, shard.label)
+    named = ids if sampling.id_field is not None else None
+    aside = held_out(named, documents.text, sampling.holdout, sampling.seed).tolist()
     keys = sample_keys(ids, sampling.seed).tolist()
     lines = documents.line.to_pylist()
     return [

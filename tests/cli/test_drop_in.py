@@ -16,6 +16,7 @@ from dolma_pipeline.cli.main import main
 from dolma_pipeline.cli.sources import dataset_root, ledger, parent_of, sources
 from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import (
     Bloom,
     Dedupe,
@@ -295,7 +296,7 @@ def test_tokens() -> None:
     }
     (recipe,) = recipes(tokens, TOKENS | more)
     assert recipe.seed == 5
-    assert recipe.sources == {"a": Source(documents="/d/a/documents/*.gz")}
+    assert recipe.sources == {"a": Source(documents="/d/a/documents/*.gz", columns=Columns(id=None, text="body"))}
     assert recipe.stages == [
         Stage(
             tokens=Tokens(
@@ -304,13 +305,43 @@ def test_tokens() -> None:
                 dtype="uint32",
                 max_tokens=1000,
                 destination="/out/tokens",
-                text_field="body",
                 id_field=None,
                 as_dolma=True,
             )
         )
     ]
     assert re.fullmatch(r"/out/\.dolma/tokens-tokens-[0-9a-f]{8}", recipe.work_dir)
+
+
+def test_fields_of_tokens_say_where_text_and_id_are() -> None:
+    def columns(**fields: object) -> Columns | None:
+        (recipe,) = recipes(tokens, TOKENS | {"fields": fields})
+        return recipe.sources["a"].columns
+
+    assert columns() is None
+    assert columns(id_field_type="str", text_field_type="string") is None
+    assert columns(id_field_type="int") == Columns(id="id")
+    assert columns(id_field_name="uid", id_field_type="integer") == Columns(id="uid")
+    assert columns(text_field_name="metadata.body") == Columns(text="metadata.body")
+    assert message(tokens, TOKENS | {"fields": {"id_field_type": "float"}}).startswith(
+        "$.fields.id_field_type: expected "
+    )
+    (recipe,) = recipes(tokens, TOKENS | {"columns": {"url": "link"}, "fields": {"text_field_name": "body"}})
+    assert recipe.sources["a"].columns == Columns(url="link", text="body")
+
+
+def test_every_command_takes_columns() -> None:
+    columns = {"id": None, "text": "body"}
+    wanted = Columns(id=None, text="body")
+    marked = {"documents": {"attribute_name": "d", "key": "$.text"}}
+    configs: list[tuple[Any, dict[str, Any]]] = [
+        (tag, {"documents": ["d/documents/*"], "taggers": ["gopher_v2"]}),
+        (dedupe, {"documents": ["d/documents/*"], "dedupe": marked, "bloom_filter": {"file": "f.bin"}}),
+        (tokens, TOKENS),
+    ]
+    for command, given in configs:
+        (recipe,) = recipes(command, given | {"columns": columns})
+        assert [s.columns for s in recipe.sources.values()] == [wanted]
 
 
 def test_tokens_packed() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dolma_pipeline.cli.drop_in import mix
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Edit, Mix, Select, Source, Stage
 from tests.cli.test_drop_in import message, recipes
 
@@ -55,6 +56,11 @@ def test_mix() -> None:
     assert first.work_dir != second.work_dir
 
 
+def test_a_stream_has_columns() -> None:
+    (recipe,) = recipes(mix, {"streams": [{**STREAM, "columns": {"text": "body"}}]})
+    assert [s.columns for s in recipe.sources.values()] == [Columns(text="body")]
+
+
 def test_mix_keeps_attributes_unless_they_are_discarded() -> None:
     (discarded,) = recipes(mix, {"streams": [STREAM]})
     (kept,) = recipes(mix, {"streams": [{**STREAM, "output": {"path": "/o", "discard_fields": ["text"]}}]})
@@ -93,8 +99,8 @@ def test_mix_without_shuffle_has_one_output_per_input() -> None:
         ({"streams": [{**STREAM, "filter": {}}]}, "$.streams[0].filter: expected `include` or `exclude`, found "
          "neither"),
         ({"streams": [{**STREAM, "filters": {}}]},
-         "$.streams[0].filters: unknown key; did you mean `filter`? (allowed: `name`, `documents`, `output`, "
-         "`attributes`, `filter`, `span_replacement`, `compression`)"),
+         "$.streams[0].filters: unknown key; did you mean `filter`? (allowed: `name`, `documents`, `columns`, "
+         "`output`, `attributes`, `filter`, `span_replacement`, `compression`)"),
     ],
 )  # fmt: skip
 def test_mix_mistakes(config: dict[str, Any], expected: str) -> None:

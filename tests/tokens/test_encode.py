@@ -289,10 +289,16 @@ def test_an_empty_shard_makes_empty_files(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_leaves_nothing_half_written(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"id": ["x"]}), tmp_path / "f.parquet")
-    with pytest.raises(DataError, match=r"f\.parquet: expected a column `text`, found id"):
-        encode_shard(config(tmp_path, tmp_path / "f.parquet"), Context())
+    with pytest.raises(FileNotFoundError, match=r"f\.jsonl"):
+        encode_shard(config(tmp_path, tmp_path / "f.jsonl"), Context())
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read_gives_no_documents_and_a_warning(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": ["x"]}), tmp_path / "f.parquet")
+    report = encode_shard(config(tmp_path, tmp_path / "f.parquet"), Context())
+    assert documents(report) == []
+    assert report.warnings[0].startswith(f"{tmp_path}/f.parquet: the file cannot be read: expected a column `text`")
 
 
 def test_encodes_as_the_engine_does_one_by_one(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import CompressionConfig, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, root_of, sources
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import (
     Bloom,
     Dedupe,
@@ -84,6 +85,9 @@ class DeduperConfig(Config, frozen=True):
     documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
         default_factory=list
     )
+    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
+        None
+    )
     work_dir: WorkDir = WorkDir()
     dedupe: DedupeConfig = DedupeConfig()
     bloom_filter: BloomConfig = BloomConfig()
@@ -127,6 +131,7 @@ DOLMAS_FILTER = b"\x17\xf1\xf0\x81"
 """How the files of Dolma's Bloom filters begin."""
 KEYS = {
     "sources.**": "documents",
+    "sources.*.columns": "columns",
     "stages[0].dedupe": "dedupe",
     "stages[0].dedupe.documents.attribute": "dedupe.documents.attribute_name",
     "stages[0].dedupe.paragraphs.attribute": "dedupe.paragraphs.attribute_name",
@@ -197,7 +202,7 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
             name=f"dedupe {name}",
             work_dir=ledger(config.work_dir, root, "dedupe", name, config.documents),
             layout="beside",
-            sources=sources(config.documents, document_dir=directory, beside=True),
+            sources=sources(config.documents, columns=config.columns, document_dir=directory, beside=True),
             stages=[Stage(dedupe=stage)],
         )
     ]

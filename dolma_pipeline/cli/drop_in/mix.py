@@ -11,6 +11,7 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, CompressionConfig, Config, WorkDir, run_command
 from dolma_pipeline.cli.sources import ledger, name_of, parent_of
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import DocumentFormat, Edit, Mix, PositiveInt, Recipe, Select, Source, Stage
 
 Count = Annotated[int, Meta(ge=0)]
@@ -44,6 +45,8 @@ class SpanReplacement(Config, frozen=True):
 class Stream(Config, frozen=True):
     name: str
     documents: list[str] = field(default_factory=list)
+    columns: Columns | None = None
+    """Where documents keep their fields, if under other names."""
     output: StreamOutput = StreamOutput()
     attributes: list[str] = field(default_factory=list)
     filter: Filter | None = None
@@ -144,6 +147,10 @@ def _recipe(config: MixerConfig, stream: Stream, where: str) -> Recipe:
         name=f"mix {stream.name}",
         work_dir=ledger(config.work_dir, parent_of(path), "mix", f"{name_of(path)}-{stream.name}", documents),
         layout="beside",
-        sources={name_of(stream.name): Source(documents=documents, attributes=attributes, order="given")},
+        sources={
+            name_of(stream.name): Source(
+                documents=documents, columns=stream.columns, attributes=attributes, order="given"
+            )
+        },
         stages=[Stage(mix=mix)],
     )

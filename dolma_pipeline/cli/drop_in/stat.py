@@ -14,6 +14,7 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, notes, own_keys
 from dolma_pipeline.cli.sources import ledger, name_of, parent_of, sources, spread
 from dolma_pipeline.errors import ConfigError, unknown
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep
 
 Count = Annotated[int, Meta(ge=0)]
@@ -39,6 +40,9 @@ class StatConfig(Config, frozen=True):
     work_dir: WorkDir = WorkDir()
     documents: Annotated[list[str], Meta(description="globs of documents to try rules on")] = field(
         default_factory=list
+    )
+    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
+        None
     )
     expression: Annotated[
         list[str], Meta(description="`drop` expressions, `{t}` where the threshold goes; tried at each of `sweep`")
@@ -92,6 +96,7 @@ def keys_of(config: StatConfig) -> dict[str, str]:
     return {
         "sources.**": "documents" if config.documents else "attributes",
         "sources.*.attributes": "attributes",
+        "sources.*.columns": "columns",
         "stages[0].stat": "",
         "stages[0].stat.sweeps.*.expression": "expression",
         "stages[0].stat.sweeps.*.at": "sweep",
@@ -128,7 +133,12 @@ def to_recipe(config: StatConfig, scratch: str | None = None) -> Recipe:
                     f"$.attributes[{i}]: expected the name of an experiment beside the documents, such as `base`, "
                     f"found `{name}`; globs of attribute files go without `documents`"
                 )
-        found = sources(spread(config.documents), attributes=config.attributes, beside=bool(config.attributes))
+        found = sources(
+            spread(config.documents),
+            columns=config.columns,
+            attributes=config.attributes,
+            beside=bool(config.attributes),
+        )
     patterns = [*config.documents, *config.attributes]
     work_dir = (
         scratch

@@ -12,6 +12,7 @@ from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, parent_of, root_of, sources
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tag
 
 SortKey = Literal[
@@ -56,6 +57,9 @@ class TagConfig(Config, frozen=True):
     experiment: Annotated[
         str | None, Meta(description="directory of the attribute files; without it one per tagger")
     ] = None
+    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
+        None
+    )
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
     ignore_existing: Annotated[
         bool, Meta(description="do everything again, and write over attribute files of others")
@@ -76,6 +80,7 @@ NO_EFFECT = READ_IN_PLACE | {
 }
 KEYS = {
     "sources.**": "documents",
+    "sources.*.columns": "columns",
     "sources.*.destination": "destination",
     "stages[0].tag": "",
     "stages[0].tag.experiment": "experiment",
@@ -115,7 +120,7 @@ def to_recipes(config: TagConfig) -> list[Recipe]:
             name=f"tag {name}",
             work_dir=ledger(config.work_dir, place, "tag", name, [*config.documents, *(where or ())]),
             layout="beside",
-            sources=sources(config.documents, destinations=where, beside=where is None),
+            sources=sources(config.documents, columns=config.columns, destinations=where, beside=where is None),
             stages=[
                 Stage(
                     tag=Tag(

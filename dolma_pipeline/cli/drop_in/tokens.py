@@ -15,6 +15,7 @@ from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, parent_of, sources
 from dolma_pipeline.cli.tokens.bare_files import SPECIAL, Dtype, TokenId
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import Columns, with_fields
 from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Stage, Tokenizer, Tokens
 
 
@@ -37,10 +38,16 @@ class TokenizerConfig(Config, frozen=True):
 
 
 class Fields(Config, frozen=True):
-    text_field_name: str = "text"
-    text_field_type: str = "str"
-    id_field_name: str | None = "id"
-    id_field_type: str = "str"
+    text_field_name: Annotated[
+        str, Meta(min_length=1, description="field of the text; with dots one of an object, as in metadata.body")
+    ] = "text"
+    text_field_type: Annotated[Literal["str", "string"], Meta(description="a text is a string")] = "str"
+    id_field_name: Annotated[
+        str | None, Meta(description="field of the id; null: ids are <sha256 of the path>-<line>")
+    ] = "id"
+    id_field_type: Annotated[
+        Literal["str", "string", "int", "integer"], Meta(description="int: integers, whose digits become the id")
+    ] = "str"
 
 
 class TokensConfig(Config, frozen=True):
@@ -54,6 +61,9 @@ class TokensConfig(Config, frozen=True):
         str | None, Meta(description="deprecated: tokenizer.name_or_path, with the last id of the vocabulary as EOS")
     ] = None
     tokenizer: TokenizerConfig | None = None
+    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
+        None
+    )
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
     files_per_process: int | None = None
     batch_size: int = 10_000
@@ -77,16 +87,13 @@ NO_EFFECT = READ_IN_PLACE | {
     "sample_ring_prop": _ORDER,
     "tokenizer.refresh": "the tokenizer is loaded once in each process",
     "tokenizer.fast": "every tokenizer is a fast one",
-    "fields.text_field_type": "the text is a string",
-    "fields.id_field_type": "an id is written as it stands",
 }
 KEYS = {
     "sources.**": "documents",
+    "sources.*.columns": "columns",
     "stages[0].tokens": "",
     "stages[0].tokens.max_tokens": "max_size",
     "stages[0].tokens.tokenizer.path": "tokenizer.name_or_path",
-    "stages[0].tokens.text_field": "fields.text_field_name",
-    "stages[0].tokens.id_field": "fields.id_field_name",
 } | {
     f"{place}.{name}": f"tokenizer.{name}_token_id"
     for place in ("stages[0].tokens.tokenizer", "tokenizer")
@@ -147,8 +154,7 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
         destination=config.destination,
         # Instances of fixed length are no files of Dolma's.
         as_dolma=config.pack is None,
-        text_field=config.fields.text_field_name,
-        id_field=config.fields.id_field_name,
+        id_field=None if config.fields.id_field_name is None else "id",
     )
     destination = config.destination or ""
     return [
@@ -157,11 +163,21 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
             work_dir=ledger(
                 config.work_dir, parent_of(destination), "tokens", Path(destination).name, config.documents
             ),
-            sources=sources(config.documents),
+            sources=sources(config.documents, columns=_columns(config)),
             stages=[Stage(tokens=stage)],
             seed=config.seed,
         )
     ]
+
+
+def _columns(config: TokensConfig) -> Columns | None:
+    """Where documents keep their fields: `columns`, under what Dolma calls `fields`."""
+    fields = config.fields
+    columns = with_fields(config.columns, fields.text_field_name, fields.id_field_name)
+    if fields.id_field_type.startswith("int") and fields.id_field_name is not None:
+        # A mapped id may be an integer.
+        columns = msgspec.structs.replace(columns or Columns(), id=fields.id_field_name)
+    return columns
 
 
 def vocabulary_size(name_or_path: str) -> int:

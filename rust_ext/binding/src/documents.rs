@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt32Type};
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, LargeStringArray};
 use dolma_core::attributes::{self, AttributeObjects, AttributeReader, AttributeRows};
-use dolma_core::documents::{DocumentReader, Options, MAX_LINE_BYTES};
+use dolma_core::columns::{content_id, Mapping};
+use dolma_core::documents::{self, DocumentReader, Options, MAX_LINE_BYTES};
+use dolma_core::fields;
 use dolma_core::rewrite::{self, Changes};
 use dolma_core::spans::SpanScanner;
 use dolma_core::tokens::{self, Rows};
@@ -31,6 +33,10 @@ fn typed<'a, T: ?Sized>(found: Option<&'a T>, array: &ArrayRef, expected: &str) 
     found.ok_or_else(|| PyTypeError::new_err(format!("expected {expected}, found {}", array.data_type())))
 }
 
+fn mapping(py: Python<'_>, columns: Option<Vec<(String, Option<String>)>>) -> PyResult<Option<Mapping>> {
+    columns.map(|c| released(py, || Mapping::new(&c))).transpose()
+}
+
 /// (line, offset, reason, the first bytes, the length of the line).
 type BadLine<'py> = (u64, u64, String, Bound<'py, PyBytes>, u64);
 
@@ -40,9 +46,17 @@ struct PyDocumentReader(Mutex<DocumentReader>);
 #[pymethods]
 impl PyDocumentReader {
     #[new]
-    #[pyo3(signature = (path, *, batch_bytes=4 << 20, max_line_bytes=MAX_LINE_BYTES, keep_raw=false))]
-    fn new(py: Python<'_>, path: PathBuf, batch_bytes: usize, max_line_bytes: usize, keep_raw: bool) -> PyResult<Self> {
-        let options = Options { batch_bytes, max_line_bytes, keep_raw };
+    #[pyo3(signature = (path, *, batch_bytes=4 << 20, max_line_bytes=MAX_LINE_BYTES, keep_raw=false, columns=None))]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        batch_bytes: usize,
+        max_line_bytes: usize,
+        keep_raw: bool,
+        columns: Option<Vec<(String, Option<String>)>>,
+    ) -> PyResult<Self> {
+        let columns = mapping(py, columns)?;
+        let options = Options { batch_bytes, max_line_bytes, keep_raw, columns };
         released(py, || DocumentReader::open(&path, options)).map(|r| PyDocumentReader(Mutex::new(r)))
     }
 
@@ -323,6 +337,50 @@ fn attribute_objects<'py>(
 }
 
 #[pyfunction]
+fn json_field<'py>(py: Python<'py>, lines: PyArray, path: &str) -> PyResult<Bound<'py, PyAny>> {
+    let lines = lines.into_inner().0;
+    let lines = typed(lines.as_binary_opt::<i64>(), &lines, "large_binary lines")?;
+    let values = released(py, || Ok(json::json_field(lines, path)))?;
+    to_pyarrow(py, Arc::new(values))
+}
+
+/// Documents among JSON lines, and the bad lines.
+#[pyfunction]
+#[pyo3(signature = (lines, numbers, *, keep_raw=false, columns=None))]
+fn read_lines<'py>(
+    py: Python<'py>,
+    lines: PyArray,
+    numbers: PyArray,
+    keep_raw: bool,
+    columns: Option<Vec<(String, Option<String>)>>,
+) -> PyResult<(Bound<'py, PyAny>, Vec<BadLine<'py>>)> {
+    let (lines, numbers) = (lines.into_inner().0, numbers.into_inner().0);
+    let lines = typed(lines.as_binary_opt::<i64>(), &lines, "large_binary lines")?;
+    let numbers = typed(numbers.as_primitive_opt::<Int64Type>(), &numbers, "int64 numbers")?;
+    let options = Options { keep_raw, columns: mapping(py, columns)?, ..Options::default() };
+    let (batch, bad) = released(py, || documents::read_lines(lines, numbers, &options))?;
+    let bad = bad.into_iter().map(|b| (b.line, b.offset, b.reason, PyBytes::new(py, &b.raw), b.length)).collect();
+    Ok((PyRecordBatch::new(batch).into_pyarrow(py)?, bad))
+}
+
+/// (field, kinds of its values) of JSON lines.
+#[pyfunction]
+fn field_kinds(py: Python<'_>, lines: PyArray) -> PyResult<Vec<(String, u32)>> {
+    let lines = lines.into_inner().0;
+    let lines = typed(lines.as_binary_opt::<i64>(), &lines, "large_binary lines")?;
+    released(py, || fields::field_kinds(lines))
+}
+
+/// The id of each text that has none.
+#[pyfunction]
+fn content_ids<'py>(py: Python<'py>, texts: PyArray) -> PyResult<Bound<'py, PyAny>> {
+    let texts = texts.into_inner().0;
+    let texts = typed(texts.as_string_opt::<i64>(), &texts, "large_string texts")?;
+    let ids: LargeStringArray = released(py, || Ok(texts.iter().map(|t| t.map(content_id)).collect()))?;
+    to_pyarrow(py, Arc::new(ids))
+}
+
+#[pyfunction]
 fn attribute_keys(py: Python<'_>, path: PathBuf, rows: usize) -> PyResult<Vec<String>> {
     released(py, || attributes::attribute_keys(&path, rows))
 }
@@ -340,5 +398,9 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stripped_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(string_field, module)?)?;
     module.add_function(wrap_pyfunction!(attribute_objects, module)?)?;
+    module.add_function(wrap_pyfunction!(json_field, module)?)?;
+    module.add_function(wrap_pyfunction!(read_lines, module)?)?;
+    module.add_function(wrap_pyfunction!(field_kinds, module)?)?;
+    module.add_function(wrap_pyfunction!(content_ids, module)?)?;
     module.add_function(wrap_pyfunction!(attribute_keys, module)?)
 }

@@ -4,13 +4,14 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch};
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::codec;
+use crate::columns::{missing, Mapping};
 use crate::json::{excerpt, unescape_into};
 use crate::lines::{is_outside, no_room, Event, Lines, Position, KEPT};
 use crate::{Error, Result};
@@ -65,11 +66,13 @@ pub struct Options {
     pub max_line_bytes: usize,
     /// Also give the lines themselves, for writing them out again.
     pub keep_raw: bool,
+    /// Other people's names for the fields; lines are then given in their standard form.
+    pub columns: Option<Mapping>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { batch_bytes: 4 << 20, max_line_bytes: MAX_LINE_BYTES, keep_raw: false }
+        Options { batch_bytes: 4 << 20, max_line_bytes: MAX_LINE_BYTES, keep_raw: false, columns: None }
     }
 }
 
@@ -124,6 +127,8 @@ struct Columns {
     offset: Vec<i64>,
     raw: Strings,
     ranges: [Vec<i64>; 4],
+    /// The line at hand in its standard form.
+    standard: Vec<u8>,
 }
 
 pub const RANGES: [&str; 4] = ["text_start", "text_end", "metadata_start", "metadata_end"];
@@ -145,6 +150,12 @@ impl Columns {
         let has_source = match unescaped {
             Ok(has) => has,
             Err(reason) => {
+                let absent = |value: Option<&RawValue>| value.is_none_or(|v| v.get() == "null");
+                let reason = match (absent(fields.id), absent(fields.text)) {
+                    (true, _) => missing("id", text),
+                    (false, true) => missing("text", text),
+                    _ => reason,
+                };
                 self.id.bytes.truncate(mark.0);
                 self.text.bytes.truncate(mark.1);
                 self.source.bytes.truncate(mark.2);
@@ -182,7 +193,7 @@ impl Columns {
         &mut self,
         at: Position,
         line: &[u8],
-        keep_raw: bool,
+        options: &Options,
         path: &Path,
     ) -> Result<std::result::Result<(), String>> {
         let line = if at.line == 1 { line.strip_prefix(BOM).unwrap_or(line) } else { line };
@@ -191,10 +202,26 @@ impl Columns {
         }
         if line.len() > LONG_LINE {
             let room = self.text.bytes.try_reserve(line.len());
-            let room = room.and_then(|()| self.raw.bytes.try_reserve(if keep_raw { line.len() } else { 0 }));
+            let room = room.and_then(|()| self.raw.bytes.try_reserve(if options.keep_raw { line.len() } else { 0 }));
             room.map_err(|_| Error::io(path, no_room(line.len())))?;
         }
-        Ok(self.push(at, line, keep_raw))
+        Ok(self.add(at, line, options))
+    }
+
+    /// The same of a line whose fields have other names.
+    fn add(&mut self, at: Position, line: &[u8], options: &Options) -> std::result::Result<(), String> {
+        let Some(mapping) = &options.columns else {
+            return self.push(at, line, options.keep_raw);
+        };
+        let text = simdutf8::compat::from_utf8(line)
+            .map_err(|e| format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))?;
+        self.standard.clear();
+        let mut standard = std::mem::take(&mut self.standard);
+        let result = mapping
+            .rewrite(text, options.keep_raw, &mut standard)
+            .and_then(|()| self.push(at, &standard, options.keep_raw));
+        self.standard = standard;
+        result
     }
 
     fn rows(&self) -> usize {
@@ -229,7 +256,7 @@ impl Columns {
     }
 }
 
-fn kind(json: &str) -> &'static str {
+pub(crate) fn kind(json: &str) -> &'static str {
     match json.as_bytes().first() {
         Some(b'"') => "a string",
         Some(b'{') => "an object",
@@ -260,7 +287,7 @@ fn optional_string(value: Option<&RawValue>, out: &mut Vec<u8>) -> std::result::
 }
 
 /// serde_json counts lines and columns; a JSON line has one line.
-fn describe(error: &serde_json::Error) -> String {
+pub(crate) fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(head, _)| head);
     if error.is_data() {
@@ -268,6 +295,27 @@ fn describe(error: &serde_json::Error) -> String {
     } else {
         format!("malformed JSON at byte {}: {reason}", error.column())
     }
+}
+
+/// The documents of `lines`, which are rows of some other format: `numbers` has the place of each, from 0.
+pub fn read_lines(
+    lines: &LargeBinaryArray,
+    numbers: &Int64Array,
+    options: &Options,
+) -> Result<(RecordBatch, Vec<BadLine>)> {
+    if lines.len() != numbers.len() {
+        return Err(Error::invalid(format!("expected {} numbers, found {}", lines.len(), numbers.len())));
+    }
+    let mut columns = Columns::default();
+    let mut bad = Vec::new();
+    for (line, number) in lines.iter().zip(numbers.values()) {
+        let (line, offset) = (line.unwrap_or_default(), (*number).max(0) as u64);
+        let at = Position { line: offset + 1, offset };
+        if let Err(reason) = columns.add(at, line, options) {
+            bad.push(BadLine::new(at, reason, line, line.len() as u64));
+        }
+    }
+    Ok((columns.finish(options.keep_raw)?, bad))
 }
 
 /// Streams the documents of one file.
@@ -303,7 +351,7 @@ impl DocumentReader {
         while !*done && columns.text.bytes.len() < options.batch_bytes && columns.rows() < BATCH_ROWS {
             match lines.next() {
                 Event::Line(at, line) => {
-                    if let Err(reason) = columns.push_line(at, line, options.keep_raw, path)? {
+                    if let Err(reason) = columns.push_line(at, line, options, path)? {
                         bad.push(BadLine::new(at, reason, line, line.len() as u64));
                     }
                 }
@@ -323,8 +371,7 @@ impl DocumentReader {
                     };
                     let reason = format!("the file {what} after byte {} of its text: {error}", at.offset + length);
                     // What follows the last newline may still be a whole document.
-                    let whole =
-                        rest.len() as u64 == length && columns.push_line(at, rest, options.keep_raw, path)?.is_ok();
+                    let whole = rest.len() as u64 == length && columns.push_line(at, rest, options, path)?.is_ok();
                     if !whole {
                         bad.push(BadLine::new(at, reason.clone(), rest, length));
                     }

@@ -142,6 +142,16 @@ pub fn string_field(lines: &LargeBinaryArray, path: &str) -> Result<LargeStringA
     Ok(out.finish())
 }
 
+/// The JSON text of the value at a dotted path of each document (JSON lines); null where it is missing or null.
+pub fn json_field(lines: &LargeBinaryArray, path: &str) -> LargeStringArray {
+    let parts = path_parts(path);
+    let value = |line: &'_ [u8]| -> Option<String> {
+        let json = at_path(std::str::from_utf8(line).ok()?, &parts)?;
+        (json != "null").then(|| json.to_owned())
+    };
+    lines.iter().map(|line| line.and_then(value)).collect()
+}
+
 /// `$.metadata.url` to its parts.
 pub fn path_parts(path: &str) -> Vec<&str> {
     let path = path.strip_prefix("$.").unwrap_or(path);
@@ -221,6 +231,17 @@ mod tests {
         let mut out = Vec::new();
         push_float(value, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_are_found_by_path_as_they_are_spelled() {
+        let lines: LargeBinaryArray =
+            [&b"{\"a\":{\"b\":1.50}}"[..], b"{\"a\":null}", b"{\"a\":{\"b\":null}}", b"{\"a\":{\"b\":\"x\"}}"]
+                .into_iter()
+                .map(Some)
+                .collect();
+        let found = json_field(&lines, "a.b");
+        assert_eq!(found.iter().collect::<Vec<_>>(), [Some("1.50"), None, None, Some("\"x\"")]);
     }
 
     #[test]

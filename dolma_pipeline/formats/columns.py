@@ -1,0 +1,63 @@
+"""Columns: where documents that somebody else made keep what Dolma calls `id`, `text` and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Name = Annotated[str, Meta(min_length=1)]
+
+
+class Columns(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Names of columns (Parquet) or fields (JSON lines), by what they are to be called.
+
+    A dotted name reaches into objects: `metadata.body`. A field that stands where a mapped one goes is kept as
+    `original_<name>`.
+    """
+
+    id: Annotated[
+        str | UnsetType | None,
+        Meta(description="strings or integers; null: make ids from the texts, as is done where there is no `id`"),
+    ] = UNSET
+    text: Annotated[str, Meta(min_length=1, description="the text itself")] = "text"
+    source: Name | UnsetType = UNSET
+    url: Annotated[str | UnsetType, Meta(description="becomes metadata.url, which URL taggers read")] = UNSET
+    added: Name | UnsetType = UNSET
+    created: Name | UnsetType = UNSET
+    version: Name | UnsetType = UNSET
+    metadata: Annotated[str | UnsetType, Meta(description="an object")] = UNSET
+
+    def rules(self) -> list[tuple[str, str | None]]:
+        """(name in a document, column) of all that are mapped; a column of None for an id made from the text."""
+        given = [(f, getattr(self, f)) for f in self.__struct_fields__]
+        return [(field, column) for field, column in given if column is not UNSET]
+
+
+def rules_of(columns: Columns | None) -> list[tuple[str, str | None]] | None:
+    """The rules as the native reader takes them; None where documents have the standard names."""
+    return columns.rules() if columns is not None else None
+
+
+def with_fields(columns: Columns | None, text_field: str, id_field: str | None) -> Columns | None:
+    """The mapping under which `text_field` is read as the text and `id_field` as the id."""
+    text_field = text_field.removeprefix("$.")
+    if text_field != "text":
+        columns = msgspec.structs.replace(columns or Columns(), text=text_field)
+    if id_field != "id":
+        columns = msgspec.structs.replace(columns or Columns(), id=id_field)
+    return columns
+
+
+def missing_column(name: str, found: Sequence[str], likely: Sequence[str] = ()) -> str:
+    """Says that there is no column `name`, which there are, and how to name another; `likely` hold text."""
+    listed = ", ".join(f"`{n}`" for n in found) or "none"
+    if name == "id":
+        hint = "; `columns: {id: NAME}` says where it is, `columns: {id: null}` makes ids from the texts"
+    elif name == "text":
+        hint = f"; `columns: {{text: {next(iter(likely), 'NAME')}}}` says where it is"
+    else:
+        hint = ""
+    return f"expected a column `{name}`, found {listed}{hint}"

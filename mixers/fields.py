@@ -1,0 +1,53 @@
+"""Fields of documents in rules: `doc.language_score`, `metadata.lang`, each read as what its place in a rule wants."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dolma_pipeline import _native
+from dolma_pipeline.errors import DataError
+from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.mixers.syntax import DOCUMENT
+
+NUMBER, TEXT, TRUTH = "number", "text", "truth"
+_EMPTY = ("false", '""', "[]", "{}")
+
+
+def needs_lines(keys: Collection[str]) -> bool:
+    """Whether documents must be read with their lines to find these."""
+    return any(":" in key for key in keys)
+
+
+def field_columns(documents: Documents, keys: Collection[str]) -> dict[str, pa.Array]:
+    """A column for each of `keys` that is a field, as in `number:doc.score`; null where a value is of another kind.
+
+    `truth`: whether there is a value, and one that is not false, 0 or empty; never null.
+    """
+    found: dict[str, pa.Array] = {}
+    for key in keys:
+        kind, colon, name = key.partition(":")
+        if not colon:
+            continue
+        path = name.removeprefix(DOCUMENT)
+        if kind == TEXT:
+            found[key] = documents.field(path)
+            continue
+        if documents.raw is None:
+            raise DataError(f"field `{name}`: expected documents read with keep_raw=True")
+        values = _native.json_field(documents.raw, path)
+        found[key] = _numbers(values) if kind == NUMBER else _truth(values)
+    return found
+
+
+def _numbers(values: pa.LargeStringArray) -> pa.DoubleArray:
+    number = pc.fill_null(pc.match_substring_regex(values, r"^-?[0-9]"), False)
+    return pc.if_else(number, values, pa.scalar(None, pa.large_string())).cast(pa.float64())
+
+
+def _truth(values: pa.LargeStringArray) -> pa.BooleanArray:
+    empty = pc.is_in(values, value_set=pa.array(_EMPTY, pa.large_string()))
+    zero = pc.fill_null(pc.equal(_numbers(values), 0.0), False)
+    return pc.and_(values.is_valid(), pc.invert(pc.or_(empty, zero)))
