@@ -22,6 +22,7 @@ from dolma_pipeline.globbing import matches
 from dolma_pipeline.ledger import entry_files, read_entry, stands
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import counted
+from dolma_pipeline.secrets import hide_in_settings
 from dolma_pipeline.storage import locked, read_json, real_path, write_json
 
 OWNER = "owner.json"
@@ -121,7 +122,7 @@ def check_plan(claims: Sequence[Claim], inputs: Iterable[str]) -> None:
 
 def settings_of(recipe: Recipe) -> str:
     """A digest of everything in `recipe` but where its run is kept."""
-    plain = msgspec.to_builtins(recipe)
+    plain = hide_in_settings(msgspec.to_builtins(recipe))
     plain.pop("work_dir", None)
     return hashlib.blake2b(msgspec.json.encode(plain, order="deterministic"), digest_size=8).hexdigest()
 
@@ -150,9 +151,10 @@ def check_places(
     written over. `renamed`: the recipe has a new name.
     """
     owner = read_owner(work_dir)
-    if owner is not None and owner.recipe != recipe.name and not renamed:
+    name = hide_in_settings(recipe.name)
+    if owner is not None and owner.recipe != name and not renamed:
         raise StageError(
-            f"{work_dir}: expected the work_dir of recipe `{recipe.name}`, found that of recipe `{owner.recipe}`, "
+            f"{work_dir}: expected the work_dir of recipe `{name}`, found that of recipe `{owner.recipe}`, "
             f"whose files would be overwritten; give this recipe a work_dir of its own, or, if it is the same recipe "
             f"under a new name, run it once with `--renamed`"
         )
@@ -175,7 +177,7 @@ def claim_places(
     # A part of a recipe has other settings than the whole; it writes nothing that the whole does not but its report.
     settings = owner.settings if part is not None and owner is not None else settings_of(recipe)
     places = sorted(keys | set(owner.places if owner is not None else ()))
-    _enter(work_dir, owner, Owner(recipe=recipe.name, settings=settings, places=places, parts=parts))
+    _enter(work_dir, owner, Owner(recipe=hide_in_settings(recipe.name), settings=settings, places=places, parts=parts))
     for directory, other in _neighbours(work_dir) if outside else []:
         common = keys.intersection(other.places)
         if common and locked(directory):

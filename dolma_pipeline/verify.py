@@ -11,8 +11,8 @@ from msgspec import Struct
 from dolma_pipeline import _native, given
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.manifest import NAME, RunManifest, StageAccount, digest, read_manifest
-from dolma_pipeline.storage import TEMPORARY
 from dolma_pipeline.task import Counts, Output
+from dolma_pipeline.writing import TEMPORARY
 
 READING = ("tag", "dedupe", "mix", "tokens")
 """Kinds of stages that account for every document of the corpus."""

@@ -143,14 +143,14 @@ def test_of_many_files_the_first_are_named(documents: Path, tmp_path: Path, caps
 def test_a_file_that_gives_no_document_is_an_error_however_small(
     documents: Path, tmp_path: Path, stages: list[dict[str, Any]]
 ) -> None:
-    write(documents / "c.json", ['[{"id": "c", "text": "x"}]'])
+    write(documents / "c.json", ['{"key": "c", "text": "x"}'])
     (documents / "d.jsonl").write_text("\n \n")
     (documents / "e.jsonl").write_text("")
     with pytest.raises(BadInputError) as error:
         run(recipe(tmp_path, *stages))
     assert str(error.value) == (
         f"{documents}/c.json: expected documents, found none that can be read: "
-        'line 1: expected a JSON object, found `[{"id": "c", "text": "x"}]`'
+        "line 1: missing field `id`; the line has `key`, `text`; `columns: {id: null}` makes one of the text"
     )
     assert verify_run(tmp_path / "run") == []
 

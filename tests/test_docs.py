@@ -104,6 +104,7 @@ PUBLISHED = {
     "fasttext-numpy2",
     "lingua-language-detector",
     "pycld2",
+    "ray",
     "smart-open",
     "torch",
 }

@@ -50,7 +50,7 @@ def run(data: dict[str, Any], options: RunOptions = QUIET) -> set[str]:
     work_dir = Path(data["work_dir"])
     assert verify_run(work_dir) == []
     listed = {f["path"] for f in json.loads((work_dir / "manifest.json").read_text())["files"]}
-    own = ("ledger", "scratch", "manifest.json", "timings.json", ".lock", "stat")
+    own = ("ledger", "scratch", "manifest.json", "timings.json", "sources.json", ".lock", "stat")
     there = {p.relative_to(work_dir).as_posix() for p in work_dir.rglob("*") if p.is_file()}
     assert {p for p in there if p.split("/")[0] not in own} == {p for p in listed if not p.startswith(("/", "stat/"))}
     return listed

@@ -124,7 +124,7 @@ def test_a_second_run_does_nothing(corpus: Path, tmp_path: Path) -> None:
     finish(start(tmp_path, settings))
     second = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*") if p.is_file()}
     changed = {p.name for p in first if first[p] != second[p]}
-    assert changed <= {"manifest.json", "timings.json", ".lock"}
+    assert changed <= {"manifest.json", "sources.json", "timings.json", ".lock"}
 
 
 def test_a_changed_rule_redoes_the_mix_and_not_the_tags(corpus: Path, tmp_path: Path) -> None:

@@ -431,7 +431,8 @@ def test_taggers_of_a_module(tmp_path: Path) -> None:
     assert messages([{"tag": tag}]) == []
     missing = tmp_path / "none.py"
     assert messages([{"tag": {**tag, "taggers": ["x_v1"], "tagger_modules": [str(missing)]}}]) == [
-        f"$.stages[0].tag: tagger_modules[0]: expected a module name or a .py file, found no file `{missing}`"
+        "$.stages[0].tag: tagger_modules[0]: expected a module name, a .py file or the directory of a package, found "
+        f"no file `{missing}`"
     ]
 
 

@@ -65,9 +65,9 @@ class CheckpointReader(FileSystemReader):
         if not isinstance(metadata, Metadata):
             kind = type(metadata).__name__
             raise DataError(f"{path}: expected the directory of a checkpoint, found a pickle of `{kind}`")
-        if getattr(metadata, "storage_meta", None) is None:
-            metadata.storage_meta = StorageMeta()
-        metadata.storage_meta.load_id = self.load_id
+        stored = getattr(metadata, "storage_meta", None) or StorageMeta()
+        stored.load_id = self.load_id
+        metadata.storage_meta = stored
         return metadata
 
 

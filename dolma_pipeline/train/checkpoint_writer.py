@@ -25,7 +25,7 @@ class _Watched:
 
     def write(self, data: Any) -> int:
         try:
-            return cast(int, self._stream.write(data))  # type: ignore[attr-defined]
+            return cast(int, self._stream.write(data))
         except OSError as error:
             self._files.error = self._files.error or error
             raise

@@ -12,6 +12,7 @@ from dolma_pipeline.formats.quarantine import Quarantine, SetAside, quarantine_r
 from dolma_pipeline.task import BadInput, Counts
 
 GOOD = '{"id":"1","text":"x"}\n'
+BROKEN = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff"
 
 
 def test_bad_lines_are_counted_and_written(tmp_path: Path) -> None:
@@ -82,13 +83,13 @@ def test_a_file_without_a_document_is_told_from_an_empty_one(tmp_path: Path) -> 
     assert [b.nothing_read for b in found(tmp_path / "d.jsonl", "[1]\n", quarantine)] == [True]
     assert found(tmp_path / "d.jsonl", "\n \n", quarantine) == []
     assert found(tmp_path / "d.jsonl", "", quarantine) == []
-    (bad,) = found(tmp_path / "d.jsonl.gz", b"no gzip", quarantine)
+    (bad,) = found(tmp_path / "d.jsonl.gz", BROKEN, quarantine)
     assert (bad.nothing_read, bad.documents, bad.quarantine) == (True, 0, "")
     assert bad.why.startswith(f"{tmp_path / 'd.jsonl.gz'}: the file is truncated or corrupt")
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "place"), [("d.jsonl", GOOD + "{}\n", "d.jsonl:2: "), ("d.jsonl.gz", b"no gzip", "d.jsonl.gz: ")]
+    ("name", "data", "place"), [("d.jsonl", GOOD + "{}\n", "d.jsonl:2: "), ("d.jsonl.gz", BROKEN, "d.jsonl.gz: ")]
 )
 def test_what_this_run_wrote_has_no_bad_lines(tmp_path: Path, name: str, data: str | bytes, place: str) -> None:
     with pytest.raises(DataError) as error:

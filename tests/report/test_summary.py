@@ -36,13 +36,14 @@ toy: dolma_pipeline 0.1.0, seed 17
   documents in       113  100.0%      100     13
   repeated           +12   10.6%        ·    +12
   too_short          -60   53.1%      -60      ·
-  budget             -28   24.8%      -28      ·
+  budget             -25   22.1%      -25      ·
   long                -3    2.7%        ·     -3
   quarantined         -3    2.7%        ·     -3
-  documents out       31   27.4%       12     19
+  documents out       34   30.1%       15     19
   text in        3.42 kB          2.58 kB  845 B
-  text out       1.47 kB   42.9%    720 B  748 B
+  text out       1.53 kB   44.6%    778 B  748 B
   edits: 6 cut near.duplicate
+  budget: 1,500 bytes asked, 1,526 obtained (news 51.0% for 50.0%, wiki 49.0% for 50.0%)
 
 duplicates
            keys  duplicates        marked  filter full  false positives
@@ -50,9 +51,9 @@ duplicates
 
 tokens (uint16, vocabulary of 300)
         tokens          documents  bytes/token
-  news     201   42.4%         12         3.58
-  wiki     273   57.6%         19         2.74
-  all      474  100.0%         31         3.10
+  news     222   44.8%         15         3.50
+  wiki     274   55.2%         19         2.73
+  all      496  100.0%         34         3.08
 
 training (4.19 M parameters, 4 steps, 25.0 k tokens/s)
   loss        9.000 █▅▂▁ 4.000
