@@ -133,7 +133,7 @@ class Checkpoints:
             return None
         check_identity(state.identity, identity, path)
         said = self._set_aside(state.step, problems) if self.world.first else None
-        shared: list[str] = self.world.share(said)
+        shared: Any = self.world.share(said)
         return path, state, shared
 
     def _newest(self) -> tuple[Path | None, TrainerState | None, list[str]]:

@@ -157,10 +157,10 @@ def test_tag_then_mix(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["-c", "mix.yaml", "mix"]) == 2
     assert (
-        "mix.yaml:6: $.streams[0].output.path: expected a place without files, found mixed/long-0000.jsonl, which this "
+        "mix.yaml:6: $.streams[0].output.path: expected a place without files, found mixed/long-0000.json, which this "
         "command wrote before with other settings; give another name or destination, or remove the old files"
     ) in capsys.readouterr().err
-    Path("mixed/long-0000.jsonl").unlink()
+    Path("mixed/long-0000.json").unlink()
     assert main(["-c", "mix.yaml", "mix"]) == 0
     assert "(1 task)" in capsys.readouterr().err
     (mixed,) = [json.loads(line) for line in Path("mixed/long-0000.json").read_text().splitlines()]
@@ -216,7 +216,7 @@ def test_ignore_existing_does_everything_again_and_debug_in_one_process(capsys: 
 def test_a_stream_with_bad_input_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     bad = Path("bad", "documents", "a.jsonl")
     bad.parent.mkdir(parents=True)
-    bad.write_text("nope\n")
+    bad.write_text('{"nope": 1}\n')
     Path("mix.yaml").write_text(
         "streams:\n"
         "  - {name: one, documents: [bad/documents/*.jsonl], output: {path: mixed}}\n"

@@ -300,7 +300,7 @@ def test_killed_and_run_again(capsys: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(4)
     for _ in range(3):
         process = start("--destination_prefix", "killed")
-        ledger = Path("killed")
+        ledger = Path(".dolma")
         wanted = len(list(ledger.rglob("*.json"))) + rng.randint(1, 15)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None and len(list(ledger.rglob("*.json"))) < wanted:

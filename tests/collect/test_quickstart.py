@@ -10,6 +10,7 @@ import yaml
 from msgspec import UNSET
 
 from dolma_pipeline.collect.base import COLLECTIONS
+from dolma_pipeline.mixers.sampling import ASSUMED
 from dolma_pipeline.recipe import Mix, Recipe
 
 
@@ -42,5 +43,5 @@ def test_small_sources_have_half_of_their_share_on_this_machine(recipe: Recipe, 
     assert budget is not None
     assert budget.tokens is not None
     collection = COLLECTIONS[recipe.sources[source].collect or ""]
-    share = budget.weights[source] * budget.tokens * budget.bytes_per_token
+    share = budget.weights[source] * budget.tokens * (budget.bytes_per_token or ASSUMED)
     assert budget.max_epochs * sum(item.size for item in collection.items) * 0.5 >= share

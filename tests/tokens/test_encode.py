@@ -296,7 +296,9 @@ def test_a_run_that_fails_leaves_nothing_half_written(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_gives_no_documents_and_a_warning(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["x"]}), tmp_path / "f.parquet")
-    report = encode_shard(config(tmp_path, tmp_path / "f.parquet"), Context())
+    settings = config(tmp_path, tmp_path / "f.parquet")
+    settings = msgspec.structs.replace(settings, quarantine=str(tmp_path / "q.jsonl"))
+    report = encode_shard(settings, Context())
     assert documents(report) == []
     assert report.warnings[0].startswith(f"{tmp_path}/f.parquet: the file cannot be read: expected a column `text`")
 

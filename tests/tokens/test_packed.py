@@ -164,6 +164,7 @@ def test_what_is_left_out_is_said(tmp_path: Path, shards: dict[str, Path]) -> No
     (report,) = run_stage(tmp_path, shards, pack_tokens(path, Pack(length=10, long_documents="truncate")))["manifest"]
     assert report.warnings == [f"{tmp_path / 'out'}: packing left out 21 tokens (8.20%) of 1 document, as asked for"]
     assert report.details == {
+        "form": "uint8, vocabulary of 14",
         "packed": {
             "by": "best_fit",
             "tokens": 240,
@@ -172,7 +173,7 @@ def test_what_is_left_out_is_said(tmp_path: Path, shards: dict[str, Path]) -> No
             "fragmented": 0,
             "truncated": 1,
             "dropped_tokens": 21,
-        }
+        },
     }
     manifest = read_manifest(tmp_path / "out")
     assert manifest.packed is not None
