@@ -27,8 +27,9 @@ from dolma_pipeline.storage import locked, read_json, real_path, write_json
 
 OWNER = "owner.json"
 MANIFEST = "manifest.json"
-Existing = Literal["own", "same", "replace"]
-"""Which files may be written over: those of this recipe; of this recipe with the same settings; any."""
+Existing = Literal["own", "told", "same", "replace"]
+"""Which files may be written over: those of this recipe; the same, and it is said where the settings have changed; of
+this recipe with the same settings; any."""
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -230,7 +231,7 @@ def _check_existing(
     changed = bool(owner is not None and owner.settings and owner.settings != settings)
     if existing == "replace":
         count = sum(len(found) for _, found in foreign)
-        return [f"warning: writing over {counted(count, 'file')} of another command"] if count else []
+        return [f"writing over {counted(count, 'file')} of another command"] if count else []
     if foreign:
         claim, files = foreign[0]
         count = sum(len(found) for _, found in foreign)
@@ -239,12 +240,14 @@ def _check_existing(
             f"{claim.where}: expected a place without files of others, found {files[0]}{_more(count)}, written by "
             f"{by}; give {claim.remedy}, or remove the old files"
         )
-    if changed and existing == "same":
+    if changed and existing in ("same", "told"):
         claim, files = there[0]
+        before = f"{files[0]}{_more(sum(len(found) for _, found in there))}"
+        if existing == "told":
+            return [f"this command wrote {before} before with other settings; its files are written anew"]
         raise ConfigError(
-            f"{claim.where}: expected a place without files, found {files[0]}"
-            f"{_more(sum(len(found) for _, found in there))}, which this command wrote before with other settings; "
-            f"give {claim.remedy}, or remove the old files"
+            f"{claim.where}: expected a place without files, found {before}, which this command wrote before with "
+            f"other settings; give {claim.remedy}, or remove the old files"
         )
     return []
 

@@ -34,8 +34,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     force: bool = False
     """Do everything again."""
     existing: Existing = "own"
-    """Which files outside of the work directory may be written over: those of this recipe, or with `same` only as long
-    as its settings are what they were, or with `replace` any."""
+    """Which files outside of the work directory may be written over; see outputs.py."""
     renamed: bool = False
     """The recipe has another name than the one that the work directory knows."""
     account: str = "."

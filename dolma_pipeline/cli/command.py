@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from dolma_pipeline.cli.arguments import Given, load
 from dolma_pipeline.config import place
 from dolma_pipeline.errors import BadInputError, ConfigError
+from dolma_pipeline.outputs import Existing
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import hide, hide_in_settings
@@ -58,12 +59,13 @@ def run_command(
     processes: Callable[[S], int],
     force: Callable[[S], bool] = lambda config: False,
     remarks: Callable[[S], list[str]] = lambda config: [],
+    existing: Existing = "told",
     show: Callable[[S, Recipe], None] = say_where_done,
 ) -> int:
     """Loads the configuration, says what in it has no effect, and runs its recipes; `dryrun` prints it instead.
 
-    `keys`: see `own_keys`. `remarks`: what else to say before the run, a line each. `show` tells the result of
-    each recipe.
+    `keys`: see `own_keys`. `remarks`: what else to say before the run, a line each. `existing`: which files may be
+    written over; see outputs.py. `show` tells the result of each recipe.
     """
     given = load(arguments, form)
     config = given.config
@@ -77,7 +79,7 @@ def run_command(
     from dolma_pipeline.run import RunOptions, run_recipe
 
     again = force(config)
-    settings = RunOptions(processes=processes(config), force=again, existing="replace" if again else "same")
+    settings = RunOptions(processes=processes(config), force=again, existing="replace" if again else existing)
     late: BadInputError | None = None
     for number, recipe in enumerate(recipes):
         try:

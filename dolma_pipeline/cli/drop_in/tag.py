@@ -100,6 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
         no_effect=NO_EFFECT,
         processes=lambda c: 1 if c.debug else c.processes,
         force=lambda c: c.ignore_existing,
+        # Other taggers are no new version of what the first ones measured.
+        existing="same",
     )
 
 

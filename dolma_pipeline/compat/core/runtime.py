@@ -50,7 +50,12 @@ def create_and_run_tagger(
             work_dir=WorkDir(output=metadata if isinstance(metadata, str) else None),
         )
         for recipe in to_recipes(msgspec.convert(msgspec.to_builtins(config), TagConfig)):
-            options = RunOptions(processes=1 if debug else num_processes, force=ignore_existing, progress="none")
+            options = RunOptions(
+                processes=1 if debug else num_processes,
+                force=ignore_existing,
+                existing="replace" if ignore_existing else "same",
+                progress="none",
+            )
             run_recipe(recipe, options)
 
 

@@ -13,7 +13,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
-use crate::door::{released, to_pyarrow};
+use crate::door::{fits_in_an_object, released, to_pyarrow};
 
 /// A tokenizer and the encoders that are idle: one is made for each thread that encodes at the same time.
 #[pyclass(name = "BytePairEncoder", frozen)]
@@ -97,6 +97,8 @@ pub fn integers(array: &ArrayRef) -> Result<&Int64Array> {
     let found = array.as_primitive_opt::<Int64Type>();
     found.ok_or_else(|| Error::invalid(format!("expected int64, found {}", array.data_type())))
 }
+
+const _: () = fits_in_an_object::<PyBytePairEncoder>();
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyBytePairEncoder>()?;

@@ -12,7 +12,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
-use crate::door::{released, to_pyarrow};
+use crate::door::{fits_in_an_object, released, to_pyarrow};
 
 fn strings<'a>(array: &'a ArrayRef, what: &str) -> PyResult<&'a LargeStringArray> {
     let found = array.as_string_opt::<i64>();
@@ -103,6 +103,8 @@ fn word_spans<'py>(
         to_pyarrow(py, Arc::new(found.ends))?,
     ))
 }
+
+const _: () = fits_in_an_object::<PyUrlList>();
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyUrlList>()?;

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3_arrow::PyArray;
 
-use crate::door::{released, to_pyarrow};
+use crate::door::{fits_in_an_object, released, to_pyarrow};
 
 fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     mutex.lock().map_err(|_| Error::invalid("used after a failure in another thread"))
@@ -26,7 +26,8 @@ fn finished(path: &std::path::Path) -> Error {
 #[pyclass(name = "KeyWriter", frozen)]
 struct PyKeyWriter {
     path: PathBuf,
-    writer: Mutex<Option<KeyWriter>>,
+    /// In a box of its own: what searches for separators wants an alignment that Python's allocator does not give.
+    writer: Mutex<Option<Box<KeyWriter>>>,
 }
 
 #[pymethods]
@@ -60,7 +61,7 @@ impl PyKeyWriter {
         let ngrams = Ngrams { length: ngram_length, stride: ngram_stride, skip_short };
         let settings = Settings { mode, partitions, separator, skip_empty, min_length, min_words, ngrams, part };
         let writer = released(py, || KeyWriter::create(&path, settings, buffer_bytes))?;
-        Ok(PyKeyWriter { path, writer: Mutex::new(Some(writer)) })
+        Ok(PyKeyWriter { path, writer: Mutex::new(Some(Box::new(writer))) })
     }
 
     fn add(&self, py: Python<'_>, texts: PyArray) -> PyResult<()> {
@@ -89,7 +90,7 @@ impl PyKeyWriter {
 }
 
 #[pyclass(name = "VerdictColumns", frozen)]
-struct PyVerdictColumns(Mutex<VerdictColumns>);
+struct PyVerdictColumns(Mutex<Box<VerdictColumns>>);
 
 #[pymethods]
 impl PyVerdictColumns {
@@ -105,7 +106,7 @@ impl PyVerdictColumns {
     ) -> PyResult<Self> {
         released(py, || VerdictColumns::open(&key_file, &verdict_files, shard_index, overlap_threshold))
             .map(|columns| skipped.into_iter().fold(columns, VerdictColumns::with_skipped))
-            .map(|columns| PyVerdictColumns(Mutex::new(columns)))
+            .map(|columns| PyVerdictColumns(Mutex::new(Box::new(columns))))
     }
 
     fn next_rows<'py>(&self, py: Python<'py>, rows: usize) -> PyResult<Bound<'py, PyAny>> {
@@ -183,6 +184,9 @@ fn describe_filter<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, P
 fn merge_filters(py: Python<'_>, parts: Vec<PathBuf>, out: PathBuf) -> PyResult<(u64, String)> {
     released(py, || bloom::merge(&parts, &out)).map(|written| (written.bytes, written.blake3))
 }
+
+const _: () = fits_in_an_object::<PyKeyWriter>();
+const _: () = fits_in_an_object::<PyVerdictColumns>();
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyKeyWriter>()?;

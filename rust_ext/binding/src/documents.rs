@@ -20,7 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
-use crate::door::{released, to_pyarrow};
+use crate::door::{fits_in_an_object, released, to_pyarrow};
 
 /// Bytes of lines that are put together before they go to the writer: what stays in the processor's cache.
 const LINES: usize = 1 << 17;
@@ -384,6 +384,11 @@ fn content_ids<'py>(py: Python<'py>, texts: PyArray) -> PyResult<Bound<'py, PyAn
 fn attribute_keys(py: Python<'_>, path: PathBuf, rows: usize) -> PyResult<Vec<String>> {
     released(py, || attributes::attribute_keys(&path, rows))
 }
+
+const _: () = fits_in_an_object::<PyDocumentReader>();
+const _: () = fits_in_an_object::<PyAttributeReader>();
+const _: () = fits_in_an_object::<PySpanScanner>();
+const _: () = fits_in_an_object::<PyLineWriter>();
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyDocumentReader>()?;

@@ -6,6 +6,12 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
+/// Checked for every class when the extension is compiled: Python's allocator aligns an object to 16 bytes, and an
+/// instruction that relies on more ends the process.
+pub const fn fits_in_an_object<T>() {
+    assert!(align_of::<T>() <= 16, "expected a class of at most 16 bytes' alignment: put its contents into a Box");
+}
+
 /// Runs `work` without the GIL. No Python object may be touched inside.
 pub fn released<T: Send>(py: Python<'_>, work: impl FnOnce() -> dolma_core::Result<T> + Send) -> PyResult<T> {
     py.detach(work).map_err(|e| to_python(py, e))

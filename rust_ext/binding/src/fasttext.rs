@@ -11,7 +11,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
-use crate::door::released;
+use crate::door::{fits_in_an_object, released};
 
 /// A model and the predictors that are idle: one is made for each thread that reads at the same time.
 #[pyclass(name = "FastText", frozen)]
@@ -123,6 +123,8 @@ impl PyFastText {
         })
     }
 }
+
+const _: () = fits_in_an_object::<PyFastText>();
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyFastText>()

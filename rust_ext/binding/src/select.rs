@@ -10,7 +10,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
-use crate::door::{released, to_pyarrow, to_python};
+use crate::door::{fits_in_an_object, released, to_pyarrow, to_python};
 
 /// Documents and what stands beside them, taken from Python before the GIL is released.
 struct Batch {
@@ -185,6 +185,10 @@ impl PyReplacement {
         Ok(strings)
     }
 }
+
+const _: () = fits_in_an_object::<PySelector>();
+const _: () = fits_in_an_object::<PySpanSelector>();
+const _: () = fits_in_an_object::<PyReplacement>();
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PySelector>()?;

@@ -238,7 +238,8 @@ fn spans_are_found_in_every_shape() {
     ]);
     let documents = Documents::new(&raw, &[], &[]).unwrap();
     let find = |text: &str, syntax| {
-        let SpanSelection { spans: found, errors, .. } = SpanSelector::new(text, syntax, false).unwrap().spans(&documents);
+        let SpanSelection { spans: found, errors, .. } =
+            SpanSelector::new(text, syntax, false).unwrap().spans(&documents);
         let list = found.as_list::<i32>();
         assert_eq!(list.len(), 3);
         assert_eq!(list.value_length(1), 0);

@@ -23,6 +23,7 @@ CLASSES = {
         "TokenizerRepetitionsTagger": "tokenizer_repetitions_v1",
         "TokenizerRepetitionsSkipEmptyTagger": "tokenizer_repetitions_v2r2",
     },
+    "sampling": {"RandomNumberTagger": "random_number_v1"},
     "code": {
         "CodeCopyrightTagger": "code_copyright_comments_v1",
         "CodeRedPajamaTaggers": "code_redpajama_taggers_v1",
