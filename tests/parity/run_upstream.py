@@ -2,8 +2,9 @@
 
     python tests/parity/run_upstream.py CHECKOUT      (a checkout of allenai/dolma)
 
-Exits with 1 if a test fails that is not among the justified differences of differences.json. The tests run unchanged, in a copy of the checkout's `tests`, with the shim beside this file as `dolma`. Tests
-that need S3, a model or the network are left out, and so are those of Dolma's internals; TESTS lists the others.
+Exits with 1 if a test fails that is not among the justified differences of differences.json. The tests run unchanged,
+in a copy of the checkout's `tests`, with the shim beside this file as `dolma`. Tests that need S3, a model or the
+network are left out, and so are those of Dolma's internals; TESTS lists the others.
 """
 
 from __future__ import annotations
