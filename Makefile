@@ -55,7 +55,9 @@ parity: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check beautifulsoup4 boto3
 	peer=$$(dirname $$(dirname $$($(BIN)/python -m bench.peer))) && DOLMA_PEER_VENV=$$peer $(BIN)/python -m pytest -rs \
 		tests/taggers/test_parity.py tests/taggers/test_source_parity.py tests/mixers/test_mix_parity.py
-	@if [ -n "$(DOLMA_UPSTREAM)" ]; then $(BIN)/python tests/parity/run_upstream.py "$(DOLMA_UPSTREAM)"; \
+	@if [ -n "$(DOLMA_UPSTREAM)" ]; then $(BIN)/python tests/parity/run_upstream.py "$(DOLMA_UPSTREAM)" && \
+	DOLMA_PEER_VENV=$$(dirname $$(dirname $$($(BIN)/python -m bench.peer))) \
+	$(BIN)/python tests/parity/run_configs.py "$(DOLMA_UPSTREAM)"; \
 	else echo "DOLMA_UPSTREAM=DIR, a checkout of Dolma, runs its own tests as well"; fi
 
 clean:
