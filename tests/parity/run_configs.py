@@ -90,6 +90,9 @@ def make_attributes(rng: random.Random, config: dict[str, Any], row: dict[str, A
     expressions = json.dumps([config.get("filter"), config.get("span_replacement")])
     spans = json.dumps(config.get("span_replacement") or [])
     attributes: dict[str, Any] = {}
+    cuts = sorted(rng.sample(range(len(row["text"]) + 1), k=min(12, len(row["text"]) + 1)))
+    ranges = list(zip(cuts[::2], cuts[1::2], strict=False))
+    rng.shuffle(ranges)
     for key in dict.fromkeys(KEY.findall(expressions)):
         if rng.random() < 0.2:
             continue
@@ -97,9 +100,10 @@ def make_attributes(rng: random.Random, config: dict[str, Any], row: dict[str, A
         around = [float(n) + d for n in numbers or ["0.5"] for d in (-0.625, -0.125, 0.125, 0.625, 7.5)]
         length = len(row["text"])
         if key in spans and not numbers:
-            cuts = sorted(rng.sample(range(length + 1), k=min(4, length + 1)))
-            scores = [rng.choice([-12.5, -3.5, 0.125, 0.375, 0.625, 0.875]) for _ in cuts]
-            attributes[key] = [[a, b, s] for a, b, s in zip(cuts[::2], cuts[1::2], scores, strict=False)]
+            # Of all keys together, so that no span of one overlaps one of another.
+            mine, ranges = sorted(ranges[:2]), ranges[2:]
+            scores = [rng.choice([-12.5, -3.5, 0.125, 0.375, 0.625, 0.875]) for _ in mine]
+            attributes[key] = [[a, b, score] for (a, b), score in zip(mine, scores, strict=True)]
         else:
             attributes[key] = [[0, length, rng.choice(around)]]
     return attributes
