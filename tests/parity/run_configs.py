@@ -158,6 +158,13 @@ def run(command: list[str], path: Path, kind: str, root: Path) -> tuple[int, str
     populate(config, root)
     given = set(root.rglob("*.gz"))
     file = root / path.name
+    filled = re.sub(r"(read_only\"?:\s*)true", r"\1false", text)
+    if filled != text:
+        # The filter that is to be read is made of the same documents first: then all of them are duplicates.
+        file.write_text(filled)
+        subprocess.run([*command, "-c", str(file), kind], cwd=root, capture_output=True, check=False)
+        for made in set(root.rglob("*.gz")) - given:
+            made.unlink()
     file.write_text(text)
     done = subprocess.run([*command, "-c", str(file), kind], cwd=root, capture_output=True, text=True, check=False)
     said = (done.stderr.strip().splitlines() or [""])[-1]
