@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +51,11 @@ class Claim(Struct, frozen=True, kw_only=True):
     def keys(self) -> list[str]:
         """What the claim is called in owner.json."""
         return [f"{self.place}/{name}" for name in self.names] or [self.place]
+
+    def examples(self) -> list[str]:
+        """A path for each kind of claimed file."""
+        names = [re.sub(r"\[[^]]*\]|\*", "0", name.replace("**/", "")) for name in self.names]
+        return [os.path.abspath(path) for path in ([f"{self.place}/{name}" for name in names] or [self.place])]  # noqa: PTH100
 
     def existing(self) -> list[str]:
         """The claimed files that are there."""
@@ -93,10 +99,11 @@ class Removed(Struct, kw_only=True):
         return lines
 
 
-def check_plan(claims: Sequence[Claim], inputs: Iterable[str]) -> None:
-    """Raises ConfigError if two tasks would write one file, or if a task would write over an input.
+def check_plan(claims: Sequence[Claim], inputs: Iterable[str], patterns_read: Iterable[str] = ()) -> None:
+    """Raises ConfigError if two tasks would write one file, if a task would write over an input, or if what it writes
+    would be read as an input by the next run.
 
-    `inputs`: the files that the recipe reads.
+    `inputs`: the files that the recipe reads; `patterns_read`: the globs that found them.
     """
     taken: dict[str, Claim] = {}
     for claim in claims:
@@ -118,6 +125,14 @@ def check_plan(claims: Sequence[Claim], inputs: Iterable[str]) -> None:
             raise ConfigError(
                 f"{covering.where}: expected a place outside of the input, found {path}, which is read and would be "
                 f"written over; give {covering.remedy}"
+            )
+    for pattern in patterns_read:
+        whole = os.path.join(os.path.abspath(pattern), "*") if os.path.isdir(pattern) else os.path.abspath(pattern)  # noqa: PTH100, PTH112, PTH118
+        read = next((c for c in claims if any(matches(whole, path) for path in c.examples())), None)
+        if read is not None:
+            raise ConfigError(
+                f"{read.where}: expected a place that no source reads, found {read.place}, where `{pattern}` would "
+                f"find what this run writes the next time; give {read.remedy}, or a pattern of the input alone"
             )
 
 

@@ -231,7 +231,7 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
             if config is not UNSET:
                 _stage(kind).plan(builder, number, config)
     builder.flush()
-    check_plan(builder.claims, [s.path for s in there])
+    check_plan(builder.claims, [s.path for s in there], _patterns(recipe))
     return Plan(
         recipe=recipe,
         work_dir=builder.places.work_dir,
@@ -242,6 +242,12 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
         warnings=shared_files(there),
         provisional=builder.provisional,
     )
+
+
+def _patterns(recipe: Recipe) -> list[str]:
+    """The globs of all sources of documents, as local paths."""
+    given = [s.documents for s in recipe.sources.values() if s.documents is not None]
+    return [str(local(p)) for patterns in given for p in ([patterns] if isinstance(patterns, str) else patterns)]
 
 
 def _find_shards(recipe: Recipe, places: Places) -> list[Shard]:

@@ -165,8 +165,10 @@ def _truth(node: Node, columns: Mapping[str, pa.Array]) -> Truth:
         left, right = _number(node.left, columns), _number(node.right, columns)
         return _signed(_COMPARE[node.sign](left, right), ~(np.isnan(left) | np.isnan(right)))
     if isinstance(node, Value):
-        there = np.asarray(attributes.one_array(columns[node.key]).to_numpy(zero_copy_only=False))
-        return _signed(there, np.ones_like(there))
+        column = attributes.one_array(columns[node.key])
+        known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
+        there = np.asarray(column.fill_null(False).to_numpy(zero_copy_only=False))
+        return _signed(there, known)
     if isinstance(node, Attribute | Call):
         name = node.name if isinstance(node, Attribute) else node.attribute.name
         found = attributes.present(columns[name])

@@ -24,7 +24,7 @@ def needs_lines(keys: Collection[str]) -> bool:
 def field_columns(documents: Documents, keys: Collection[str]) -> dict[str, pa.Array]:
     """A column for each of `keys` that is a field, as in `number:doc.score`; null where a value is of another kind.
 
-    `truth`: whether there is a value, and one that is not false, 0 or empty; never null.
+    `truth`: whether the value is other than false, 0 and empty; null where there is none.
     """
     found: dict[str, pa.Array] = {}
     for key in keys:
@@ -50,4 +50,4 @@ def _numbers(values: pa.LargeStringArray) -> pa.DoubleArray:
 def _truth(values: pa.LargeStringArray) -> pa.BooleanArray:
     empty = pc.is_in(values, value_set=pa.array(_EMPTY, pa.large_string()))
     zero = pc.fill_null(pc.equal(_numbers(values), 0.0), False)
-    return pc.and_(values.is_valid(), pc.invert(pc.or_(empty, zero)))
+    return pc.if_else(values.is_valid(), pc.invert(pc.or_(empty, zero)), pa.scalar(None, pa.bool_()))

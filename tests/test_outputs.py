@@ -288,3 +288,16 @@ def test_documents_in_two_sources_are_said(documents: Path, capsys: pytest.Captu
     )
     assert f"warning: {warning}\n" in capsys.readouterr().err
     assert json.loads((documents / "run" / "manifest.json").read_text())["warnings"] == [warning]
+
+
+@pytest.mark.parametrize("pattern", ["**/*.zst", "run/mixed/*/documents/s/*"])
+def test_a_source_that_would_find_the_output_is_refused(pattern: str, documents: Path) -> None:
+    """Before the first run, which would not find it yet."""
+    data = settings(documents, {"mix": {"name": "first"}})
+    data["sources"]["more"] = {"documents": str(documents / pattern)}
+    (documents / "x.zst").touch()
+    place = documents / "run" / "mixed" / "first" / "documents" / "s"
+    place.mkdir(parents=True)
+    (place / "given.jsonl").write_text('{"id": "x", "text": "x"}\n')
+    with pytest.raises(ConfigError, match=r"expected a place that no source reads, found .*where `.*` would find what"):
+        run(data)

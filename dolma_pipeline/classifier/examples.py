@@ -147,6 +147,6 @@ def _by_label(table: pa.Table, labels: list[str]) -> dict[str, dict[str, int]]:
 def rows_in_order(path: str) -> Iterator[tuple[int, int, bool, str]]:
     """(order, label, held out, text) of a shard's examples, by order."""
     with named(path):
-        for batch in pq.ParquetFile(Path(path)).iter_batches(batch_size=BATCH):
+        for batch in pq.ParquetFile(Path(path), page_checksum_verification=True).iter_batches(batch_size=BATCH):
             columns = [batch.column(name).to_pylist() for name in ("order", "label", "held_out", "text")]
             yield from zip(*columns, strict=True)

@@ -29,5 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{directory}: every file and every count is as its manifest says")
         total += len(problems)
     if total:
-        raise VerifyError(f"{counted(total, 'problem')} found; running the recipe again redoes what is not as it was")
+        raise VerifyError(
+            f"{counted(total, 'problem')} found; running the recipe again redoes what is not as it was, `--force` also "
+            "files whose size and time are still the same"
+        )
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +18,16 @@ def make_executor(
 ) -> Executor:
     """In-process for one process, else on Ray: a local one, or the cluster at `address`.
 
-    `say` shows a line to whoever watches the run. On a cluster, every node must see `work_dir`.
+    No more local processes are started than there are processors: each takes seconds to start and much memory. `say`
+    shows a line to whoever watches the run. On a cluster, every node must see `work_dir`.
     """
-    if address is None and processes == 1:
-        return LocalExecutor(say)
+    if address is None:
+        most = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        if processes > most:
+            say(f"{processes} processes were asked for; {most} are started, as many as there are processors")
+            processes = most
+        if processes == 1:
+            return LocalExecutor(say)
     try:
         from dolma_pipeline.executors.ray import RayExecutor
     except ModuleNotFoundError as error:

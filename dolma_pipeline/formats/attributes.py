@@ -215,7 +215,7 @@ class AttributeCursor:
 def _parquet_batches(path: str, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """No method: a generator that holds its cursor would keep a file's columns until the garbage collector comes by."""
     with named(path):
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         schema = file.schema_arrow
         present = [k for k in keys if k in schema.names]
         _check_columns(path, schema, present)

@@ -72,7 +72,8 @@ class ParquetReader:
         with Path(self.path).open("rb") as head:
             if head.read(4) == b"PARE":
                 raise DataError("it is encrypted (it begins with `PARE`); decrypt it first")
-        file = pq.ParquetFile(self.path)
+        # Only files that have checksums are checked, and only such files take longer.
+        file = pq.ParquetFile(self.path, page_checksum_verification=True)
         schema = file.schema_arrow
         twice = next((n for n in schema.names if schema.names.count(n) > 1), None)
         if twice is not None:
@@ -157,8 +158,10 @@ class ParquetReader:
         )
 
     def _place(self, file: pq.ParquetFile) -> str:
-        """The row group and the column that could not be read, as far as reading them again tells."""
-        where = f"row group {self._group + 1}, from row {self._row + 1} on: "
+        """What could not be read: the row group and the column, as far as reading them again tells, and the rows."""
+        rows = file.metadata.num_rows
+        lost = f"{rows - self._row:,} of {rows:,} rows are not read"
+        where = f"row group {self._group + 1}, from row {self._row + 1} on ({lost}): "
         for name in file.schema_arrow.names:
             try:
                 file.read_row_group(self._group, columns=[name])

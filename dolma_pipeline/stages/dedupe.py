@@ -115,7 +115,7 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
 
 def _rows(path: str) -> Iterator[pa.RecordBatch]:
     with named(path):
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         if "chars" in file.schema_arrow.names:
             yield from file.iter_batches(batch_size=65_536)
 

@@ -98,7 +98,7 @@ def _lines(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.NDArra
 
 def _parquet(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.NDArray[np.int64] | None]]:
     with named(path):
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=ROWS):
+        for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(batch_size=ROWS):
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 if name != "id":
                     yield (name, *_column(path, name, column))

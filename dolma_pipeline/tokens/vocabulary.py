@@ -31,7 +31,7 @@ def token_dtype(vocab_size: int, dtype: str | None = None, where: str = "$.dtype
     elif vocab_size - 1 > np.iinfo(dtype).max:
         raise ConfigError(
             f"{where}: expected a type that holds the ids 0 to {vocab_size - 1} of the vocabulary, "
-            f"found `{dtype}` (0 to {np.iinfo(dtype).max}); `{smallest}` would, and is taken where none is given"
+            f"found `{dtype}` (0 to {np.iinfo(dtype).max}); `{smallest}` would"
         )
     return np.dtype(dtype).newbyteorder("<")
 

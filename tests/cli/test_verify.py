@@ -41,7 +41,11 @@ def test_a_changed_file(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(run)]) == 1
     out, err = capsys.readouterr()
     assert out.startswith(f"{run}: out.jsonl: ")
-    assert err == "dolma: error: 1 problem found; running the recipe again redoes what is not as it was\n"
+    assert (
+        err
+        == "dolma: error: 1 problem found; running the recipe again redoes what is not as it was, `--force` also files "
+        "whose size and time are still the same\n"
+    )
 
 
 def test_documents_lost_between_stages(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -135,7 +135,8 @@ def test_rows_before_a_damaged_page_are_kept(tmp_path: Path) -> None:
     assert [r[1] for r in rows] == texts[: len(rows)]
     assert len(rows) == 2000
     assert (stream.damage or "").startswith(
-        "the file is truncated or corrupt: column `text`, row group 3, from row 2001 on: "
+        "the file is truncated or corrupt: column `text`, row group 3, from row 2001 on (2,000 of 4,000 rows are not "
+        "read): "
     )
 
 

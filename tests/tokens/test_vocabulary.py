@@ -33,7 +33,7 @@ def test_a_larger_type_is_taken_and_a_smaller_one_refused() -> None:
         token_dtype(65_537, "uint16", "$.stages[2].tokens.dtype")
     assert str(error.value) == (
         "$.stages[2].tokens.dtype: expected a type that holds the ids 0 to 65536 of the vocabulary, found `uint16` "
-        "(0 to 65535); `uint32` would, and is taken where none is given"
+        "(0 to 65535); `uint32` would"
     )
 
 
