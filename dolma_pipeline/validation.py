@@ -184,7 +184,9 @@ class _Checks:
             text = "expected false where `discard_fields` names `attributes`, found true: nothing would be kept"
             self._note((*path, "keep_attributes"), text)
         needed = next((f for f in mix.discard_fields if f in ("id", "text")), None)
-        later = any(getattr(stage, kind) is not UNSET for stage in self.recipe.stages[path[1] + 1 :] for kind in STAGES)
+        later = any(
+            getattr(stage, kind) is not UNSET for stage in self.recipe.stages[int(path[1]) + 1 :] for kind in STAGES
+        )
         if needed is not None and mix.format != "parquet" and later:
             text = f"expected `id` and `text` to stay, which the stages behind this mix read, found `{needed}`"
             self._note((*path, "discard_fields"), text)
