@@ -213,7 +213,7 @@ class Plan(Struct, kw_only=True):
 
 
 def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
-    """Unrolls `recipe`; a source that matches no file, or anything else that cannot work, is a ConfigError.
+    """Unrolls `recipe`; raises ConfigError if a source matches no file, and for anything else that cannot work.
 
     `given`: the files of the sources, if an earlier plan has found them; `sizes`: bytes of the files written since.
     """

@@ -53,7 +53,7 @@ class Source(Base, frozen=True):
     priority: Annotated[int, Meta(description="of two duplicates the one of higher priority stays")] = 0
     order: Annotated[
         Literal["name", "given"],
-        Meta(description="of the files: by name, or pattern by pattern as `documents` lists them, as in Dolma"),
+        Meta(description="order of the files: by name, or pattern by pattern as `documents` lists them, as in Dolma"),
     ] = "name"
 
 
@@ -178,7 +178,7 @@ class Mix(Base, frozen=True):
         int, Meta(ge=0, description="join small inputs into outputs of this size; 0: one output per input")
     ] = 0
     format: Annotated[
-        DocumentFormat | Literal["input"], Meta(description="of the files; `input`: that of each input file")
+        DocumentFormat | Literal["input"], Meta(description="format of the files; `input`: that of each input file")
     ] = "jsonl.zst"
     as_dolma: Annotated[
         bool,
@@ -332,7 +332,8 @@ class Train(Base, frozen=True):
     model: Annotated[str, Meta(description="a preset of dolma_pipeline.train.presets, or a YAML/JSON file")]
     steps: PositiveInt
     name: Annotated[
-        str | None, Meta(description="of the model: its directory in `train/`; needed where a recipe trains several")
+        str | None,
+        Meta(description="name of the model: its directory in `train/`; needed where a recipe trains several"),
     ] = None
     nproc: Annotated[int, Meta(ge=1, description="ranks on this machine")] = 1
     batch_size: Annotated[int, Meta(ge=1, description="instances in a global batch")] = 32

@@ -25,7 +25,7 @@ WILDCARD = re.compile(r"[*?\[]")
 
 
 def local(path: str) -> Path:
-    """`path` as a local one; a remote scheme, and a name that is not UTF-8, is a ConfigError."""
+    """Returns `path` as a local one; raises ConfigError for a remote scheme and for a name that is not UTF-8."""
     _check_name(path)
     scheme = re.match(r"^([a-z][a-z0-9+.-]*)://", path)
     if scheme and scheme[1] != "file":

@@ -55,9 +55,9 @@ class MeasureShards(Struct, frozen=True, kw_only=True):
     seed: int
     path: str
     tokenizer: Tokenizer | None = None
-    """Of a later stage: with it a sample of the documents is encoded, for a budget of tokens."""
+    """Tokenizer of a later stage: with it a sample of the documents is encoded, for a budget of tokens."""
     sample_bytes: int = 0
-    """Of text, in that sample."""
+    """Bytes of text in that sample."""
 
 
 class MixShards(MeasureShards, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from dolma_pipeline.tokens.write import WritePart
 
 PACKAGE = "dolma_pipeline.tokens"
 PARTS_VERSION = 1
-"""Of the plan of the files alone, beside the version of the stage."""
+"""Version of the plan of the files alone, beside that of the stage."""
 
 
 class TokenFilePhases(ABC):

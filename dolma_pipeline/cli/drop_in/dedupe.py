@@ -60,7 +60,7 @@ class DedupeConfig(Config, frozen=True):
     skip_empty: Annotated[bool | None, Meta(description="leave out documents or paragraphs of white space")] = False
     min_length: Annotated[Count | None, Meta(description="leave out shorter ones, in characters")] = 0
     min_words: Annotated[Count | None, Meta(description="leave out those of fewer words")] = 0
-    num_partitions: Annotated[PositiveInt | None, Meta(description="of the key space")] = 1
+    num_partitions: Annotated[PositiveInt | None, Meta(description="number of parts of the key space")] = 1
     partition_index: Annotated[
         Count | None,
         Meta(description="mark only duplicates of this partition, as NAME_INDEX; without it the run does all"),
