@@ -25,7 +25,10 @@ class Write(Struct, frozen=True):
 
 def write(config: Write, context: Context) -> Report:
     """Writes the text and how often this worker has loaded its model; some texts are trouble."""
-    if config.text == "bad":
+    if config.text == "bad once y is at work":
+        while not Path(config.path).with_name("y.there").exists():
+            time.sleep(0.01)
+    if config.text.startswith("bad"):
         raise DataError(f"{config.path}: expected good, found bad")
     if config.text == "missing":
         Path(config.path + ".nope").read_text()
@@ -38,6 +41,7 @@ def write(config: Write, context: Context) -> Report:
     if config.text == "config":
         raise ConfigError("no such thing")
     if config.text == "slow":
+        Path(f"{config.path}.there").touch()
         time.sleep(0.3)
     if config.text == "die":
         os._exit(9)
@@ -118,7 +122,7 @@ def test_a_lost_worker_is_replaced_and_its_job_goes_to_another(
 @pytest.mark.slow
 def test_what_is_at_work_when_a_job_fails_is_finished_and_entered(workers: Executor, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="x: expected good, found bad"):
-        list(workers.run([job(tmp_path, "x", "bad"), job(tmp_path, "y", "slow")]))
+        list(workers.run([job(tmp_path, "x", "bad once y is at work"), job(tmp_path, "y", "slow")]))
     assert (tmp_path / "ledger" / "y.json").is_file()
 
 
