@@ -212,7 +212,8 @@ def _decide(case: Case) -> None:
     priority = {name: source["priority"] for name, source in case.recipe["sources"].items()}
     seen: set[str] = set()
     copies: set[int] = set()
-    for each in sorted(case.made, key=lambda d: -priority[d.source]):
+    # The first copy is that of the highest priority, then of the first source, file (by its path) and line.
+    for each in sorted(case.made, key=lambda d: (-priority[d.source], d.source, d.file)):
         if each.fate == "bad":
             continue
         if each.text in seen and each.text.strip():
