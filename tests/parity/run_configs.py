@@ -57,6 +57,8 @@ def command_of(text: str) -> str | None:
 def localized(text: str, root: Path) -> str:
     """The configuration with remote and home paths below `root`, and filters of a size for a test."""
     text = text.replace("s3://", f"{root}/").replace("${oc.env:HOME}", str(root))
+    # A filter at a fixed path would be shared by the two commands, which write it in different formats.
+    text = re.sub(r"(\bfile\"?:\s*\"?)/tmp/", rf"\g<1>{root}/filter-", text)
     text = re.sub(r"\$\{oc\.env:TMPDIR[^}]*\}", str(root), text)
     text = re.sub(r"\$\{d\.processes:[^}]*\}|\$\{d\.procs:[^}]*\}", "1", text)
     text = re.sub(r"(\"?processes\"?:\s*)\d+", r"\g<1>1", text)
