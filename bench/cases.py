@@ -20,7 +20,7 @@ class Case:
     """What follows the command, for a directory that holds `documents/`."""
     peer: bool = True
     fraction: float = 1.0
-    """Of the documents that the peer is given: it would take minutes with all."""
+    """Share of the documents that the peer is given. All of them would take minutes."""
 
 
 def tag(*taggers: str) -> Callable[[Path], list[str]]:

@@ -68,7 +68,7 @@ class PhaseTiming(Struct, kw_only=True):
     tasks: int = 0
     skipped: int = 0
     seconds: float = 0.0
-    """Of wall time."""
+    """Wall time, in seconds."""
     cpu_seconds: float = 0.0
     bytes: int = 0
     """UTF-8 bytes of text read by the tasks that were done."""

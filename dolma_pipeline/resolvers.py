@@ -32,7 +32,7 @@ from dolma_pipeline.yaml_file import MAX_REPEATED, Step, json_path, missing_pack
 
 Where = Callable[[Sequence[Step]], str]
 MAX_DEPTH = 50
-"""Of interpolations within each other."""
+"""Maximum depth of interpolations within each other."""
 MAX_CHAIN = 120
 """Of containers and references that lead to a value: more than a file may nest, less than the interpreter bears."""
 MAX_TEXT = 1 << 20

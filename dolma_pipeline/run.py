@@ -30,7 +30,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 
     processes: int = 1
     address: str | None = None
-    """Of a Ray cluster."""
+    """Address of a Ray cluster."""
     force: bool = False
     """Do everything again."""
     existing: Existing = "own"

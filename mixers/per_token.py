@@ -99,7 +99,7 @@ class FileMeasure(Struct, frozen=True, kw_only=True):
 
 
 def bytes_per_token(files: Iterable[FileMeasure]) -> float | None:
-    """Of a source: each file counts by its text; None if no text of it was encoded."""
+    """Returns the bytes of text per token of a source, each file weighted by its text; None if no text was encoded."""
     total, tokens = 0, 0.0
     for file in files:
         if file.sample.text_bytes and file.sample.tokens:

@@ -19,7 +19,7 @@ class Examples(Struct, kw_only=True):
     training: int = 0
     held_out: int = 0
     used: int = 0
-    """Of `training`, those that `max_documents` let in."""
+    """Documents of `training` that `max_documents` let in."""
 
 
 class ClassifierManifest(Struct, kw_only=True):

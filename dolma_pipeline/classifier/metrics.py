@@ -33,7 +33,7 @@ class Bin(Struct, frozen=True, kw_only=True):
     documents: int
     mean_score: float
     share: float
-    """Of them that have the label."""
+    """Share of the documents that have the label."""
 
 
 class Removal(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ class Item(Struct, frozen=True):
     size: int
     """Bytes on disk, as far as they are known without reading."""
     version: str
-    """Of what the item is part of: the interpreter or a distribution."""
+    """Version of the interpreter or of the distribution that the item is part of."""
     read: Callable[[], str]
     """The text; raises OSError, SyntaxError or ValueError where there is none to read."""
 

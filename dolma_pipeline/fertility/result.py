@@ -16,7 +16,7 @@ class TokenCounts(Struct, kw_only=True):
 
     tokens: int = 0
     byte_tokens: int = 0
-    """Of a single byte that is but a part of a character."""
+    """Tokens of a single byte that is only a part of a character."""
     words: int = 0
     """In the text as the tokenizer normalizes it."""
     pieces: int = 0

@@ -40,7 +40,7 @@ GROUP_BYTES = 32 << 20
 """Most bytes of columns held: spans of long documents reach this long before the rows do."""
 
 BATCH_BYTES = 8 << 20
-"""Of all columns, read at a time."""
+"""Bytes of all columns together that are read at a time."""
 
 
 class AttributeWriter:

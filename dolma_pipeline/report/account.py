@@ -26,7 +26,7 @@ class Training(Struct, frozen=True, kw_only=True):
     """(step, loss) of the training batches, in order of step."""
     final_loss: float | None = None
     perplexity: float | None = None
-    """Of the tokens set aside."""
+    """Perplexity on the tokens that were set aside."""
     validation_tokens: int | None = None
     parameters: int | None = None
     tokens_per_second: float | None = None

@@ -51,7 +51,7 @@ class MeasureShards(Struct, frozen=True, kw_only=True):
     source: str
     inputs: list[MixInput]
     names: dict[str, tuple[str, str]]
-    """Of the attributes the rules speak of: (experiment, key)."""
+    """Attributes that the rules name, as (experiment, key)."""
     seed: int
     path: str
     tokenizer: Tokenizer | None = None

@@ -32,7 +32,7 @@ class TokenFilePhases(ABC):
     """Each has files and a manifest of its own."""
     tokenizer: Tokenizer
     dtype: str | None
-    """Of a token in the files; None: the smallest that will do."""
+    """Data type of a token in the files; None takes the smallest that holds the vocabulary."""
     described: bool = True
     """Whether the tokenizer is known, so that there is a manifest."""
     needs_ends: bool = True

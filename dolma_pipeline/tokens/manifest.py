@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 PART = re.compile(r"^(bucket-\d+/)?part-\d{5,}\.(npy|csv\.gz|mask)$")
 AS_DOLMA = re.compile(r"^part-0-\d{5,}\.(npy|csv\.gz)$")
-"""Of a run that calls its files as Dolma does; elsewhere such a file is Dolma's own, and is left."""
+"""Matches the files of a run that follows Dolma's naming; elsewhere such a file is Dolma's own and is left alone."""
 
 
 class TokenFile(Struct, frozen=True, kw_only=True, omit_defaults=True):

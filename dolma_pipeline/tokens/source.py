@@ -84,7 +84,7 @@ class TokenSource(Struct, frozen=True, kw_only=True):
     manifest: Manifest | None = None
     """Where there is one, or one of the files that these were converted from."""
     text_bytes: int = 0
-    """Of the text that they were made of, where a manifest says so."""
+    """UTF-8 bytes of the text behind the tokens, where a manifest says so."""
 
     @property
     def packed(self) -> bool:

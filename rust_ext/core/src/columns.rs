@@ -128,7 +128,7 @@ impl Mapping {
         self.rules.iter().find(|(t, _)| *t == target).map_or(target, |(_, path)| path.whole.as_str())
     }
 
-    /// Of two equal keys neither is the right one. Others than these are nobody's business here.
+    /// Refuses a key that appears twice, because neither value is the right one. Keys that no rule names may repeat.
     fn no_key_twice(&self, members: &[Member<'_>]) -> std::result::Result<(), String> {
         let paths = self.rules.iter().map(|(_, path)| path).chain(&self.url);
         let names = paths.flat_map(|p| [p.whole.as_str(), p.parts[0].as_str()]).chain(TARGETS);

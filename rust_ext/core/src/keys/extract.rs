@@ -71,7 +71,7 @@ impl Settings {
             Some((index, of)) if index >= of => {
                 Err(Error::invalid(format!("expected the index of one of {of} parts, found {index}")))
             }
-            // Of a paragraph's n-grams each part would see some, and the share of those seen before would say little.
+            // Each part would see only some of a paragraph's n-grams, so the share of repeated ones would mean little.
             Some(_) if self.mode == Mode::Ngrams => Err(Error::invalid("expected no n-grams in one part of the keys")),
             _ => Ok(()),
         }

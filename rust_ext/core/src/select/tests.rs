@@ -408,7 +408,7 @@ fn documents_that_dolma_judges_by_the_spelling_of_numbers_are_counted() {
     let scores = [json!(1), json!(1.0), json!(2), json!(0.5), json!(0)].map(|s| scored("a", s));
     let (kept, differ) = spelled(&[], &[path], Syntax::JsonPath, &scores);
     assert_eq!(kept, [Some(false), Some(false), Some(false), Some(true), Some(true)]);
-    // Of `1` Dolma says that it is neither above nor equal to `1.0`.
+    // Dolma finds that `1` is neither above nor equal to `1.0`.
     assert_eq!(differ, 1);
     // Where the other side of an `or` holds anyway, the spelling decides nothing.
     let both = "$.attributes[?(@.a[0][2] >= 1.0 || @.a[0][1] == 1)]";
