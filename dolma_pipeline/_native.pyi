@@ -5,20 +5,23 @@ arguments.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, final
 
+from typing_extensions import Self
+
+@final
 class DocumentReader:
     """Streams the documents of a JSONL file as pyarrow.RecordBatch (see formats/documents.py for the columns)."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         path: str,
         *,
         batch_bytes: int = ...,
         max_line_bytes: int = ...,
         keep_raw: bool = False,
         columns: Sequence[tuple[str, str | None]] | None = None,
-    ) -> None:
+    ) -> Self:
         """`columns`: (name in a document, field of the line, or None for an id made from the text)."""
 
     def __iter__(self) -> Iterator[Any]: ...
@@ -31,16 +34,18 @@ class DocumentReader:
     @property
     def bytes_read(self) -> int: ...
 
+@final
 class AttributeReader:
     """Streams the rows of a JSONL attribute file: id, raw where asked for, a span column per key."""
 
-    def __init__(self, path: str, keys: Sequence[str], *, raw: bool = False) -> None: ...
+    def __new__(cls, path: str, keys: Sequence[str], *, raw: bool = False) -> Self: ...
     def next_rows(self, rows: int) -> Any: ...
 
+@final
 class SpanScanner:
     """Streams every span of a JSONL attribute file, whatever its keys; an empty list is one span (0, 0, 0.0)."""
 
-    def __init__(self, path: str) -> None: ...
+    def __new__(cls, path: str) -> Self: ...
     def next_rows(self, rows: int) -> Any | None:
         """key: uint32 (into `keys`), start, end: int64, score: float64, of the next rows; None at the end."""
 
@@ -48,10 +53,11 @@ class SpanScanner:
     def keys(self) -> list[str]:
         """Those met so far, in order of appearance."""
 
+@final
 class LineWriter:
     """Writes a file atomically, compressed by its extension, hashed on the way."""
 
-    def __init__(self, path: str, *, level: int | None = None) -> None: ...
+    def __new__(cls, path: str, *, level: int | None = None) -> Self: ...
     def write(self, data: bytes) -> None: ...
     def write_documents(
         self,
@@ -139,13 +145,14 @@ def attribute_objects(lengths: Any, keys: Sequence[str], columns: Sequence[Any],
 
 def attribute_keys(path: str, rows: int) -> list[str]: ...
 
+@final
 class BytePairEncoder:
     """A byte-level BPE from a tokenizer.json; a ValueError says what in the file is not supported.
 
     Threads may share it. Its caches are of a fixed size.
     """
 
-    def __init__(self, path: str, *, encode_special_tokens: bool = False, segment: bool = False) -> None: ...
+    def __new__(cls, path: str, *, encode_special_tokens: bool = False, segment: bool = False) -> Self: ...
     @property
     def added(self) -> list[tuple[str, int]]:
         """The added tokens and their ids as the file has them."""
@@ -170,6 +177,7 @@ def pack_best_fit(lengths: Any, capacity: int) -> tuple[Any, Any, Any]:
     All int64. A ValueError where a length is not from 1 to `capacity`.
     """
 
+@final
 class FastText:
     """A fastText classifier from a `.bin` or `.ftz` file: texts in as a large_string array, a RecordBatch out.
 
@@ -177,7 +185,7 @@ class FastText:
     scores the label with the higher index comes first. Threads may share a model.
     """
 
-    def __init__(self, path: str) -> None: ...
+    def __new__(cls, path: str) -> Self: ...
     @property
     def labels(self) -> list[str]:
         """As the model has them, `__label__` and all; predictions index into it."""
@@ -215,15 +223,16 @@ def tagger_attributes(name: str) -> list[tuple[str, str]]:
 def round_scores(scores: Any) -> Any:
     """Scores with five decimals, as `round(score, 5)`."""
 
+@final
 class Selector:
     """Dolma's include and exclude filters, compiled; ValueError for an expression that does not compile.
 
     `strict`: in jq, indexing null is an error, as it is in Dolma.
     """
 
-    def __init__(
-        self, include: Sequence[str], exclude: Sequence[str], syntax: str = "jsonpath", strict: bool = False
-    ) -> None: ...
+    def __new__(
+        cls, include: Sequence[str], exclude: Sequence[str], syntax: str = "jsonpath", strict: bool = False
+    ) -> Self: ...
     @property
     def names(self) -> list[str]:
         """Attribute keys that the expressions name."""
@@ -239,10 +248,11 @@ class Selector:
     def select(self, raw: Any, attributes: Sequence[Any] = ..., columns: Sequence[tuple[str, Any]] = ...) -> Any:
         """Whether each document stays: boolean, null where that cannot be told."""
 
+@final
 class SpanSelector:
     """An expression that selects spans of attributes."""
 
-    def __init__(self, expression: str, syntax: str = "jsonpath", strict: bool = False) -> None: ...
+    def __new__(cls, expression: str, syntax: str = "jsonpath", strict: bool = False) -> Self: ...
     @property
     def names(self) -> list[str]: ...
     @property
@@ -252,10 +262,11 @@ class SpanSelector:
     def spans(self, raw: Any, attributes: Sequence[Any] = ..., columns: Sequence[tuple[str, Any]] = ...) -> Any:
         """The spans it reaches in each document: list<struct<start, end, score>>."""
 
+@final
 class Replacement:
     """A jq program that makes the replacement of a span from the document; ValueError if it does not compile."""
 
-    def __init__(self, program: str, strict: bool = False) -> None: ...
+    def __new__(cls, program: str, strict: bool = False) -> Self: ...
     @property
     def errors(self) -> list[tuple[int, str]]:
         """(row, reason) of the rows of the last call that have no string."""
@@ -269,16 +280,17 @@ class Replacement:
     ) -> list[str | None]:
         """The string that the program gives for each of `rows`; None where it gives anything else."""
 
+@final
 class KeyWriter:
     """Writes the keys of a shard's items, by partition in item order; bounded memory, atomic."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         path: str,
         mode: str,
         partitions: int,
         *,
-        separator: str = "\n",
+        separator: str = ...,
         skip_empty: bool = True,
         min_length: int = 0,
         min_words: int = 0,
@@ -287,25 +299,26 @@ class KeyWriter:
         skip_short: bool = False,
         part: tuple[int, int] | None = None,
         buffer_bytes: int = ...,
-    ) -> None: ...
+    ) -> Self: ...
     def add(self, texts: Any) -> None: ...
     def finish(self) -> tuple[int, str, dict[str, int]]:
         """(bytes, BLAKE3 in hex, {"rows", "items", "keys"}) of the file, now under its name."""
 
     def abort(self) -> None: ...
 
+@final
 class VerdictColumns:
     """The verdicts on a shard's keys as an attribute column, in the order of its documents."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         key_file: str,
         verdict_files: Sequence[str],
         shard_index: int,
         *,
         overlap_threshold: float = 1.0,
         skipped: float | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     def next_rows(self, rows: int) -> Any: ...
     @property
     def rows_left(self) -> int: ...
@@ -334,10 +347,11 @@ def describe_filter(path: str) -> dict[str, Any]:
 def merge_filters(parts: Sequence[str], out: str) -> tuple[int, str]:
     """Joins the filters of single partitions into one file: (bytes, BLAKE3 in hex)."""
 
+@final
 class UrlList:
     """Domains, addresses or Adblock rules, by `mode`: `domain`, `url`, `adblock`; from files and from `lines`."""
 
-    def __init__(self, mode: str, paths: Sequence[str], lines: Sequence[str] = ...) -> None: ...
+    def __new__(cls, mode: str, paths: Sequence[str], lines: Sequence[str] = ...) -> Self: ...
     def __len__(self) -> int:
         """Entries, equal ones once."""
 
