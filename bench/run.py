@@ -104,7 +104,8 @@ def make_tokenizer(files: list[Path], work: Path) -> Path:
     """A BPE of 8,192 tokens from the first documents, the same for both tools."""
     from dolma_pipeline.recipe import TrainTokenizer
     from dolma_pipeline.task import Context
-    from dolma_pipeline.tokens.training import SampledShard, TrainOnShards, train_tokenizer
+    from dolma_pipeline.tokens.sample import SampledShard
+    from dolma_pipeline.tokens.training import TrainOnShards, train_tokenizer
 
     path = work / "tokenizer.json"
     shards = [SampledShard(path=str(f), label=f.name) for f in files]

@@ -14,20 +14,24 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.recipe import TrainTokenizer
+from dolma_pipeline.tokens.encoded import Encoded
+from dolma_pipeline.tokens.engine import Engine
 from dolma_pipeline.tokens.fast import FastEngine
 from dolma_pipeline.tokens.reference import ReferenceEngine
 from dolma_pipeline.tokens.training import train
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "tokens"))
-import adversarial
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests.tokens import adversarial
 
 FUZZ = 20_000
 TRAINING_BYTES = 8_000_000
@@ -97,12 +101,13 @@ def compare(file: Path, sources: list[Path], megabytes: float) -> int:
     return differing
 
 
-def report(file: Path, name: str, batches: object, fast: FastEngine, reference: ReferenceEngine) -> int:
+def report(file: Path, name: str, batches: Iterable[pa.Array], fast: FastEngine, reference: ReferenceEngine) -> int:
     number = size = differing = 0
     seconds = [0.0, 0.0]
-    for texts in batches:  # type: ignore[attr-defined]
+    for texts in batches:
         found = []
-        for i, engine in enumerate((fast, reference)):
+        engines: tuple[Engine, Engine] = (fast, reference)
+        for i, engine in enumerate(engines):
             started = time.process_time()
             found.append(engine.encode(texts, bos=1, eos=0))
             seconds[i] += time.process_time() - started
@@ -121,8 +126,8 @@ def report(file: Path, name: str, batches: object, fast: FastEngine, reference: 
     return differing
 
 
-def split(encoded: object) -> list[np.ndarray]:  # type: ignore[type-arg]
-    return np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])  # type: ignore[attr-defined]
+def split(encoded: Encoded) -> list[NDArray[Any]]:
+    return np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class BaseTagger:
     """Dolma's shape: subclasses define `predict`, and `add_tagger` gives them a name. Made once in each process."""
 
     FIELDS: ClassVar[list[str]] = ["text"]
-    attributes: Mapping[str, Kind] | None = None
+    attributes: ClassVar[Mapping[str, Kind] | None] = None
     """Declares what `predict` gives. A `document` attribute is one span over the whole text; its score is kept."""
 
     @property

@@ -260,7 +260,11 @@ def test_an_output_over_an_input_is_refused(tmp_path: Path) -> None:
 def test_a_work_dir_that_was_moved_is_up_to_date(documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokens = {"tokenizer": {"train": {"vocab_size": 300}, "eos": "<|endoftext|>"}, "max_tokens": 3000}
     dedupe = {"name": "exact", "documents": {"key": "text"}}
-    stages = [{"dedupe": dedupe}, {"mix": {"drop": {"copy": "exact.duplicate"}}}, {"tokens": tokens}]
+    stages: list[dict[str, Any]] = [
+        {"dedupe": dedupe},
+        {"mix": {"drop": {"copy": "exact.duplicate"}}},
+        {"tokens": tokens},
+    ]
     first = run(settings(documents, *stages))
     assert sum(p.endswith(".npy") for p in first) > 2
     (documents / "run").rename(documents / "moved")

@@ -120,6 +120,7 @@ def test_other_columns_stay_columns_and_rules_read_them(tmp_path: Path) -> None:
         {"site": "s", "n": i, "url": f"https://example.org/{i}"} for i in kept
     ]
     (documents,) = list(read_documents(path, keep_raw=True))
+    assert documents.raw is not None
     assert json.loads(documents.raw[0].as_py())["metadata"]["n"] == 21
 
 

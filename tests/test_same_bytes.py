@@ -35,10 +35,11 @@ def settings_of(corpus: Path, work_dir: Path) -> dict[str, Any]:
     settings = recipe(corpus, work_dir)
     settings["stages"][3]["mix"]["keep_attributes"] = True
     tokenizer = {"train": {"vocab_size": 300, "sample_bytes": 5000}, "eos": "<|endoftext|>"}
-    for pack in (
+    packs: tuple[dict[str, Any], ...] = (
         {"by": "best_fit", "length": 128, "mask_first": True},
         {"by": "bucket", "length": 64, "min_length": 16, "rest": "drop"},
-    ):
+    )
+    for pack in packs:
         packed = {"tokenizer": tokenizer, "pack": pack, "max_tokens": 2000}
         settings["stages"].append({"tokens": packed | {"destination": str(work_dir / "tokens" / pack["by"])}})
     return settings

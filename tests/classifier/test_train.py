@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,8 @@ def test_a_rerun_does_nothing_and_another_rate_trains_no_reading(data: Path, mad
 def test_labels_by_rule(data: Path) -> None:
     labels = {"much": {"where": "own.n > 4"}, "little": {"where": "own.n < 3"}}
     made = train(data, "rule", labels=labels, max_documents=60)
-    for name, keeps in (("much", lambda n: n > 4), ("little", lambda n: n < 3)):
+    rules: dict[str, Callable[[float], bool]] = {"much": lambda n: n > 4, "little": lambda n: n < 3}
+    for name, keeps in rules.items():
         rows = [json.loads(line) for f in data.glob("*/attributes/own/*") for line in f.read_text().splitlines()]
         count = sum(keeps(row["attributes"]["own__own__n"][0][2]) for row in rows)
         found = made.examples[name]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -83,4 +84,4 @@ def test_handlers_are_as_before_and_the_thread_is_gone() -> None:
             time.sleep(10)
         assert found.seen == signal.SIGTERM
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-    assert "signals" not in [t.name for t in signals.threading.enumerate()]
+    assert "signals" not in [t.name for t in threading.enumerate()]

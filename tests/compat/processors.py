@@ -12,7 +12,9 @@ from dolma_pipeline.compat.core.parallel import BaseParallelProcessor, QueueType
 
 class Upper(BaseParallelProcessor):
     @classmethod
-    def increment_progressbar(cls, queue: QueueType, /, files: int = 0, documents: int = 0) -> dict[str, int]:
+    def increment_progressbar(  # type: ignore[override]
+        cls, queue: QueueType, /, files: int = 0, documents: int = 0
+    ) -> dict[str, int]:
         return super().increment_progressbar(queue, files=files, documents=documents)
 
     @classmethod

@@ -89,8 +89,10 @@ def run(directory: Path, name: str, texts: list[str], file: Path, **settings: An
     lines = [{"id": str(i), "text": text, "metadata": {"url": text}} for i, text in enumerate(texts)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     bloom = Bloom(file=str(file), **settings.pop("bloom", {}))
-    options: dict[str, Any] = {"documents": DocumentKey()} if "paragraphs" not in settings else {}
-    stage = Dedupe(**{"name": "dup", "partitions": 2, "format": "jsonl", "bloom": bloom} | options | settings)
+    options: dict[str, Any] = {"name": "dup", "partitions": 2, "format": "jsonl", "bloom": bloom}
+    if "paragraphs" not in settings:
+        options["documents"] = DocumentKey()
+    stage = Dedupe(**options | settings)
     recipe = Recipe(
         name=name,
         work_dir=str(directory / name / "w"),

@@ -76,6 +76,7 @@ def slow(measured: Measured, library: tokenizers.Tokenizer, texts: list[str]) ->
         places, at = [], 0
         for i in library.encode(text, add_special_tokens=False).ids:
             token = library.id_to_token(i)
+            assert token is not None
             size = len(token.encode()) if token in added else len([letters[c] for c in token])
             places.append((at, at + size))
             at += size

@@ -207,7 +207,9 @@ def test_compressed_twice(tmp_path: Path) -> None:
 
 
 def test_what_zstd_needs_is_named(tmp_path: Path) -> None:
-    samples = [f"{i} {i * 7919} some text that comes again".encode() for i in range(500)]
+    samples: list[bytes | bytearray | memoryview[int]] = [
+        f"{i} {i * 7919} some text that comes again".encode() for i in range(500)
+    ]
     dictionary = zstandard.train_dictionary(1000, samples)
     (tmp_path / "a.zst").write_bytes(zstandard.ZstdCompressor(dict_data=dictionary).compress(LINES))
     found = foreign_format(str(tmp_path / "a.zst"))

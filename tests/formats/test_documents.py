@@ -1,6 +1,7 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.formats.documents import BadLine, read_documents
 
 
-def rows(path: Path, **options: bool) -> list[tuple[str, str, str | None, int]]:
+def rows(path: Path, **options: Any) -> list[tuple[str, str, str | None, int]]:
     found = []
     for documents in read_documents(path, **options):
         found += list(
@@ -80,6 +81,7 @@ def test_parquet(tmp_path: Path) -> None:
     (documents,) = list(stream)
     assert documents.id.to_pylist() == ["a", "c"]
     assert documents.line.to_pylist() == [1, 3]
+    assert documents.raw is not None
     assert [json.loads(r) for r in documents.raw.to_pylist()] == [
         {"id": "a", "text": "one", "metadata": {"n": 1}},
         {"id": "c", "text": "drei", "metadata": {"n": 3}},

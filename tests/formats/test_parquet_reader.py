@@ -171,6 +171,7 @@ def test_metadata_and_other_fields_are_objects_whatever_holds_them(tmp_path: Pat
     ]
     stream = read_documents(path, keep_raw=True)
     (documents,) = list(stream)
+    assert documents.raw is not None
     assert documents.raw[0].as_py() == b'{"id":"a","text":"x","metadata":{"k":  1.50},"a":1}'
 
 
@@ -228,7 +229,7 @@ def test_ids_are_made_from_texts(tmp_path: Path) -> None:
 
 
 def test_lines_and_rows_are_mapped_alike(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"uid": 5, "body": "x", "url": "u", "k": [1, {"a": 1.5}]},
         {"uid": 6, "body": "y", "url": None, "k": []},
         {"uid": 7, "body": None, "url": "v", "k": None},

@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import sys
+from typing import Any
 
 import tokenizers
 import uniseg.wordbreak
@@ -21,23 +22,25 @@ class Tokenizer:
     """What the taggers load by its name on the Hugging Face hub."""
 
     @staticmethod
-    def from_pretrained(name):
+    def from_pretrained(name: str) -> tokenizers.Tokenizer:
         file = FILES.get(name, name.replace("/", "_"))
         return tokenizers.Tokenizer.from_file(f"{os.environ['DOLMA_MODELS']}/{file}.json")
 
 
-def patch(tagger):
-    module = sys.modules[tagger.__module__]
+def patch(tagger: Any) -> None:
+    module: Any = sys.modules[tagger.__module__]
     if hasattr(module, "Tokenizer"):
         module.Tokenizer = Tokenizer
 
 
-def tag(name, limit, texts):
-    tagger = TaggerRegistry.get(name)
-    patch(tagger)
-    for base in tagger.__mro__[1:-1]:
+def tag(name: str, limit: int, texts: list[str]) -> list[Any]:
+    kind = TaggerRegistry.get(name)
+    patch(kind)
+    for base in kind.__mro__[1:-1]:
         patch(base)
-    tagger, found, seen = tagger(), [], 0
+    tagger = kind()
+    found: list[Any] = []
+    seen = 0
     for number, text in enumerate(texts):
         if seen > limit:
             break
@@ -49,7 +52,7 @@ def tag(name, limit, texts):
     return found
 
 
-def remember_words():
+def remember_words() -> None:
     """Four taggers cut the same paragraphs, 0.1 MB/s each: what uniseg gives depends on nothing but the text."""
     words, of_character = uniseg.wordbreak.words, functools.lru_cache(None)(uniseg.wordbreak.word_break)
     uniseg.wordbreak.words = functools.lru_cache(None)(lambda text: tuple(words(text, property=of_character)))

@@ -119,8 +119,8 @@ def number_at(text: str, at: int) -> Find | None:
             groups.pop()
         if re.search(r"\w.\Z", before, re.DOTALL) or text[at] == "0" or sum(map(len, groups)) < least:
             return None
-        found = match(SEPARATOR.join(groups))
-        return (at - 1, at + len(found), "PHONE_NUMBER") if found else None
+        phone = match(SEPARATOR.join(groups))
+        return (at - 1, at + len(phone), "PHONE_NUMBER") if phone else None
     card = match(r"\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d{4}([ -])\d{6}\2\d{4,5}")
     if card and is_card(card):
         return at, at + len(card), "CREDIT_CARD"
@@ -133,10 +133,10 @@ def number_at(text: str, at: int) -> Find | None:
         return at, at + len(ipv4), "IPV4"
     exchange = r"[2-9]\d\d[ .-]\d{4}"
     if before.endswith("("):
-        found = match(rf"[2-9]\d\d(?:\)[ -]?){exchange}")
-        return (at - 1, at + len(found), "PHONE_NUMBER") if found else None
-    found = match(rf"(?:1 ?\([2-9]\d\d\)[ -]?|(?:1[ .-])?[2-9]\d\d[ .-]){exchange}")
-    return (at, at + len(found), "PHONE_NUMBER") if found else None
+        phone = match(rf"[2-9]\d\d(?:\)[ -]?){exchange}")
+        return (at - 1, at + len(phone), "PHONE_NUMBER") if phone else None
+    phone = match(rf"(?:1 ?\([2-9]\d\d\)[ -]?|(?:1[ .-])?[2-9]\d\d[ .-]){exchange}")
+    return (at, at + len(phone), "PHONE_NUMBER") if phone else None
 
 
 def numbers(text: str) -> Iterator[Find]:

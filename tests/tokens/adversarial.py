@@ -6,6 +6,7 @@ import random
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 
 SPACES = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2003\u2007\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 MARKS = "\u0300\u0301\u0307\u0308\u0323\u0327\u0338\u0344\u0345\u05b0\u064b\u0897\u093c\u0e33\u0e4d\u1ab0\u20e3\u3099"
@@ -89,7 +90,7 @@ def fuzz(count: int, seed: int = 17, tokens: list[str] | None = None) -> list[st
         "[^/]+", "the/The/THE/of/and/to/in/x0/y2/it's/café/naïve/Ünïcode/12/2024/3.14/http/:/==/->/()/\n/\t"
     )
     letters = [c for c in map(chr, range(0x80, 0x3000)) if unicodedata.category(c) != "Cn"]
-    pools = [
+    pools: list[Callable[[], str]] = [
         lambda: draw.choice(words),
         lambda: draw.choice(SPACES) * draw.choice([1, 1, 1, 2, 3]),
         lambda: draw.choice(MARKS),

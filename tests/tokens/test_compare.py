@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from token_toys import letters, run_stage, word_tokens, write_byte_tokenizer, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.tokens import compare as module
 from dolma_pipeline.tokens.compare import Mismatch, Settings, compare, render
 from dolma_pipeline.tokens.source import open_source
+from tests.tokens.token_toys import letters, run_stage, word_tokens, write_byte_tokenizer, write_shard, write_tokenizer
 
 DOCUMENTS = [("x", "a b"), ("y", "c"), ("x", "d e"), ("z", "f"), ("x", "a b")]
 

@@ -7,13 +7,21 @@ import itertools
 from pathlib import Path
 
 import pytest
-from token_toys import file_bytes, letters, run_stage, trained_tokens, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.recipe import Pack
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.inspect import read_places, read_tokens
 from dolma_pipeline.tokens.manifest import read_manifest
+from tests.tokens.token_toys import (
+    file_bytes,
+    letters,
+    run_stage,
+    trained_tokens,
+    word_tokens,
+    write_shard,
+    write_tokenizer,
+)
 
 
 @pytest.fixture

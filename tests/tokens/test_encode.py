@@ -8,14 +8,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import adversarial
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
-from token_toys import Document, letters, write_byte_tokenizer, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import read_documents
@@ -27,6 +25,8 @@ from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.fast import FastEngine
 from dolma_pipeline.tokens.reference import ReferenceEngine
 from dolma_pipeline.tokens.shard import ShardIndex
+from tests.tokens import adversarial
+from tests.tokens.token_toys import Document, letters, write_byte_tokenizer, write_shard, write_tokenizer
 
 
 def config(tmp_path: Path, documents: Sequence[Document] | Path, **changes: object) -> EncodeShard:

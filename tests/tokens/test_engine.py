@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tokenizers
 import tokenizers.processors
-from token_toys import write_byte_tokenizer, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.engine import load_engine, loaded_engine
+from tests.tokens.token_toys import write_byte_tokenizer, write_tokenizer
 
 
-def encoded(path: Path, texts: list[str], **options: bool) -> list[list[int]]:
+def encoded(path: Path, texts: list[str], **options: Any) -> list[list[int]]:
     return [ids.tolist() for ids in load_engine(str(path), **options).encode_batch(texts)]
 
 
@@ -80,7 +81,7 @@ def test_segments_are_lines_with_the_newlines_before_them(tmp_path: Path) -> Non
     assert [len(ids) for ids in encoded(path, ["a\nb"], segment=True)] == [3]
 
 
-def write_prepending_tokenizer(path: Path, **pre_tokenizer: str) -> Path:
+def write_prepending_tokenizer(path: Path, **pre_tokenizer: Any) -> Path:
     """As Llama's: every space is `▁`, and one comes before each text."""
     vocabulary = {token: i for i, token in enumerate(["▁", "\n", "a", "b", "▁▁", "▁a", "▁b", "\n\n"])}
     merges = [["▁", "▁"], ["▁", "a"], ["▁", "b"], ["\n", "\n"]]

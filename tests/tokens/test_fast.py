@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import adversarial
 import numpy as np
 import pyarrow as pa
 import pytest
 import tokenizers
-from token_toys import write_byte_tokenizer, write_tokenizer
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
 from dolma_pipeline.errors import ConfigError
@@ -22,6 +20,8 @@ from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.fast import SELF_TEST, FastEngine, Unsupported
 from dolma_pipeline.tokens.reference import ReferenceEngine
 from dolma_pipeline.tokens.training import train
+from tests.tokens import adversarial
+from tests.tokens.token_toys import write_byte_tokenizer, write_tokenizer
 
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
@@ -169,7 +169,7 @@ def edited(path: Path, tmp_path: Path, edit: Edit) -> Path:
 def change(*keys: str | int, to: object) -> Edit:
     def edit(form: dict[str, Any]) -> None:
         for key in keys[:-1]:
-            form = form[key]  # type: ignore[index, assignment]
+            form = form[key]  # type: ignore[index]
         form[keys[-1]] = to  # type: ignore[index]
 
     return edit

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from token_toys import (
+
+from dolma_pipeline.errors import DataError
+from dolma_pipeline.recipe import Tokenizer, Tokens
+from dolma_pipeline.tokens.inspect import Place, decode_range, read_document, read_places, read_tokens
+from tests.tokens.token_toys import (
     letters,
     run_stage,
     trained_tokens,
@@ -17,10 +21,6 @@ from token_toys import (
     write_shard,
     write_tokenizer,
 )
-
-from dolma_pipeline.errors import DataError
-from dolma_pipeline.recipe import Tokenizer, Tokens
-from dolma_pipeline.tokens.inspect import Place, decode_range, read_document, read_places, read_tokens
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
@@ -46,7 +46,7 @@ def test_with_a_tokenizer_trained_on_the_way(tmp_path: Path) -> None:
     }
     run_stage(tmp_path, shards, trained_tokens(vocab_size=320, holdout=0.2))
     found = [
-        read_document(tmp_path / "out" / split, p.id)[0].text
+        read_document(tmp_path / "out" / split, p.id)[0].text or ""
         for split in ("train", "validation")
         for p in read_places(tmp_path / "out" / split)
     ]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from token_toys import letters, run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
@@ -15,6 +14,7 @@ from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest, read_manifest, write_manifest
+from tests.tokens.token_toys import letters, run_stage, word_tokens, write_shard, write_tokenizer
 
 EMPTY = Tokenizer(path="given", eos="</s>")
 

@@ -35,7 +35,7 @@ def merge(directory: Path, shards: list[list[tuple[int, int]]], order: Order) ->
 
 def listed(merged: Merge, first: Mark | None = None, end: Mark | None = None, **limits: int) -> list[tuple[int, ...]]:
     """(key, shard, row) of all documents."""
-    found = []
+    found: list[tuple[int, ...]] = []
     for chunk in merged.chunks(first, end, **limits):
         assert len(chunk) > 0
         found += list(zip(chunk.keys.tolist(), chunk.shards.tolist(), chunk.rows.tolist(), strict=True))

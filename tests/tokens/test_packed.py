@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from token_toys import file_bytes, letters, run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
@@ -22,6 +21,7 @@ from dolma_pipeline.tokens.parts import Parts, read_parts
 from dolma_pipeline.tokens.write import WritePart, write_part
 from dolma_pipeline.train.data import Instances
 from dolma_pipeline.train.documents import documents_of
+from tests.tokens.token_toys import file_bytes, letters, run_stage, word_tokens, write_shard, write_tokenizer
 
 PAD = 2
 PACKS = {

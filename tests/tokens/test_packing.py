@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import numpy as np
-import packing_twin as twin
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from dolma_pipeline import _native
 from dolma_pipeline.recipe import Pack
 from dolma_pipeline.tokens.packing import Layout, kept_tokens, lay_out, packed_tokens
+from tests.tokens import packing_twin as twin
 
 LENGTHS = st.lists(st.integers(1, 40), max_size=60)
 
@@ -175,9 +175,9 @@ def test_each_token_has_one_place_and_instances_are_filled_from_the_front(
         assert layout.fill().max() <= layout.length
     kept = kept_tokens(np.array(lengths, dtype=np.int64), pack).tolist()
     for document, n in enumerate(kept):
-        ends = [0, *(start + size for start, size in sorted(covered[document]))]
-        assert [start for start, _ in sorted(covered[document])] == ends[:-1]
-        assert ends[-1] == n
+        edges = [0, *(start + size for start, size in sorted(covered[document]))]
+        assert [start for start, _ in sorted(covered[document])] == edges[:-1]
+        assert edges[-1] == n
         if pack.by != "concatenate":
             assert sorted(covered[document]) == twin.pieces(lengths[document], pack)
     assert sum(x.tokens for x in found) == packed_tokens(np.array(lengths, dtype=np.int64), pack)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from token_toys import letters, run_recipe, run_stage, write_shard, write_tokenizer
 
 from dolma_pipeline.recipe import Convert, Pack, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
 from dolma_pipeline.tokens.datatrove import for_people
@@ -24,6 +23,7 @@ from dolma_pipeline.tokens.inspect import read_places, read_tokens
 from dolma_pipeline.tokens.manifest import Manifest, read_manifest
 from dolma_pipeline.tokens.source import open_source, read_rows
 from dolma_pipeline.train.data import Instances, epoch_order
+from tests.tokens.token_toys import letters, run_recipe, run_stage, write_shard, write_tokenizer
 
 LENGTH = 16
 Ask = Callable[..., Any]
@@ -268,7 +268,7 @@ def test_packed_files_with_their_masks(ask: Ask, tmp_path: Path) -> None:
 @pytest.mark.data
 def test_real_documents(ask: Ask, shared_data: Path, tmp_path: Path) -> None:
     """Every instance of a collection, in a tokenizer that is trained on it."""
-    from token_toys import trained_tokens
+    from tests.tokens.token_toys import trained_tokens
 
     shards = {f"m/{p.name}": p for p in sorted((shared_data / "manpages" / "documents").glob("*.gz"))}
     run_stage(tmp_path, shards, trained_tokens(8000, max_tokens=1_000_000))

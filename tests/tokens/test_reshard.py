@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_source import bare
-from token_toys import file_bytes, letters, run_recipe, run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.recipe import Convert, Pack, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
@@ -23,6 +22,16 @@ from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.inspect import Place, read_places, read_tokens
 from dolma_pipeline.tokens.manifest import read_manifest
 from dolma_pipeline.tokens.source import SourceFile, open_source
+from tests.tokens.test_source import bare
+from tests.tokens.token_toys import (
+    file_bytes,
+    letters,
+    run_recipe,
+    run_stage,
+    word_tokens,
+    write_shard,
+    write_tokenizer,
+)
 
 Found = tuple[str, str, int, tuple[int, ...]]
 
@@ -231,7 +240,7 @@ def test_dolmas_files_and_ours(tmp_path: Path) -> None:
     path = write_tokenizer(tmp_path / "tokenizer.json")
     directory = bare(tmp_path / "d", dtype="<u1")
     ours = make(tmp_path, [("x", "a")], "a")
-    stage = {"tokenizer": Tokenizer(path=str(path), eos="</s>"), "order": "input"}
+    stage: dict[str, Any] = {"tokenizer": Tokenizer(path=str(path), eos="</s>"), "order": "input"}
     out = reshard(tmp_path, {"d": directory, "a": ours}, **stage)
     assert contents(out) == [
         ("d0-0", "s", 3, (4, 5, 1)),
@@ -247,7 +256,7 @@ def test_tokens_in_no_document_are_said_to_be_left_out(tmp_path: Path) -> None:
     directory = bare(tmp_path / "d", dtype="<u1")
     with (directory / "part-1-00000.npy").open("ab") as file:
         file.write(b"\5\5")
-    stage = {"tokenizer": Tokenizer(path=str(path), eos="</s>")}
+    stage: dict[str, Any] = {"tokenizer": Tokenizer(path=str(path), eos="</s>")}
     reports = run_recipe(recipe(tmp_path, {"d": directory}, **stage))
     assert [r.warnings for r in reports["01-reshard-select"]] == [
         [],
@@ -462,8 +471,13 @@ def test_blocks_are_bounded_by_their_copies(tmp_path: Path, monkeypatch: pytest.
     whole = file_bytes(reshard(tmp_path, {"a": a}, rates={"a": 30.5}))
     monkeypatch.setattr(select, "BLOCK_DOCUMENTS", 61)
     sizes = []
-    write = select._write
-    monkeypatch.setattr(select, "_write", lambda *a: (sizes.append(len(a[3])), write(*a))[1])
+    write: Callable[..., Any] = select._write
+
+    def watched(*arguments: Any) -> Any:
+        sizes.append(len(arguments[3]))
+        return write(*arguments)
+
+    monkeypatch.setattr(select, "_write", watched)
     run_recipe(recipe(tmp_path / "again", {"a": a}, rates={"a": 30.5}))
     assert file_bytes(tmp_path / "again" / "out") == whole
     assert max(sizes) <= 62
@@ -476,7 +490,7 @@ def test_a_tokenizer_that_is_not_there_is_missed_before_anything_is_written(tmp_
         reshard(tmp_path, {"a": a})
 
 
-@pytest.mark.parametrize("pack", [Pack(length=4, by=by) for by in ("best_fit", "concatenate")], ids=lambda p: p.by)  # type: ignore[arg-type]
+@pytest.mark.parametrize("pack", [Pack(length=4, by=by) for by in ("best_fit", "concatenate")], ids=lambda p: p.by)
 def test_documents_without_a_token_are_not_packed(pack: Pack, tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     np.array([4, 5, 1, 6, 1], dtype="u1").tofile(tmp_path / "raw" / "x.npy")

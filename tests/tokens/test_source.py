@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from token_toys import run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.recipe import Tokenizer
 from dolma_pipeline.tokens.source import check_ids, open_source, open_tokens, read_range, read_rows
+from tests.tokens.token_toys import run_stage, word_tokens, write_shard, write_tokenizer
 
 
 @pytest.fixture

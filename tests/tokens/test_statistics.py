@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_source import bare
-from token_toys import run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.tokens import statistics as module
 from dolma_pipeline.tokens.source import open_source
 from dolma_pipeline.tokens.statistics import IdStatistics, Lengths, SourceStatistics, render, statistics
+from tests.tokens.test_source import bare
+from tests.tokens.token_toys import run_stage, word_tokens, write_shard, write_tokenizer
 
 
 @given(st.lists(st.lists(st.integers(0, 60), max_size=20), max_size=5), st.integers(1, 100))

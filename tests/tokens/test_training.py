@@ -16,7 +16,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from token_toys import Document, write_shard
 
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.recipe import TrainTokenizer
@@ -26,6 +25,7 @@ from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.sample import SampledShard, Sampling, check_weights, fill, sample
 from dolma_pipeline.tokens.specials import PRESETS
 from dolma_pipeline.tokens.training import TrainingManifest, TrainOnShards, manifest_path, train_tokenizer
+from tests.tokens.token_toys import Document, write_shard
 
 NOUNS = ("river", "mountain", "harbour", "lantern", "orchard", "ünïcode", "数据", "\U0001f600")
 

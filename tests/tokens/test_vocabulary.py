@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from token_toys import write_tokenizer
 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Tokenizer, TrainTokenizer
 from dolma_pipeline.tokens.engine import Engine, load_engine
 from dolma_pipeline.tokens.vocabulary import SpecialIds, special_ids, token_dtype
+from tests.tokens.token_toys import write_tokenizer
 
 
 @pytest.fixture

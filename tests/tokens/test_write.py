@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from token_toys import file_bytes, letters, run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.recipe import Tokenizer, Tokens
@@ -18,6 +17,7 @@ from dolma_pipeline.tokens import merge
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.parts import Parts, read_parts
 from dolma_pipeline.tokens.write import WritePart, part_name, write_part
+from tests.tokens.token_toys import file_bytes, letters, run_stage, word_tokens, write_shard, write_tokenizer
 
 Row = tuple[int, int, str, str, int]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import tokenizers
@@ -32,7 +33,7 @@ def write_tokenizer(path: Path, extra: int = 0) -> Path:
     return path
 
 
-def write_byte_tokenizer(path: Path, **options: object) -> Path:
+def write_byte_tokenizer(path: Path, **options: Any) -> Path:
     """A byte-level tokenizer without merges: `<eos>` is 256."""
     vocabulary = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     tokenizer = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -80,6 +81,7 @@ def run_stage(
     builder.corpus.shards.extend(
         Shard(source=label.split("/")[0], name=label, path=str(path), label=label) for label, path in shards.items()
     )
+    assert stage.tokens is not msgspec.UNSET
     plan(builder, 1, stage.tokens)
     context, state = Context(), State()
     reports: dict[str, list[Report]] = {}
