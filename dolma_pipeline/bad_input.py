@@ -29,9 +29,14 @@ class Found(Struct, frozen=True, kw_only=True):
     files: list[BadInput]
     """Files with documents that were set aside, one entry for each quarantine file."""
     damaged: list[BadInput]
-    """Files that could not be read to their end."""
+    """Files that could not be read, or not all of them."""
     nothing_read: list[BadInput]
     """Files that are not empty and yet gave no document."""
+
+    @property
+    def unread(self) -> int:
+        """Number of rows that damage to Parquet files took."""
+        return sum(bad.unread_rows for bad in self.damaged)
 
     def damage(self) -> list[str]:
         """A sentence for each of the first damaged files."""
@@ -53,6 +58,9 @@ class Found(Struct, frozen=True, kw_only=True):
             more = len(self.files) - MOST_FILES
             if more > 0:
                 said.append(f"  and {counted(more, 'more file')}; manifest.json names all of them")
+        if self.unread:
+            what = counted(sum(bool(b.unread) for b in self.damaged), "damaged file")
+            said.append(f"not read: {count(self.unread)} of {counted(self.of, 'document')}, rows of {what}")
         for bad in self.files:
             if bad.without_raw:
                 said.append(
@@ -138,14 +146,23 @@ def check(recipe: Recipe, found: Found, quarantine: Path, shards: int) -> None:
             f"{counted(len(damaged), 'input file')} damaged, over the max_bad_fraction of {limit:g}; what could be "
             f"read was used. The first: {damaged[0].file}: {damaged[0].damage}"
         )
-    if found.of and found.documents / found.of > limit:
-        share = f"{found.documents / found.of:.2%}"
+    lost = found.documents + found.unread
+    if found.of and lost / found.of > limit:
         problems.append(
-            f"{count(found.documents)} of {count(found.of)} documents ({share}) could not be {_done(recipe)}, over the "
-            f"max_bad_fraction of {limit:g}; they are in {quarantine}. Everything else is done"
+            f"{count(lost)} of {count(found.of)} documents ({lost / found.of:.2%}) could not be {_done(recipe)}, over "
+            f"the max_bad_fraction of {limit:g}; {_whereabouts(found, quarantine)}. Everything else is done"
         )
     if problems:
         raise BadInputError("\n".join(problems))
+
+
+def _whereabouts(found: Found, quarantine: Path) -> str:
+    if not found.unread:
+        return f"they are in {quarantine}"
+    rows = (
+        f"{count(found.unread)} of them are rows that damaged files have lost, of which manifest.json has the numbers"
+    )
+    return f"{rows}, and {count(found.documents)} are in {quarantine}" if found.documents else rows
 
 
 def _done(recipe: Recipe) -> str:

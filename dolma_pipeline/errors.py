@@ -38,7 +38,7 @@ class VerifyError(DolmaError):
 
 
 class BadInputError(DolmaError):
-    """A finished run whose share of quarantined documents is over `max_bad_fraction`."""
+    """A finished run whose share of documents that could not be read is over `max_bad_fraction`."""
 
     exit_code = 3
 

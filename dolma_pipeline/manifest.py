@@ -27,7 +27,7 @@ FORMAT = 2
 
 
 class StageAccount(Struct, kw_only=True):
-    """The documents of one stage by source: in = out + dropped + quarantined."""
+    """The documents of one stage by source: in = out + dropped + quarantined + unread."""
 
     id: str
     kind: str

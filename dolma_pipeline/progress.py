@@ -129,7 +129,7 @@ class PlainProgress:
 
 
 class JsonProgress:
-    """One JSON object a line: `event` is begin, done, note, warning, quarantined or end."""
+    """One JSON object a line: `event` is begin, done, note, warning, quarantined, damaged or end."""
 
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
         self._event({"event": "begin", "phase": phase.id, "tasks": tasks, "skipped": skipped})
@@ -141,6 +141,9 @@ class JsonProgress:
         if found.documents:
             files = msgspec.to_builtins(found.files)
             self._event({"event": "quarantined", "documents": found.documents, "of": found.of, "files": files})
+        if found.damaged:
+            files = msgspec.to_builtins(found.damaged)
+            self._event({"event": "damaged", "unread": found.unread, "of": found.of, "files": files})
 
     def done(self, job: Job, timing: PhaseTiming) -> None:
         self._event({"event": "done", "phase": job.works[0].task.phase, "task": job.name, "bytes": timing.bytes})

@@ -434,4 +434,6 @@ class Recipe(Base, frozen=True):
         Literal["work_dir", "beside"],
         Meta(description="attribute files in the work directory, or beside the documents as Dolma puts them"),
     ] = "work_dir"
-    max_bad_fraction: Annotated[Fraction, Meta(description="of quarantined documents before the run fails")] = 0.01
+    max_bad_fraction: Annotated[
+        Fraction, Meta(description="share of documents or files that could not be read, over which the run fails")
+    ] = 0.01

@@ -103,7 +103,7 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
         found = bad_input.find(manifest, work_dir)
         progress.bad_input(found)
     _check_account(manifest, work_dir)
-    bad_input.check(recipe, found, work_dir / "quarantine", len(_shards(plan)))
+    bad_input.check(recipe, found, work_dir / "quarantine", len(plan.given))
     return manifest
 
 
@@ -229,7 +229,3 @@ def _check_account(manifest: RunManifest, work_dir: Path) -> None:
                 [*problems, f"{counted(len(problems), 'problem')} in the account of this run: do not use its outputs"]
             )
         )
-
-
-def _shards(plan: Plan) -> list[str]:
-    return sorted({t.name for p in plan.phases[:1] for t in p.build(State())})

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Counts(Struct, kw_only=True, omit_defaults=True):
-    """Documents of one source through one stage: documents_in = documents_out + sum(dropped) + quarantined.
+    """Documents of one source through one stage: documents_in = documents_out + sum(dropped) + quarantined + unread.
 
     With sampling, `repeated` counts the extra copies: documents_in + repeated = documents_out + ...
     """
@@ -27,6 +27,8 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     documents_in: int = 0
     documents_out: int = 0
     quarantined: int = 0
+    unread: int = 0
+    """Rows that damage to a Parquet file took; they count as documents that came in."""
     repeated: int = 0
     bytes_in: int = 0
     """UTF-8 bytes of text read."""
@@ -55,6 +57,7 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
             "documents_in",
             "documents_out",
             "quarantined",
+            "unread",
             "repeated",
             "bytes_in",
             "bytes_out",
@@ -73,7 +76,7 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     @property
     def balanced(self) -> bool:
         """Every document is accounted for."""
-        gone = sum(self.dropped.values()) + self.quarantined
+        gone = sum(self.dropped.values()) + self.quarantined + self.unread
         return self.documents_in + self.repeated == self.documents_out + gone
 
 
@@ -100,9 +103,16 @@ class BadInput(Struct, frozen=True, kw_only=True, omit_defaults=True):
     without_raw: int = 0
     """Number of documents in the quarantine file whose bytes were left out because the file was full."""
     damage: str = ""
-    """Why the file could not be read to its end."""
+    """Why the file could not be read, or not all of it."""
+    unread: list[tuple[int, int]] = []
+    """The rows of a damaged Parquet file that could not be read: first and last, from 1."""
     nothing_read: bool = False
     """Whether the file is not empty and yet gave no document."""
+
+    @property
+    def unread_rows(self) -> int:
+        """Number of rows that could not be read, where damage leaves it known."""
+        return sum(last - first + 1 for first, last in self.unread)
 
     @property
     def why(self) -> str:

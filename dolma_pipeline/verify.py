@@ -67,9 +67,10 @@ def account_problems(manifest: RunManifest, work_dir: Path) -> list[str]:
                 dropped = sum(counts.dropped.values())
                 problems.append(
                     f"stage {stage.id}, source {source}: {counts.documents_in} documents in and {counts.repeated} "
-                    f"repeated, but {counts.documents_out} out, {dropped} dropped and {counts.quarantined} quarantined"
+                    f"repeated, but {counts.documents_out} out, {dropped} dropped, {counts.quarantined} quarantined "
+                    f"and {counts.unread} unread"
                 )
-    return problems + _quarantine(manifest.stages, work_dir)
+    return problems + _unread(manifest.stages) + _quarantine(manifest.stages, work_dir)
 
 
 def strangers(manifest: RunManifest, work_dir: Path) -> list[str]:
@@ -104,6 +105,20 @@ def _numbered(files: list[Output]) -> Iterator[tuple[str, set[tuple[str, str]]]]
         if match and directory.startswith("/"):
             found.setdefault(directory, set()).add((match[1], match[3]))
     yield from found.items()
+
+
+def _unread(stages: list[StageAccount]) -> list[str]:
+    """Rows that damage took: as many in the counts as the list of damaged files says."""
+    problems = []
+    for stage in stages:
+        for source in sorted({*stage.counts, *stage.bad}):
+            counted = stage.counts.get(source, Counts()).unread
+            listed = sum(b.unread_rows for b in stage.bad.get(source, []))
+            if counted != listed:
+                problems.append(
+                    f"stage {stage.id}, source {source}: {counted} documents unread, but {listed} rows of damaged files"
+                )
+    return problems
 
 
 def _quarantine(stages: list[StageAccount], work_dir: Path) -> list[str]:

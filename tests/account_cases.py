@@ -1,8 +1,8 @@
 """Random recipes over random, damaged files, and where each of their documents must end up.
 
 A case is a function of its number. What must happen to a document is known from how it was made, not from reading the
-files with the code under test: `Made.fate` is `kept`, `bad` (its line cannot be read) or the name of the rule that
-drops it.
+files with the code under test: `Made.fate` is `kept`, `bad` (its line cannot be read), `unread` (its row group is
+damaged) or the name of the rule that drops it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 import zstandard
 
 WORDS = ["the", "of", "and", "to", "in", "a", "is", "that", "it", "was", "for", "on", "are", "as", "with", "his"]
+LOST = ("bad", "unread")
+"""Fates of documents that no rule gets to see."""
 SHORT = 60
 """Texts of fewer characters are dropped by the rule `short`."""
 
@@ -172,8 +174,24 @@ def _parquet(rng: random.Random, documents: list[Made]) -> bytes:
         columns["score"] = pa.array([rng.random() for _ in documents], pa.float64())
         columns["url"] = pa.array([f"http://a/{i}" if i % 3 else None for i in range(len(documents))], string)
     out = io.BytesIO()
-    pq.write_table(pa.table(columns), out, row_group_size=rng.choice([7, 1000]))
-    return out.getvalue()
+    size = rng.choice([7, 1000])
+    pq.write_table(pa.table(columns), out, row_group_size=size, write_page_checksum=True)
+    data = bytearray(out.getvalue())
+    if documents and size == 7 and rng.random() < 0.7:
+        _damage_groups(rng, documents, data, size)
+    return bytes(data)
+
+
+def _damage_groups(rng: random.Random, documents: list[Made], data: bytearray, size: int) -> None:
+    """Damages a column of some row groups, in the middle as at the ends: their rows are lost, and no others."""
+    metadata = pq.read_metadata(io.BytesIO(data))
+    count = metadata.num_row_groups
+    for group in sorted(rng.sample(range(count), min(count, rng.randint(1, 3)))):
+        column = metadata.row_group(group).column(rng.randrange(metadata.num_columns))
+        begin = column.dictionary_page_offset or column.data_page_offset
+        data[begin + column.total_compressed_size - 1] ^= 0x55
+        for each in documents[group * size : (group + 1) * size]:
+            each.fate = "unread"
 
 
 def _stages(rng: random.Random, directory: Path) -> list[dict[str, Any]]:
@@ -214,13 +232,13 @@ def _decide(case: Case) -> None:
     copies: set[int] = set()
     # The first copy is that of the highest priority, then of the first source, file (by its path) and line.
     for each in sorted(case.made, key=lambda d: (-priority[d.source], d.source, d.file)):
-        if each.fate == "bad":
+        if each.fate in LOST:
             continue
         if each.text in seen and each.text.strip():
             copies.add(id(each))
         seen.add(each.text)
     for each in case.made:
-        if each.fate == "bad":
+        if each.fate in LOST:
             continue
         if "short" in drop and len(each.text) < SHORT:
             each.fate = "short"

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from dolma_pipeline.cli.main import main
-from tests.account_cases import Case, make_case, read_rows
+from tests.account_cases import LOST, Case, make_case, read_rows
 
 CASES = int(os.environ.get("DOLMA_ACCOUNT_CASES", "60"))
 ON_RAY = max(1, CASES // 60)
@@ -28,11 +28,13 @@ def run_and_count(number: int, directory: Path, *options: str) -> None:
     recipe = directory / "recipe.json"
     recipe.write_text(json.dumps(case.recipe))
     code = main(["run", str(recipe), "--quiet", *options])
-    bad = sum(each.fate == "bad" for each in case.made)
-    # A share of bad lines over the budget is told by exit code 3; so is a file of bad lines alone.
+    bad = sum(each.fate in LOST for each in case.made)
+    # A share of lost documents over the budget is told by exit code 3; so are damaged files, and a file of bad lines.
     assert code in (0, 3), code
     if bad == 0:
         assert code == 0
+    if bad > len(case.made) * case.recipe["max_bad_fraction"]:
+        assert code == 3
     run = directory / "run"
     assert main(["verify", str(run)]) == 0
     _count_documents(case, run)
@@ -50,6 +52,9 @@ def _count_documents(case: Case, run: Path) -> None:
         assert Counter((row["id"], row["text"]) for row in rows) == kept, name
     manifest: dict[str, Any] = json.loads((run / "manifest.json").read_text())
     dropped: Counter[str] = Counter()
+    mixes = [i for i, stage in enumerate(manifest["stages"]) if stage["kind"] == "mix"]
+    for stage in manifest["stages"][: mixes[0] + 1]:
+        _count_unread(case, stage)
     for stage in manifest["stages"]:
         if stage["kind"] == "mix":
             for counts in stage.get("counts", {}).values():
@@ -59,6 +64,21 @@ def _count_documents(case: Case, run: Path) -> None:
         tables = [gzip.decompress(path.read_bytes()).decode() for path in (run / "tokens").rglob("*.csv.gz")]
         tokenized = sum(len(list(csv.reader(io.StringIO(table, newline="")))) for table in tables)
         assert tokenized == sum(count for (_, text), count in kept.items() if text.strip())
+
+
+def _count_unread(case: Case, stage: dict[str, Any]) -> None:
+    """Row for row those of the damaged groups, in every stage that reads the sources."""
+    unread = [(Path(each.file).resolve(), each.line) for each in case.made if each.fate == "unread"]
+    listed = [bad for files in stage.get("bad", {}).values() for bad in files]
+    rows = [
+        (Path(bad["file"]).resolve(), row)
+        for bad in listed
+        for first, last in bad.get("unread", [])
+        for row in range(first, last + 1)
+    ]
+    assert sorted(rows) == sorted(unread), stage["id"]
+    assert sum(counts.get("unread", 0) for counts in stage.get("counts", {}).values()) == len(unread), stage["id"]
+    assert sum(counts.get("documents_in", 0) for counts in stage.get("counts", {}).values()) == len(case.made)
 
 
 @pytest.mark.parametrize("number", range(CASES))

@@ -97,7 +97,7 @@ def run_command(
 def say_passed_over(bad: list[BadInput]) -> None:
     """Tells on stderr what a command without a quarantine could not read."""
     for each in bad:
-        what = f"{counted(each.documents, 'line')} passed over" if each.documents else "it was read up to there"
+        what = f"{counted(each.documents, 'line')} passed over" if each.documents else "what could be read was used"
         print(hide(f"dolma: warning: {each.why}; {what}"), file=sys.stderr)
 
 

@@ -107,13 +107,20 @@ class DocumentStream:
         self.bad: list[BadLine] = []
         """Bad lines met so far and not yet taken by `take_bad`."""
         self.damage: str | None = None
-        """Why the file could not be read to its end."""
+        """Why the file could not be read, or not all of it."""
+        self.unread: list[tuple[int, int]] = []
+        """The rows of a damaged Parquet file that could not be read: first and last, from 1."""
         self.documents = 0
         """Number of documents read so far."""
         self._columns = columns
         self._keep_raw = keep_raw
         self._batch_bytes = batch_bytes
         self.max_line_bytes = max_line_bytes
+
+    @property
+    def unread_rows(self) -> int:
+        """Number of rows that could not be read, where damage leaves it known."""
+        return sum(last - first + 1 for first, last in self.unread)
 
     def take_bad(self) -> list[BadLine]:
         taken, self.bad = self.bad, []
@@ -145,6 +152,7 @@ class DocumentStream:
             if records.num_rows:
                 yield Documents(records)
         self.damage = reader.damage
+        self.unread = reader.unread
 
 
 def read_documents(

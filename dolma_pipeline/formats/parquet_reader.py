@@ -1,13 +1,16 @@
 """Documents out of Parquet files of anybody's making.
 
 A row that has no id or no text, or one that is not UTF-8, is set aside alone. A file is refused by the name and the
-type of the column that cannot be read, before any row is; damage within it costs the rows from there on.
+type of the column that cannot be read, before any row is; damage within it costs the rest of a row group.
+
+A row is read only if all of its columns can be, whichever of them are wanted: so every stage reads the same rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -27,18 +30,36 @@ JSON = {b"dolma": b"json"}
 """Marks, in the schema of a file of ours, a column of strings as JSON."""
 ROWS = 1024
 """Number of rows read at a time."""
+MOST_GROUPS = 5
+"""Number of damaged row groups that a sentence names one by one."""
 
 Bad = tuple[int, int, str, bytes, int]
 """A row that is no document: its number from 1, and from 0, the reason, the row as JSON, and the length of that."""
 
 
+class Lost(NamedTuple):
+    """Rows of a row group that cannot be read; all numbers from 1, the last row included."""
+
+    group: int
+    first: int
+    last: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"row group {self.group}, rows {self.first} to {self.last}, {self.why}"
+
+
 class ParquetReader:
-    """Streams the documents of one file; iterate once, then ask for `damage`."""
+    """Streams the documents of one file; iterate once, then ask for `damage` and `unread`."""
 
     def __init__(self, path: str, *, columns: Columns | None, keep_raw: bool) -> None:
         self.path = path
         self.damage: str | None = None
-        """Why the file could not be read, or not to its end."""
+        """Why the file, or some of its row groups, could not be read."""
+        self.unread: list[tuple[int, int]] = []
+        """The rows that could not be read: first and last, from 1. None of a file whose footer cannot be read."""
+        self.footer = False
+        """Whether the footer could be read, so that the number of rows is known."""
         self._columns = columns
         self._keep_raw = keep_raw
         self._rules = dict(columns.rules() if columns is not None else {"id": "id", "text": "text"})
@@ -46,35 +67,66 @@ class ParquetReader:
         """What `_open` finds: name in a document -> top-level column."""
         self._nested: list[str] = []
         """What `_open` finds: columns with objects in which mapped fields are."""
-        self._row = self._group = 0
+        self._row = 0
 
     def __iter__(self) -> Iterator[tuple[pa.RecordBatch, list[Bad]]]:
         """Batches as `Documents` has them, each with the bad rows among those it was made of."""
         if Path(self.path).stat().st_size == 0:
             return
-        file: pq.ParquetFile | None = None
         try:
             file = self._open()
-            needed = self._needed(file)
-            for group in range(file.num_row_groups):
-                # One at a time: what is read of the others is not lost with a damaged one.
-                self._group = group
-                for batch in file.iter_batches(batch_size=ROWS, row_groups=[group], columns=needed):
-                    yield self._documents(batch)
-                    self._row += batch.num_rows
+            self.footer = True
+            self._check(file.schema_arrow)
         except DataError as error:
             self.damage = f"the file cannot be read: {error}"
+            if self.footer and file.metadata.num_rows > 0:
+                self.unread = [(1, file.metadata.num_rows)]
+            return
         except ERRORS as error:
-            why = reason(error)
-            self.damage = f"the file is truncated or corrupt: {self._place(file) if file is not None else ''}{why}"
+            self.damage = f"the file is truncated or corrupt: {reason(error)}"
+            return
+        needed = self._needed(file.schema_arrow)
+        lost: list[Lost] = []
+        end = 0
+        for group in range(file.num_row_groups):
+            self._row, end = end, end + max(0, file.metadata.row_group(group).num_rows)
+            # One at a time: what is read of the others is not lost with a damaged one.
+            try:
+                for batch in file.iter_batches(batch_size=ROWS, row_groups=[group]):
+                    yield self._documents(batch if needed is None else batch.select(needed))
+                    self._row += batch.num_rows
+                why = f"expected {end - self._row} more rows, found the end of the row group"
+            except (DataError, *ERRORS) as error:
+                why = self._column(file, group) + reason(error)
+            if self._row < end:
+                lost.append(Lost(group + 1, self._row + 1, end, why))
+        self._lose(lost, end)
+
+    def _lose(self, lost: list[Lost], rows: int) -> None:
+        """Says which of the `rows` of the file were lost, and why."""
+        if not lost:
+            return
+        for each in lost:
+            if self.unread and self.unread[-1][1] == each.first - 1:
+                self.unread[-1] = (self.unread[-1][0], each.last)
+            else:
+                self.unread.append((each.first, each.last))
+        gone = sum(last - first + 1 for first, last in self.unread)
+        places = "; ".join(map(str, lost[:MOST_GROUPS]))
+        more = len(lost) - MOST_GROUPS
+        self.damage = f"the file is truncated or corrupt: {gone:,} of {rows:,} rows are not read: {places}" + (
+            f"; and {more:,} more row group{'s' if more > 1 else ''}" if more > 0 else ""
+        )
 
     def _open(self) -> pq.ParquetFile:
         with Path(self.path).open("rb") as head:
             if head.read(4) == b"PARE":
                 raise DataError("it is encrypted (it begins with `PARE`); decrypt it first")
         # Only files that have checksums are checked, and only such files take longer.
-        file = pq.ParquetFile(self.path, page_checksum_verification=True)
-        schema = file.schema_arrow
+        return pq.ParquetFile(self.path, page_checksum_verification=True)
+
+    def _check(self, schema: pa.Schema) -> None:
+        """Finds the mapped columns; raises DataError for columns that cannot be read as documents."""
         twice = next((n for n in schema.names if schema.names.count(n) > 1), None)
         if twice is not None:
             raise DataError(f"expected columns of different names, found two called `{twice}`")
@@ -84,7 +136,6 @@ class ParquetReader:
             except DataError as error:
                 raise DataError(f"column `{field.name}`: {error}") from None
         self._find(schema)
-        return file
 
     def _find(self, schema: pa.Schema) -> None:
         """Finds the mapped columns; raises DataError for one that is missing or that holds something else."""
@@ -112,11 +163,11 @@ class ParquetReader:
         if "source" in self._places and not is_text(schema.field(self._places["source"]).type):
             del self._places["source"]
 
-    def _needed(self, file: pq.ParquetFile) -> list[str] | None:
+    def _needed(self, schema: pa.Schema) -> list[str] | None:
         if self._keep_raw:
             return None
         needed = [self._places[n] for n in ("id", "text", "source") if n in self._places] + self._nested
-        return [n for n in file.schema_arrow.names if n in needed]
+        return [n for n in schema.names if n in needed]
 
     def _documents(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Bad]]:
         """The documents among the rows of a batch."""
@@ -157,17 +208,14 @@ class ParquetReader:
             {"id": ids, "text": text, "source": source, "line": pc.add(rows, 1), "offset": rows}
         )
 
-    def _place(self, file: pq.ParquetFile) -> str:
-        """What could not be read: the row group and the column, as far as reading them again tells, and the rows."""
-        rows = file.metadata.num_rows
-        lost = f"{rows - self._row:,} of {rows:,} rows are not read"
-        where = f"row group {self._group + 1}, from row {self._row + 1} on ({lost}): "
+    def _column(self, file: pq.ParquetFile, group: int) -> str:
+        """The column that cannot be read, as far as reading each again tells."""
         for name in file.schema_arrow.names:
             try:
-                file.read_row_group(self._group, columns=[name])
+                file.read_row_group(group, columns=[name])
             except ERRORS:
-                return f"column `{name}`, {where}"
-        return where
+                return f"column `{name}`: "
+        return ""
 
 
 def _with(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:

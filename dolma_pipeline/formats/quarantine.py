@@ -97,8 +97,9 @@ class Quarantine:
         size, digest = self._writer.finish()
         return [Output(str(self._path), size, digest)]
 
-    def found(self, *, damage: str | None = None, nothing_read: bool = False) -> list[BadInput]:
-        """What was set aside, for the report of the task; nothing if all was well."""
+    def found(self, stream: DocumentStream | None = None) -> list[BadInput]:
+        """What was set aside, and what else `stream` could not read, for the report; nothing if all was well."""
+        damage = stream.damage if stream is not None else None
         if self._first is None and damage is None:
             return []
         return [
@@ -110,7 +111,8 @@ class Quarantine:
                 quarantine=str(self._path) if self.count else "",
                 without_raw=self.without_raw,
                 damage=damage or "",
-                nothing_read=nothing_read,
+                unread=stream.unread if stream is not None else [],
+                nothing_read=stream is not None and stream.documents == 0,
             )
         ]
 
@@ -176,7 +178,9 @@ class SetAside:
         if self._quarantine is None:
             return
         self.outputs = self._quarantine.finish()
-        self.bad = self._quarantine.found(damage=self._stream.damage, nothing_read=self._stream.documents == 0)
+        self._counts.unread += self._stream.unread_rows
+        self._counts.documents_in += self._stream.unread_rows
+        self.bad = self._quarantine.found(self._stream)
 
 
 class PassedOver:
@@ -200,7 +204,14 @@ class PassedOver:
             return []
         place = (self._first.line, self._first.reason) if self._first is not None else (0, "")
         return [
-            BadInput(file=self._stream.path, documents=self._count, line=place[0], reason=place[1], damage=damage or "")
+            BadInput(
+                file=self._stream.path,
+                documents=self._count,
+                line=place[0],
+                reason=place[1],
+                damage=damage or "",
+                unread=self._stream.unread,
+            )
         ]
 
 

@@ -96,18 +96,21 @@ def gates(run: Run) -> Markup:
     shown = []
     for stage in run.manifest.stages:
         everything = total(stage.counts.values())
-        if stage.kind == "mix" or everything.quarantined or everything.repeated or rules([everything]):
+        gone = everything.quarantined or everything.unread or everything.repeated
+        if stage.kind == "mix" or gone or rules([everything]):
             shown.append(_gate(run, stage, everything))
     return section("Where the documents went", *shown) if shown else NOTHING
 
 
 def _gate(run: Run, stage: StageAccount, everything: Counts) -> Markup:
-    order = [*rules([everything]), *(["quarantined"] if everything.quarantined else [])]
+    unseen = {"quarantined": everything.quarantined, "unread": everything.unread}
+    order = [*rules([everything]), *(name for name, number in unseen.items() if number)]
     colour = {name: f"s{i % COLOURS}" for i, name in enumerate(order)}
     whole = everything.documents_in + everything.repeated
 
     def gone(counts: Counts, name: str) -> int:
-        return counts.quarantined if name == "quarantined" else counts.dropped.get(name, 0)
+        beside = {"quarantined": counts.quarantined, "unread": counts.unread}
+        return beside[name] if name in beside else counts.dropped.get(name, 0)
 
     rows: list[list[Content]] = []
 
@@ -235,10 +238,10 @@ def stage_table(run: Run) -> Markup:
     for stage in run.manifest.stages:
         c = total(stage.counts.values())
         gone = sum(c.dropped.values())
-        figures = [c.documents_in, c.repeated, gone, c.quarantined, c.documents_out]
+        figures = [c.documents_in, c.repeated, gone, c.quarantined, c.unread, c.documents_out]
         texts = [size(c.bytes_in) if c.bytes_in else "", size(c.bytes_out) if c.bytes_out else ""]
         rows.append([run.label(stage), *(count(n) if n else "" for n in figures), *texts])
-    head = ["stage", "in", "repeated", "dropped", "quarantined", "out", "text in", "text out"]
+    head = ["stage", "in", "repeated", "dropped", "quarantined", "unread", "out", "text in", "text out"]
     return section("Stages", data_table(head, rows)) if rows else NOTHING
 
 

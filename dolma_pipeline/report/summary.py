@@ -64,7 +64,7 @@ def _printable(text: str) -> str:
 
 
 def _gone(counts: Counts) -> bool:
-    return bool(counts.quarantined or counts.repeated or any(counts.dropped.values()))
+    return bool(counts.quarantined or counts.unread or counts.repeated or any(counts.dropped.values()))
 
 
 def _gate(run: Run, stage: StageAccount) -> str:
@@ -84,6 +84,8 @@ def _gate(run: Run, stage: StageAccount) -> str:
     rows += [row(name, [c.dropped.get(name, 0) for c in columns], "-") for name in rules([everything])]
     if everything.quarantined:
         rows.append(row("quarantined", [c.quarantined for c in columns], "-"))
+    if everything.unread:
+        rows.append(row("unread", [c.unread for c in columns], "-"))
     rows.append(row("documents out", [c.documents_out for c in columns]))
     rows.append(["text in", size(everything.bytes_in), "", *(size(c.bytes_in) for c in columns[1:])])
     kept = share(everything.bytes_out, everything.bytes_in)

@@ -20,7 +20,7 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.task import Output, Task, make_task
 
-VERSION = 2
+VERSION = 3
 
 
 def plan(builder: Builder, number: int, config: Classifier) -> None:

@@ -35,7 +35,7 @@ from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.storage import local
 from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
 
-VERSION = 4
+VERSION = 5
 VERDICTS_VERSION = 5
 """Version of the attribute files alone."""
 

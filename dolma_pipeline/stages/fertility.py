@@ -19,7 +19,7 @@ from dolma_pipeline.task import Task, make_task
 from dolma_pipeline.tokens.engine import tokenizer_file
 
 PACKAGE = "dolma_pipeline.fertility"
-VERSION = 2
+VERSION = 3
 TRAINED = "trained"
 """The tokenizer of the `tokens` stage before, where that trains it."""
 

@@ -18,7 +18,7 @@ from dolma_pipeline.stat.summaries import SummarizeFile
 from dolma_pipeline.stat.whatif import MeasureShard, all_rules, compiled_sweeps
 from dolma_pipeline.task import Task, make_task
 
-VERSION = 2
+VERSION = 3
 
 
 def plan(builder: Builder, number: int, config: Stat) -> None:

@@ -19,7 +19,7 @@ from dolma_pipeline.tokens.sample import SampledShard
 from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.training import TrainOnShards
 
-TRAINING_VERSION = 5
+TRAINING_VERSION = 6
 """Of the tokenizer alone: what is encoded with it depends on its file anyway."""
 
 
@@ -27,7 +27,7 @@ class TokenPhases(TokenFilePhases):
     """The phases of one `tokens` stage."""
 
     kind = "tokens"
-    version = 4
+    version = 5
 
     def __init__(self, builder: Builder, number: int, config: Tokens) -> None:
         super().__init__(builder, number, config)

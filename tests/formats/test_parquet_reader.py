@@ -39,7 +39,7 @@ def both(path: Path, columns: Columns | None = None) -> tuple[list[Any], list[di
     assert [(b.line, b.offset, b.reason) for b in streams[0].bad] == [
         (b.line, b.offset, b.reason) for b in streams[1].bad
     ]
-    assert (streams[0].damage is None) == (streams[1].damage is None)
+    assert (streams[0].damage, streams[0].unread) == (streams[1].damage, streams[1].unread)
     return rows[0], lines, streams[1]
 
 
@@ -117,27 +117,84 @@ def test_a_truncated_file_gives_no_traceback(tmp_path: Path, cut: int) -> None:
     assert (stream.damage or "").startswith("the file is truncated or corrupt: ")
 
 
-def test_rows_before_a_damaged_page_are_kept(tmp_path: Path) -> None:
+def damaged(path: Path, column: int, *groups: int) -> Path:
+    """A file of 4,000 rows in groups of 1,000, with damage to a column of some of the groups."""
     texts = [f"some text number {i * 7919} " * 20 for i in range(4000)]
-    path = write(
-        tmp_path / "a.parquet",
-        {"id": [str(i) for i in range(4000)], "text": texts},
-        row_group_size=1000,
-        compression="zstd",
-    )
+    columns = {"id": [str(i) for i in range(4000)], "text": texts, "url": [f"http://{i}/{i * i}" for i in range(4000)]}
+    write(path, columns, row_group_size=1000, compression="zstd", write_page_checksum=True)
     data = bytearray(path.read_bytes())
-    column = pq.ParquetFile(path).metadata.row_group(2).column(1)
-    begin = column.dictionary_page_offset or column.data_page_offset
-    for i in range(begin + 60, begin + 160):
+    for group in groups:
+        found = pq.ParquetFile(path).metadata.row_group(group).column(column)
+        begin = found.dictionary_page_offset or found.data_page_offset
+        for i in range(begin + 60, begin + 160):
+            data[i] ^= 0xA7
+    path.write_bytes(data)
+    return path
+
+
+def test_rows_around_a_damaged_row_group_are_kept(tmp_path: Path) -> None:
+    rows, _, stream = both(damaged(tmp_path / "a.parquet", 1, 1))
+    assert [(r[0], r[3]) for r in rows] == [(str(i), i + 1) for i in range(4000) if i // 1000 != 1]
+    assert stream.unread == [(1001, 2000)]
+    assert stream.unread_rows == 1000
+    assert (stream.damage or "").startswith(
+        "the file is truncated or corrupt: 1,000 of 4,000 rows are not read: row group 2, rows 1001 to 2000, "
+        "column `text`: "
+    )
+
+
+def test_every_damaged_row_group_is_named(tmp_path: Path) -> None:
+    rows, _, stream = both(damaged(tmp_path / "a.parquet", 0, 0, 1, 3))
+    assert [r[3] for r in rows] == list(range(2001, 3001))
+    assert stream.unread == [(1, 2000), (3001, 4000)]
+    places = [part.split(": ")[0] for part in (stream.damage or "").partition("not read: ")[2].split("; ")]
+    assert places == [
+        "row group 1, rows 1 to 1000, column `id`",
+        "row group 2, rows 1001 to 2000, column `id`",
+        "row group 4, rows 3001 to 4000, column `id`",
+    ]
+
+
+def test_of_many_damaged_row_groups_the_first_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", {"id": [str(i) * 9 for i in range(80)], "text": ["x"] * 80}, row_group_size=10)
+    data = bytearray(path.read_bytes())
+    metadata = pq.ParquetFile(path).metadata
+    for group in range(7):
+        begin = metadata.row_group(group).column(0).dictionary_page_offset
+        data[begin : begin + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    rows, _, stream = both(path)
+    assert [r[3] for r in rows] == list(range(71, 81))
+    assert stream.unread == [(1, 70)]
+    assert (stream.damage or "").count("row group ") == 5
+    assert (stream.damage or "").endswith("; and 2 more row groups")
+
+
+def test_damage_to_a_column_that_nobody_asked_for_costs_the_same_rows(tmp_path: Path) -> None:
+    """`both` reads with the lines and without: a mix must have the rows that the taggers had."""
+    rows, _, stream = both(damaged(tmp_path / "a.parquet", 2, 2))
+    assert [r[3] for r in rows] == [*range(1, 2001), *range(3001, 4001)]
+    assert stream.unread == [(2001, 3000)]
+
+
+def test_rows_before_a_damaged_page_of_a_row_group_are_kept(tmp_path: Path) -> None:
+    texts = [f"{i} {i * 7919} " * 40 for i in range(6000)]
+    options = {"row_group_size": 3000, "compression": "zstd", "use_dictionary": False, "data_page_size": 4096}
+    path = write(tmp_path / "a.parquet", {"id": [str(i) for i in range(6000)], "text": texts}, **options)
+    data = bytearray(path.read_bytes())
+    column = pq.ParquetFile(path).metadata.row_group(0).column(1)
+    begin = column.data_page_offset + column.total_compressed_size * 3 // 4
+    for i in range(begin, begin + 400):
         data[i] ^= 0xA7
     path.write_bytes(data)
     rows, _, stream = both(path)
-    assert [r[1] for r in rows] == texts[: len(rows)]
-    assert len(rows) == 2000
-    assert (stream.damage or "").startswith(
-        "the file is truncated or corrupt: column `text`, row group 3, from row 2001 on (2,000 of 4,000 rows are not "
-        "read): "
-    )
+    assert [r[3] for r in rows] == [*range(1, 2049), *range(3001, 6001)]
+    assert stream.unread == [(2049, 3000)]
+
+
+def test_the_rows_of_a_file_that_is_refused_are_counted(tmp_path: Path) -> None:
+    _, _, stream = both(write(tmp_path / "a.parquet", {"id": ["a", "b"], "body": ["x", "y"]}))
+    assert stream.unread == [(1, 2)]
 
 
 def test_one_bad_value_costs_one_row_whatever_the_row_groups(tmp_path: Path) -> None:
