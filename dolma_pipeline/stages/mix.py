@@ -37,7 +37,7 @@ from dolma_pipeline.storage import output, read_json, relative_name, write_json
 from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.tokens.engine import tokenizer_file
 
-VERSION = 4
+VERSION = 5
 TAGGER_FAILED = "tagger_failed"
 """The first rule where taggers may set documents aside: those are in quarantine, and so not in the output."""
 SAMPLED_OUT = "budget"
@@ -185,7 +185,9 @@ def mix_shards(config: MixShards, context: Context) -> Report:
         raise
     counts.edited = dict(sorted(edited.items()))
     outputs.append(Output(config.path, size, digest))
-    return Report(counts={config.source: counts}, outputs=outputs, warnings=warnings, bad=bad)
+    use = decider.use.details()
+    details = {"use": use} if use else {}
+    return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings, bad=bad)
 
 
 def _copies(

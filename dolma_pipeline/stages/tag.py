@@ -19,7 +19,7 @@ from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.task import BadInput, Context, Counts, Output, Task, make_task
 
-VERSION = 4
+VERSION = 5
 LONGEST = 1000
 """Characters of an error message: some exceptions quote the whole document."""
 FAILED = ("quarantine", "failed")
