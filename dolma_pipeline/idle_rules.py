@@ -90,6 +90,13 @@ class _Told:
                     text = self.mix.drop.get(place.removeprefix("drop."), "")
                     told += f"; `{text}` was true of {counted(hits, 'document')}"
                 lines.append(f"{self.where(place)}: {told}")
+        for experiment, sources in self.use.get("lacking", {}).items():
+            for source, files in sources.items():
+                lines.append(
+                    f"{self._stage()}: there are no attributes of `{experiment}` beside {counted(files, 'file')} of "
+                    f"source `{source}`, so rules on them are unknown for its documents; name `{experiment}` in "
+                    f"$.sources.{source}.attributes, or tag its files before"
+                )
         for name, files in self.use.get("without", {}).items():
             if any(entry.get("reads", {}).get(name) for entry in self.use["rules"].values()):
                 lines.append(

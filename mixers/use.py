@@ -51,13 +51,21 @@ class Use:
         """The values of `source`, where a rule on it is true of no document."""
         self.without: dict[str, dict[str, int]] = {}
         """Attributes that filters name, and the files whose documents do not have them."""
+        self.lacking: dict[str, dict[str, int]] = {}
+        """Experiments that rules name, and the sources beside whose files they are not: how many files."""
         self._sampled = [False, False]
         """Whether the names of this file's documents, and of the attributes beside them, are kept."""
         self._in_file: dict[str, int] = {}
 
     def details(self) -> dict[str, Any]:
         """What a report has of it."""
-        found = {"rules": self.rules, "names": self.names, "sources": self.sources, "without": self.without}
+        found = {
+            "rules": self.rules,
+            "names": self.names,
+            "sources": self.sources,
+            "without": self.without,
+            "lacking": self.lacking,
+        }
         return {key: value for key, value in found.items() if value}
 
     def begin_file(self) -> None:
@@ -68,6 +76,11 @@ class Use:
         for name, documents in self._in_file.items():
             if not documents:
                 self.without.setdefault(name, {})[label] = 1
+
+    def file_lacks(self, experiment: str, source: str) -> None:
+        """Counts a file of `source` that has no attributes of an experiment which rules name."""
+        sources = self.lacking.setdefault(experiment, {})
+        sources[source] = sources.get(source, 0) + 1
 
     def rule(self, name: str, rule: Rule, hits: int, columns: Mapping[str, pa.Array], documents: Documents) -> None:
         """Counts a `drop` rule in a batch."""

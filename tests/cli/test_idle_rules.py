@@ -148,6 +148,26 @@ def test_the_names_of_attributes_and_files_without_one(capsys: pytest.CaptureFix
     ]
 
 
+def test_a_source_without_the_attributes_that_a_rule_names(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "ab":
+        rows = [{"id": f"{name}{i}", "attributes": {"e__t__x": [[0, 1, 1.0]]}} for i in range(3)]
+        write(f"d/attributes/e/{name}.jsonl", rows)
+    write("other/documents/c.jsonl", [{"id": "c", "text": "t"}])
+    stages = [{"mix": {"drop": {"x": "t.x > 0.5"}}}]
+    sources = {
+        "web": {"documents": "d/documents/*.jsonl", "attributes": ["e"]},
+        "other": {"documents": "other/documents/*.jsonl"},
+    }
+    Path("r.yaml").write_text(yaml.safe_dump({"name": "r", "work_dir": "w", "sources": sources, "stages": stages}))
+    assert main(["run", "r.yaml", "--no-report"]) == 0
+    assert "documents in 7 100.0%" in " ".join(capsys.readouterr().out.split())
+    assert warned() == [
+        "$.stages[0].mix: there are no attributes of `e` beside 1 file of source `other`, so rules on them are "
+        "unknown for "
+        "its documents; name `e` in $.sources.other.attributes, or tag its files before"
+    ]
+
+
 def test_fields_to_leave_out_and_edits(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(discard_fields=["scores", "big"], edit=[{"span": "$.spans"}]) == 0
     assert said(capsys) == [
