@@ -245,6 +245,14 @@ class Selector:
     def spelled(self) -> int:
         """Documents of the last call that Dolma would judge otherwise: it compares numbers by how they are spelled."""
 
+    @property
+    def reads(self) -> list[tuple[int, str]]:
+        """The fields that the expressions surely read, each after the position of its expression, `include` first."""
+
+    @property
+    def seen(self) -> list[int]:
+        """How many documents of the last call have each of `reads`."""
+
     def select(self, raw: Any, attributes: Sequence[Any] = ..., columns: Sequence[tuple[str, Any]] = ...) -> Any:
         """Whether each document stays: boolean, null where that cannot be told."""
 
@@ -259,6 +267,10 @@ class SpanSelector:
     def errors(self) -> list[tuple[int, str]]: ...
     @property
     def spelled(self) -> int: ...
+    @property
+    def reads(self) -> list[tuple[int, str]]: ...
+    @property
+    def seen(self) -> list[int]: ...
     def spans(self, raw: Any, attributes: Sequence[Any] = ..., columns: Sequence[tuple[str, Any]] = ...) -> Any:
         """The spans it reaches in each document: list<struct<start, end, score>>."""
 

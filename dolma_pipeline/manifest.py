@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline import __version__
+from dolma_pipeline import __version__, idle_rules
 from dolma_pipeline.asked import compare_tokens
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.plan import Plan, StageInfo, State
@@ -130,6 +130,7 @@ def make_manifest(plan: Plan, state: State, account: Path) -> RunManifest:
             warnings.update(dict.fromkeys(w.replace(f"{plan.work_dir}/", "") for w in report.warnings))
     stages = [_account(stage, state, plan.work_dir) for stage in plan.stages]
     warnings.update(dict.fromkeys(compare_tokens(stages)))
+    warnings.update(dict.fromkeys(idle_rules.warnings(plan.recipe, stages)))
     manifest = RunManifest(
         name=hide_in_settings(plan.recipe.name),
         version=__version__,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from dolma_pipeline import bad_input, given
+from dolma_pipeline import bad_input, given, idle_rules
 from dolma_pipeline.asked import notes
 from dolma_pipeline.errors import DolmaError, VerifyError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
@@ -97,7 +97,9 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
         sync_directories(runner.state.known)
         write_json(account / NAME, manifest)
         sync_directories([account / NAME])
-        for line in notes(manifest.stages):
+        for line in idle_rules.warnings(recipe, manifest.stages):
+            progress.warning(line)
+        for line in [*notes(manifest.stages), *idle_rules.notes(recipe, manifest.stages)]:
             progress.note(line)
         _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
         found = bad_input.find(manifest, work_dir)

@@ -46,8 +46,8 @@ def scores(column: pa.Array | pa.ChunkedArray) -> Floats | None:
 
 
 def to_floats(column: pa.Array | pa.ChunkedArray) -> Floats:
-    """Numbers as float64, NaN for null."""
-    return np.asarray(one_array(column).cast(pa.float64()).to_numpy(zero_copy_only=False))
+    """Numbers as float64, NaN for null; a whole number above 2^53 is rounded."""
+    return np.asarray(one_array(column).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 def to_integers(column: pa.Array | pa.ChunkedArray) -> Integers:

@@ -17,10 +17,11 @@ from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.columns import Columns as FieldNames
 from dolma_pipeline.formats.documents import Documents, DocumentStream
-from dolma_pipeline.mixers import attributes, edits, expression
+from dolma_pipeline.mixers import attributes, edits, expression, use
 from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.fields import field_columns
 from dolma_pipeline.mixers.names import selectors
+from dolma_pipeline.mixers.use import ATTRIBUTES, Use
 from dolma_pipeline.recipe import Mix, OnError
 
 SELECT = "select"
@@ -93,6 +94,8 @@ class Decider:
         self.rules = [*mix.drop, SELECT, TOO_SHORT, FAILED]
         self.warnings: list[str] = []
         """What ought to be known of the last file."""
+        self.use = Use()
+        """What the rules found in all files so far."""
         self._path = ""
         self._failed: dict[str, tuple[int, str]] = {}
 
@@ -104,18 +107,22 @@ class Decider:
         self.warnings, self._failed, self._path = [], {}, source.path
         filters = [s for s in (self.select, *self.spans.values()) if s is not None]
         beside = Beside(source, self.names, whole=bool(filters), objects=self.mix.keep_attributes)
-        unseen = {name for selector in filters for name in selector.names}
+        # What is certain to be read is counted in each document; for other names the bytes are searched.
+        counted = {field.removeprefix(ATTRIBUTES) for selector in filters for _, field in selector.reads}
+        unseen = {name for selector in filters for name in selector.names} - counted
+        self.use.begin_file()
         for documents in stream:
             columns = beside.next(documents)
             unseen = {name for name in unseen if not columns.spells(name, documents.raw)}
             yield self._decide(documents, columns)
         if stream.damage is None:
-            beside.finish()
+            self.warnings += beside.finish()
         else:
             self.warnings.append(f"{source.path}: {stream.damage}")
         if unseen:
             # A key may be spelled with escapes.
             unseen -= {key for path in source.attributes.values() for key in attribute_keys(path)}
+        self.use.end_file(source.path if self.mix.as_dolma else source.label)
         for selector in filters:
             for name in sorted(unseen.intersection(selector.names)):
                 self.warnings.append(f"{source.path}: no attribute `{name}` beside it, which a filter or span asks for")
@@ -129,10 +136,18 @@ class Decider:
             needs.add("length")
         table = rule_columns(documents, columns.named, needs)
         lengths = table.get("length")
-        rule = expression.first_hits(self.drop, table, count).astype(np.int16)
+        rule = expression.first_hits(
+            self.drop, table, count, lambda name, each, hits: self.use.rule(name, each, hits, table, documents)
+        ).astype(np.int16)
+        for field in self.mix.discard_fields:
+            # What filters and spans read is not always written; a name with a dot is no path here.
+            if field != "attributes" and "." not in field:
+                self.use.discarded(field, documents)
         verdict = _Verdict(documents, columns, rule)
         if self.select is not None and self.mix.select is not None:
             kept = self.select.select(documents.raw, columns.rows, columns.whole)
+            self._expressions(self.select, self._select_places(), documents, columns)
+            self.use.hits(SELECT, int(pc.sum(pc.invert(kept)).as_py() or 0))
             self._failures(SELECT, self.mix.select.on_error, self.select.errors, verdict)
             rule[(rule < 0) & ~pc.fill_null(kept, True).to_numpy(zero_copy_only=False)] = len(self.drop)
             verdict.differ(NUMBERS, self.select.spelled)
@@ -156,6 +171,7 @@ class Decider:
                 found.append(columns.named[name])
             else:
                 found.append(self.spans[i].spans(documents.raw, columns.rows, columns.whole))
+                self._expressions(self.spans[i], [f"edit[{i}].span"], documents, columns)
                 self._failures(edits.label(edit), edit.on_error, self.spans[i].errors, verdict)
                 verdict.differ(NUMBERS, self.spans[i].spelled)
 
@@ -167,9 +183,32 @@ class Decider:
 
         plan = edits.plan_edits(self.mix.edit, found, documents.text, lengths, values, verdict.rule < 0)
         verdict.differ(OVERLAPS, plan.overlapping)
+        for i, edit in enumerate(self.mix.edit):
+            self.use.hits(f"edit[{i}]", plan.counts.get(edits.label(edit), 0))
         if len(plan.spans.values) == 0:
             return None, plan.counts
         return _native.apply_edits(documents.text, plan.spans, plan.replacements), plan.counts
+
+    def _select_places(self) -> list[str]:
+        """The place of each expression of `select`, in the order of the compiled filter."""
+        chosen = self.mix.select
+        kinds = (("include", chosen.include), ("exclude", chosen.exclude)) if chosen is not None else ()
+        return [f"{SELECT}.{kind}[{i}]" for kind, expressions in kinds for i in range(len(expressions))]
+
+    def _expressions(
+        self,
+        selector: _native.Selector | _native.SpanSelector,
+        places: list[str],
+        documents: Documents,
+        columns: Columns,
+    ) -> None:
+        """Counts the documents of a batch that have what the expressions at `places` read."""
+        for (number, field), have in zip(selector.reads, selector.seen, strict=True):
+            # A column may be empty for all documents: its tagger found nothing, but the name is right.
+            seen = len(documents) if field.removeprefix(ATTRIBUTES) in columns.keys else have
+            self.use.expression(places[number], field, seen)
+            if not seen:
+                self.use.sample(documents.raw, use.Beside(columns.rows, sorted(columns.keys)))
 
     def _failures(self, what: str, policy: OnError, errors: list[tuple[int, str]], verdict: _Verdict) -> None:
         """Does what `on_error` says with the documents on which an expression failed, save those already dropped."""
@@ -229,6 +268,8 @@ class Columns:
     """For filters: all columns of the other files, by key; of equal keys they win over `rows`."""
     files: list[pa.LargeBinaryArray | dict[str, pa.Array]]
     """What is to be written of every file, in order: JSON objects, or all columns by key."""
+    keys: frozenset[str]
+    """The columns that files have."""
 
     def objects(self, documents: Documents, wanted: npt.NDArray[np.bool_]) -> list[pa.LargeBinaryArray]:
         """The JSON objects of every file; those of columns are made only of the `wanted` documents."""
@@ -266,12 +307,11 @@ class Beside:
                 wanted = attribute_keys(path)
             lines = (whole or objects) and not columnar
             if wanted or whole or objects:
-                self._cursors[experiment] = AttributeCursor(path, wanted, raw=lines)
+                self._cursors[experiment] = AttributeCursor(path, wanted, raw=lines, documents=source.path)
 
-    def finish(self) -> None:
-        """Raises DataError if a file has rows left after the last of the documents."""
-        for cursor in self._cursors.values():
-            cursor.finish()
+    def finish(self) -> list[str]:
+        """What speaks for attributes of other texts; raises DataError if a file has rows left, or says that it has."""
+        return [line for cursor in self._cursors.values() for line in cursor.finish()]
 
     def next(self, documents: Documents) -> Columns:
         tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}
@@ -291,7 +331,8 @@ class Beside:
                 whole += _filled(table).items()
                 continue
             rows.append(files[-1])
-        return Columns(named, rows, whole, files if self._objects else [])
+        keys = frozenset(key for e in self._columnar & set(tables) for key in _filled(tables[e]))
+        return Columns(named, rows, whole, files if self._objects else [], keys)
 
 
 def _objects(

@@ -6,8 +6,10 @@ dropped only where the rule is true. An attribute that stands alone is never unk
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ import pyarrow.compute as pc
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers import attributes, keys
 from dolma_pipeline.mixers.attributes import Floats
+from dolma_pipeline.mixers.fields import DIGITS
 from dolma_pipeline.mixers.syntax import (
+    EXACT,
     Arithmetic,
     Attribute,
     Call,
@@ -43,6 +47,14 @@ _COMPARE: dict[str, Any] = {
     ">=": np.greater_equal,
     "==": np.equal,
     "!=": np.not_equal,
+}
+_COMPARE_EXACTLY: dict[str, Callable[[Decimal, Decimal], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
 }
 
 
@@ -117,12 +129,22 @@ def resolve_all(rules: Mapping[str, Rule], available: Mapping[str, Sequence[str]
     return found
 
 
-def first_hits(rules: Mapping[str, Rule], columns: Mapping[str, pa.Array], n: int) -> npt.NDArray[np.int32]:
-    """The position of the first rule that is true of each document; -1 where none is."""
-    hits = np.full(n, -1, np.int32)
-    for position, rule in enumerate(rules.values()):
-        hits[(hits < 0) & rule.evaluate(columns, n)] = position
-    return hits
+def first_hits(
+    rules: Mapping[str, Rule],
+    columns: Mapping[str, pa.Array],
+    n: int,
+    tell: Callable[[str, Rule, int], None] = lambda name, rule, hits: None,
+) -> npt.NDArray[np.int32]:
+    """The position of the first rule that is true of each document; -1 where none is.
+
+    `tell` is called with every rule and the number of documents that it is true of, whatever the rules before it say.
+    """
+    first = np.full(n, -1, np.int32)
+    for position, (name, rule) in enumerate(rules.items()):
+        hits = rule.evaluate(columns, n)
+        tell(name, rule, int(hits.sum()))
+        first[(first < 0) & hits] = position
+    return first
 
 
 def numbers(node: Node, columns: Mapping[str, pa.Array], n: int) -> Floats:
@@ -162,8 +184,7 @@ def _truth(node: Node, columns: Mapping[str, pa.Array]) -> Truth:
     if isinstance(node, Comparison):
         if isinstance(node.left, Text | Value) and isinstance(node.right, Text | Value) and _are_texts(node):
             return _same_text(node.left, node.right, columns, node.sign == "==")
-        left, right = _number(node.left, columns), _number(node.right, columns)
-        return _signed(_COMPARE[node.sign](left, right), ~(np.isnan(left) | np.isnan(right)))
+        return _compared(node, columns)
     if isinstance(node, Value):
         column = attributes.one_array(columns[node.key])
         known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
@@ -174,6 +195,34 @@ def _truth(node: Node, columns: Mapping[str, pa.Array]) -> Truth:
         found = attributes.present(columns[name])
         return _signed(found, np.ones_like(found))
     raise ConfigError(f"expected a condition, found {node}")
+
+
+def _compared(node: Comparison, columns: Mapping[str, pa.Array]) -> Truth:
+    """The comparison of two numbers: as doubles, and where both are the same large one by their digits.
+
+    Rounding never turns the order of two numbers around, so this is exact for whole numbers of any size.
+    """
+    left, right = _number(node.left, columns), _number(node.right, columns)
+    found = np.asarray(_COMPARE[node.sign](left, right))
+    same = np.asarray((left == right) & (np.abs(left) >= EXACT) & np.isfinite(left))
+    if same.any():
+        found, values = found.copy(), np.broadcast_to(left, same.shape)
+        for row in np.argwhere(same):
+            at, value = tuple(row), float(values[tuple(row)])
+            sides = (_exactly(side, columns, int(row[0]) if len(row) else 0, value) for side in (node.left, node.right))
+            found[at] = _COMPARE_EXACTLY[node.sign](*sides)
+    return _signed(found, ~(np.isnan(left) | np.isnan(right)))
+
+
+def _exactly(node: Node, columns: Mapping[str, pa.Array], row: int, value: float) -> Decimal:
+    """The number of a document to its last digit, where that is known; `value`: the double that it is."""
+    if isinstance(node, Number) and node.exact is not None:
+        return node.exact
+    if isinstance(node, Value) and (digits := columns.get(f"{DIGITS}:{node.path}")) is not None:
+        return Decimal(digits[row].as_py())
+    if isinstance(node, Attribute) and pa.types.is_integer(columns[node.name].type):
+        return Decimal(columns[node.name][row].as_py())
+    return Decimal(value)
 
 
 def _signed(value: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> Truth:

@@ -10,9 +10,11 @@ import pyarrow.compute as pc
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
-from dolma_pipeline.mixers.syntax import DOCUMENT
+from dolma_pipeline.mixers.syntax import DOCUMENT, EXACT
 
 NUMBER, TEXT, TRUTH = "number", "text", "truth"
+DIGITS = "digits"
+"""How the name of a column begins that has numbers as they are written."""
 _EMPTY = ("false", '""', "[]", "{}")
 
 
@@ -24,7 +26,8 @@ def needs_lines(keys: Collection[str]) -> bool:
 def field_columns(documents: Documents, keys: Collection[str]) -> dict[str, pa.Array]:
     """A column for each of `keys` that is a field, as in `number:doc.score`; null where a value is of another kind.
 
-    `truth`: whether the value is other than false, 0 and empty; null where there is none.
+    `truth`: whether the value is other than false, 0 and empty; null where there is none. Beside a `number` so large
+    that a double rounds it there is a column `digits`, with the values as they are written.
     """
     found: dict[str, pa.Array] = {}
     for key in keys:
@@ -39,7 +42,16 @@ def field_columns(documents: Documents, keys: Collection[str]) -> dict[str, pa.A
             raise DataError(f"field `{name}`: expected documents read with keep_raw=True")
         values = _native.json_field(documents.raw, path)
         found[key] = _numbers(values) if kind == NUMBER else _truth(values)
+        if kind == NUMBER and pc.any(pc.greater_equal(pc.abs(found[key]), EXACT)).as_py():
+            found[f"{DIGITS}:{name}"] = values
     return found
+
+
+def present(documents: Documents, name: str) -> int:
+    """How many documents have a value, other than null, in the field that a rule calls `name`."""
+    if documents.raw is None:
+        raise DataError(f"field `{name}`: expected documents read with keep_raw=True")
+    return len(documents) - int(_native.json_field(documents.raw, name.removeprefix(DOCUMENT)).null_count)
 
 
 def _numbers(values: pa.LargeStringArray) -> pa.DoubleArray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, NoReturn, TypeAlias
 
 from dolma_pipeline.errors import ConfigError, suggest
@@ -26,11 +27,20 @@ DOCUMENTS = (DOCUMENT, "metadata.")
 """How the names of fields of documents begin; in backquotes they are names of experiments or taggers."""
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 SIGNS = ("+", "-", "*", "/")
+EXACT = 2.0**53
+"""Below it a double holds every whole number."""
 
 
 @dataclass(frozen=True)
 class Number:
     value: float
+    exact: Decimal | None = None
+    """The number as it is written, where `value` may be rounded."""
+
+    @property
+    def rounded(self) -> bool:
+        """Whether it is so large that `value` is another number."""
+        return abs(self.value) >= EXACT and self.exact is not None and self.exact != Decimal(self.value)
 
 
 @dataclass(frozen=True)
@@ -243,7 +253,7 @@ class _Parser:
         return Not(inner)
 
     def comparison(self) -> Node:
-        at = self.peek().at
+        at = start = self.peek().at
         left = self.sum()
         if not (sign := self.take(*COMPARISONS)):
             return left
@@ -263,7 +273,21 @@ class _Parser:
         right = self.operand(sign.text, self.sum)
         if isinstance(left, Value) and isinstance(right, Value) and sign.text in ("==", "!="):
             self.fail(at, f"expected a number or a quoted text after `{sign.text}`", ", found another field")
+        if not isinstance(right, Number | Value | Field):
+            self.held(left, start)
+        if not isinstance(left, Number | Value | Field):
+            self.held(right, at)
         return Comparison(sign.text, _read_as(left, "number"), right)
+
+    def held(self, node: Node, at: int) -> None:
+        """Fails if `node` is a number that no double holds: only fields of documents are compared to the last digit."""
+        if isinstance(node, Number) and node.rounded:
+            self.fail(
+                at,
+                "expected a number that a double holds",
+                f", found {node.exact}, for which it would hold {Decimal(node.value):f}; attributes and results of "
+                "arithmetic are doubles, only fields of documents are compared to the last digit",
+            )
 
     def _text_follows(self) -> bool:
         token = self.peek()
@@ -290,9 +314,12 @@ class _Parser:
             return first
         if not is_number(first):
             self.fail(at, f"expected a number before `{self.peek().text}`")
+        self.held(first, at)
         rest = []
         while sign := self.take(*signs):
+            at = self.peek().at
             rest.append((sign.text, self.operand(sign.text, read)))
+            self.held(rest[-1][1], at)
         return Arithmetic(_read_as(first, "number"), tuple(rest))
 
     def unary(self) -> Node:
@@ -301,13 +328,16 @@ class _Parser:
         self.nested(sign.at)
         inner = self.operand("-", self.unary)
         self.depth -= 1
-        return Number(-inner.value) if isinstance(inner, Number) else Arithmetic(Number(0.0), (("-", inner),))
+        if isinstance(inner, Number):
+            return Number(-inner.value, None if inner.exact is None else inner.exact.copy_negate())
+        return Arithmetic(Number(0.0), (("-", inner),))
 
     def primary(self, wanted: str) -> Node:
         token = self.peek()
         if token.kind == "number":
             self.next += 1
-            return Number(float(token.text.replace("_", "")))
+            text = token.text.replace("_", "")
+            return Number(float(text), Decimal(text))
         if token.kind == "string":
             self.next += 1
             return Text(token.text[1:-1])

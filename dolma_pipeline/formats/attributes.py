@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, recorded
 from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.storage import output, sync
 from dolma_pipeline.task import Output
@@ -63,7 +64,10 @@ class AttributeWriter:
         self._table: pq.ParquetWriter | None = None
         self._temporary = temporary_path(self.path)
         self._pending: list[pa.RecordBatch] = []
-        self._rows = self._bytes = 0
+        self._rows = self._bytes = self._all_rows = 0
+        self._digest = TextDigest()
+        self.record: str | None = None
+        """What a Parquet file says of the texts it was made of, where they are not seen here."""
         if self._parquet:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         else:
@@ -72,7 +76,7 @@ class AttributeWriter:
     def write(self, documents: Documents, columns: Mapping[str, pa.Array]) -> None:
         """Adds the rows of `documents`; `columns` by key, the same keys in the same order every time."""
         lengths = None if self._parquet else _native.char_lengths(documents.text)
-        self.write_rows(documents.id, columns, lengths=lengths, source=documents.source)
+        self.write_rows(documents.id, columns, lengths=lengths, source=documents.source, texts=documents.text)
 
     def write_rows(
         self,
@@ -81,15 +85,22 @@ class AttributeWriter:
         *,
         lengths: pa.Int64Array | None = None,
         source: pa.LargeStringArray | None = None,
+        texts: pa.LargeStringArray | None = None,
     ) -> None:
-        """The same without the documents; JSON lines need `lengths` (code points of each text)."""
+        """The same without the documents; JSON lines need `lengths` (code points of each text).
+
+        A Parquet file records of which `texts` it was made, where they are given.
+        """
         if self._lines is not None:
             shown = source if self._with_source else None
             self._lines.write_attributes(ids, lengths, shown, list(columns), list(columns.values()), empty=self._empty)
             return
+        if texts is not None:
+            self._digest.add(texts)
         batch = pa.RecordBatch.from_pydict({"id": ids, **columns})
         self._pending.append(batch)
         self._rows += batch.num_rows
+        self._all_rows += batch.num_rows
         self._bytes += batch.nbytes
         if self._declared and (self._rows >= ROW_GROUP or self._bytes >= GROUP_BYTES):
             with writing(self.path):
@@ -117,6 +128,9 @@ class AttributeWriter:
                 none = pa.schema([("id", pa.large_string())])
                 self._flush(pa.unify_schemas([b.schema for b in self._pending] or [none]))
             if self._table is not None:
+                record = self._digest.hex() if self._digest.rows == self._all_rows else self.record
+                if record is not None:
+                    self._table.add_key_value_metadata({KEY: record})
                 self._table.close()
             sync(self._temporary)
             self._temporary.replace(self.path)
@@ -145,13 +159,21 @@ def _encodings(schema: pa.Schema) -> dict[str, str] | None:
 class AttributeCursor:
     """Reads some attributes of one file in step with its documents."""
 
-    def __init__(self, path: str | Path, keys: Sequence[str], *, raw: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, keys: Sequence[str], *, raw: bool = False, documents: str = "the documents"
+    ) -> None:
+        """`documents`: the file of the documents, for messages."""
         self._path = str(path)
+        self._documents = documents
         self._keys = list(keys)
         self._raw = raw
         self._parquet = self._path.endswith(".parquet")
         self._rows = 0
+        self._past = PastTheEnd()
+        self._texts = TextDigest()
+        self._recorded: str | None = None
         if self._parquet:
+            self._recorded = recorded(self._path)
             self._batches = _parquet_batches(self._path, self._keys)
             self._rest: pa.Table | None = None
         else:
@@ -179,18 +201,32 @@ class AttributeCursor:
                 f"`{documents.id[row].as_py()}`, found those of `{ids[row].as_py()}` (line "
                 f"{documents.line[row].as_py()} of the documents); tag the documents again"
             )
-        self._rows += count
         names = {"raw": "__raw__"} if self._raw else {}
-        return {names.get(name, name): _one_chunk(table.column(name)) for name in table.schema.names if name != "id"}
+        found = {names.get(name, name): _one_chunk(table.column(name)) for name in table.schema.names if name != "id"}
+        if self._recorded is not None:
+            self._texts.add(documents.text)
+        else:
+            self._past.check(found, documents, lambda row: self._at(self._rows + row + 1))
+        self._rows += count
+        return found
 
-    def finish(self) -> None:
-        """Raises DataError if rows are left, after the last documents were read: the files do not match."""
+    def finish(self) -> list[str]:
+        """What speaks for attributes of other texts than these; after the last documents were read.
+
+        Raises DataError if rows are left, or if the file says that it was made of other texts: the files do not match.
+        """
         left = self._take(1) if self._parquet else self._reader.next_rows(1)
         if left.num_rows:
             raise DataError(
                 f"{self._at(self._rows + 1)}: expected the end of the file after a row for each of {self._rows} "
                 f"documents, found another row, of document `{left.column('id')[0].as_py()}`; tag the documents again"
             )
+        if self._recorded is not None and self._recorded != self._texts.hex():
+            raise DataError(
+                f"{self._path}: expected attributes of the texts in {self._documents}, found those of other texts "
+                "under the same ids: the documents were edited after they were tagged; tag the documents again"
+            )
+        return self._past.warnings(self._path)
 
     def _at(self, row: int) -> str:
         """Returns the place of a row: a line of JSON lines is one."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from dolma_pipeline.asked import budget_line
+from dolma_pipeline.idle_rules import idle
 from dolma_pipeline.manifest import StageAccount
 from dolma_pipeline.report.account import Run, Training, load_run, rules, total
 from dolma_pipeline.report.packing import packing
@@ -97,6 +98,8 @@ def _gate(run: Run, stage: StageAccount) -> str:
     if everything.unjudged:
         failed = ", ".join(f"{count(n)} {name}" for name, n in sorted(everything.unjudged.items()))
         lines.append(f"  documents on which an expression failed: {_printable(failed)}")
+    if quiet := idle(stage.details.get("use", {}), everything.documents_in):
+        lines.append(f"  without effect: {_printable(', '.join(quiet))}")
     if "budget" in stage.details:
         lines.append(f"  budget: {budget_line(stage.details['budget'])}")
     return "\n".join(lines)

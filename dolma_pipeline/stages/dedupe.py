@@ -26,6 +26,7 @@ from dolma_pipeline.dedupe.verdicts import VerdictColumns
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.other_texts import recorded
 from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.recipe import Dedupe
@@ -36,7 +37,7 @@ from dolma_pipeline.storage import local
 from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
 
 VERSION = 5
-VERDICTS_VERSION = 5
+VERDICTS_VERSION = 6
 """Version of the attribute files alone."""
 
 
@@ -55,13 +56,16 @@ class ExtractKeysStep:
         self.aside = Counts()
         self.bad: list[BadInput] = []
         self.keep_raw = documents is not None and documents.key.removeprefix("$.") not in ("id", "text", "source")
+        self._of_texts = documents is None or documents.key.removeprefix("$.") == "text"
         self._keys = KeyStep(config.dedupe, config.keys)
         self._rows = AttributeWriter(config.rows)
 
     def add(self, documents: Documents) -> None:
         self._keys.add(documents)
         columns = {"chars": _native.char_lengths(documents.text), "source": documents.source}
-        self._rows.write_rows(documents.id, columns)
+        # Keys of another field stay what they are when the text is edited.
+        texts = documents.text if self._of_texts else None
+        self._rows.write_rows(documents.id, columns, texts=texts)
 
     def finish(self) -> tuple[list[Output], dict[str, Any], dict[str, int]]:
         written, details = self._keys.finish()
@@ -96,6 +100,7 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
     key = mode.attribute if mode is not None else "duplicate"
     marked = 0
     writer = AttributeWriter(config.path, with_source=False, empty=lines)
+    writer.record = recorded(config.rows)
     try:
         for rows in _rows(config.rows):
             column = verdicts.next_rows(rows.num_rows)

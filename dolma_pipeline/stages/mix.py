@@ -158,6 +158,8 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     try:
         for each in config.inputs:
             stream = read_documents(each.path, columns=each.columns, keep_raw=True)
+            for experiment in sorted({e for e, _ in config.names.values()} - set(each.attributes)):
+                decider.use.file_lacks(experiment, config.source)
             with SetAside(stream, each.quarantine, counts) as aside:
                 for decision in decider.decisions(each, stream):
                     copies = _copies(decision.rule, decision.documents, each.name, rate, config)
@@ -185,7 +187,9 @@ def mix_shards(config: MixShards, context: Context) -> Report:
         raise
     counts.edited = dict(sorted(edited.items()))
     outputs.append(Output(config.path, size, digest))
-    return Report(counts={config.source: counts}, outputs=outputs, warnings=warnings, bad=bad)
+    use = decider.use.details()
+    details = {"use": use} if use else {}
+    return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings, bad=bad)
 
 
 def _copies(

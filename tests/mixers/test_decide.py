@@ -179,9 +179,22 @@ def test_what_dolma_does_otherwise_is_counted(tmp_path: Path) -> None:
 def test_a_filter_on_an_attribute_that_is_not_there_is_loud(source: MixInput) -> None:
     decider, decision = decide(Mix(select=Select(exclude=["$.attributes[?(@.base__ft__eng[0][2] < 0.5)]"])), source)
     assert decision.kept.all()
-    assert decider.warnings == [
-        f"{source.path}: no attribute `base__ft__eng` beside it, which a filter or span asks for"
-    ]
+    use = decider.use
+    assert use.rules["select.exclude[0]"]["reads"] == {"attributes.base__ft__eng": 0}
+    assert sorted(use.names) == ["attributes.base__ft__en", "attributes.base__pii__MAIL", "id", "source", "text"]
+    assert use.without == {"attributes.base__ft__eng": {"a": 1}}
+
+
+def test_an_attribute_that_is_empty_for_all_is_there(source: MixInput) -> None:
+    """A tagger that found nothing leaves an empty column; JSON lines leave the key out."""
+    writer = AttributeWriter(Path(source.path).parent / "empty.parquet")
+    ids = pa.array([f"d{i}" for i in range(5)], pa.large_string())
+    writer.write_rows(ids, {"e__t__none": pa.array([[]] * 5, SPANS)})
+    writer.finish()
+    mix = Mix(select=Select(exclude=["$.attributes.e__t__none"]))
+    decider, _ = decide(mix, msgspec.structs.replace(source, attributes={"e": str(writer.path)}))
+    assert decider.use.rules["select.exclude[0]"]["reads"] == {"attributes.e__t__none": 5}
+    assert decider.use.without == {}
 
 
 def test_attributes_that_are_kept(source: MixInput) -> None:
@@ -222,7 +235,11 @@ def test_an_attribute_spelled_with_escapes_or_in_the_document_is_there(tmp_path:
     select = Select(include=["$.attributes[?(@.e__t__a && @.own__t__a)]"], exclude=["$.attributes.e__t__none"])
     decider, decision = decide(Mix(select=select), MixInput(path=path, label="a", attributes={"e": rows}))
     assert decision.kept.tolist() == [True]
-    assert decider.warnings == [f"{path}: no attribute `e__t__none` beside it, which a filter or span asks for"]
+    assert decider.use.details()["rules"] == {
+        "select.include[0]": {"hits": 0, "reads": {"attributes.e__t__a": 1, "attributes.own__t__a": 1}},
+        "select.exclude[0]": {"hits": 0, "reads": {"attributes.e__t__none": 0}},
+        "select": {"hits": 0},
+    }
 
 
 @pytest.mark.parametrize("bad", ['{"id":"b","attributes":null}', '{"id":"b","attributes":[[0,1,1.0]]}', '{"id":"b"}'])

@@ -42,13 +42,17 @@ fn binary(array: PyArray) -> PyResult<LargeBinaryArray> {
     typed.ok_or_else(|| PyTypeError::new_err(format!("expected large_binary, found {}", array.data_type())))
 }
 
-/// The errors of the last batch, and how many of its documents Dolma would judge otherwise.
+/// The errors of the last batch, how many of its documents Dolma would judge otherwise, and how many have each field.
 #[derive(Default)]
-struct Errors(Mutex<(Vec<RowError>, usize)>);
+struct Errors(Mutex<(Vec<RowError>, usize, Vec<usize>)>);
 
 impl Errors {
-    fn set(&self, errors: Vec<RowError>, spelled: usize) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (errors, spelled);
+    fn set(&self, errors: Vec<RowError>, spelled: usize, seen: Vec<usize>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (errors, spelled, seen);
+    }
+
+    fn seen(&self) -> Vec<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).2.clone()
     }
 
     fn get(&self) -> Vec<RowError> {
@@ -90,6 +94,16 @@ impl PySelector {
         self.errors.spelled()
     }
 
+    #[getter]
+    fn reads(&self) -> Vec<(usize, String)> {
+        self.inner.reads()
+    }
+
+    #[getter]
+    fn seen(&self) -> Vec<usize> {
+        self.errors.seen()
+    }
+
     #[pyo3(signature = (raw, attributes=Vec::new(), columns=Vec::new()))]
     fn select<'py>(
         &self,
@@ -100,7 +114,7 @@ impl PySelector {
     ) -> PyResult<Bound<'py, PyAny>> {
         let batch = Batch::new(raw, attributes, columns)?;
         let found = released(py, || Ok(self.inner.select(&batch.documents()?)))?;
-        self.errors.set(found.errors, found.spelled);
+        self.errors.set(found.errors, found.spelled, found.seen);
         to_pyarrow(py, std::sync::Arc::new(found.kept))
     }
 }
@@ -135,6 +149,16 @@ impl PySpanSelector {
         self.errors.spelled()
     }
 
+    #[getter]
+    fn reads(&self) -> Vec<(usize, String)> {
+        self.inner.reads()
+    }
+
+    #[getter]
+    fn seen(&self) -> Vec<usize> {
+        self.errors.seen()
+    }
+
     #[pyo3(signature = (raw, attributes=Vec::new(), columns=Vec::new()))]
     fn spans<'py>(
         &self,
@@ -145,7 +169,7 @@ impl PySpanSelector {
     ) -> PyResult<Bound<'py, PyAny>> {
         let batch = Batch::new(raw, attributes, columns)?;
         let found = released(py, || Ok(self.inner.spans(&batch.documents()?)))?;
-        self.errors.set(found.errors, found.spelled);
+        self.errors.set(found.errors, found.spelled, found.seen);
         to_pyarrow(py, found.spans)
     }
 }
@@ -181,7 +205,7 @@ impl PyReplacement {
     ) -> PyResult<Vec<Option<String>>> {
         let batch = Batch::new(raw, attributes, columns)?;
         let (strings, errors) = released(py, || Ok(self.inner.strings(&batch.documents()?, &rows)))?;
-        self.errors.set(errors, 0);
+        self.errors.set(errors, 0, Vec::new());
         Ok(strings)
     }
 }

@@ -76,7 +76,7 @@ fn number(json: &str) -> u32 {
 }
 
 /// The significant digits of a number, and the power of ten of the first one: equal for equal numbers.
-fn digits(json: &str) -> (bool, String, i64) {
+pub(crate) fn digits(json: &str) -> (bool, String, i64) {
     let (negative, rest) = json.strip_prefix('-').map_or((false, json), |rest| (true, rest));
     let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
     // An exponent that no i64 holds belongs to no finite number other than zero.

@@ -2,12 +2,18 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::cmp::Ordering;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::jsonpath::{Condition, Operand, Path, Sign, Step};
 
+use crate::fields::digits;
+
 type Node<'d> = Cow<'d, Value>;
+
+/// Below 2^53 a double holds every whole number.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// How numbers are compared: by value (1 equals 1.0), or by how they are spelled, as Dolma 1.2.1 does.
 #[derive(Default)]
@@ -154,10 +160,10 @@ fn compare(left: &[Node<'_>], sign: Sign, right: &[Node<'_>], numbers: &Numbers)
     match sign {
         Sign::Equal => all_equal(left, right, numbers),
         Sign::Unequal => !all_equal(left, right, numbers),
-        Sign::Less => less(left, right),
-        Sign::Greater => less(right, left),
-        Sign::LessOrEqual => less(left, right) || all_equal(left, right, numbers),
-        Sign::GreaterOrEqual => less(right, left) || all_equal(left, right, numbers),
+        Sign::Less => less(left, right, numbers),
+        Sign::Greater => less(right, left, numbers),
+        Sign::LessOrEqual => less(left, right, numbers) || all_equal(left, right, numbers),
+        Sign::GreaterOrEqual => less(right, left, numbers) || all_equal(left, right, numbers),
         Sign::In => is_in(left, right, numbers),
         Sign::NotIn => !is_in(left, right, numbers),
         Sign::AnyOf => any_of(left, right, numbers),
@@ -208,11 +214,24 @@ fn any_of(left: &[Node<'_>], right: &[Node<'_>], numbers: &Numbers) -> bool {
     })
 }
 
-fn less(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
-    match (left, right) {
-        ([l], [r]) => matches!((l.as_f64(), r.as_f64()), (Some(l), Some(r)) if l < r),
-        _ => false,
+fn less(left: &[Node<'_>], right: &[Node<'_>], numbers: &Numbers) -> bool {
+    let ([l], [r]) = (left, right) else { return false };
+    let (Value::Number(l), Value::Number(r)) = (l.as_ref(), r.as_ref()) else { return false };
+    let (Some(left), Some(right)) = (l.as_f64(), r.as_f64()) else { return false };
+    numbers.settle(order(l, r) == Some(Ordering::Less), left < right)
+}
+
+/// How numbers compare: as doubles, and where both are the same double and too large for it to hold every whole number,
+/// by their digits. Rounding never turns the order of two numbers around, so this is exact for whole numbers.
+fn order(left: &Number, right: &Number) -> Option<Ordering> {
+    let (l, r) = (left.as_f64()?, right.as_f64()?);
+    let rounded = l.partial_cmp(&r)?;
+    if rounded != Ordering::Equal || l.abs() < EXACT {
+        return Some(rounded);
     }
+    let ((_, left, first), (_, right, other)) = (digits(&left.to_string()), digits(&right.to_string()));
+    let sized = first.cmp(&other).then_with(|| left.cmp(&right));
+    Some(if l < 0.0 { sized.reverse() } else { sized })
 }
 
 fn all_equal(left: &[Node<'_>], right: &[Node<'_>], numbers: &Numbers) -> bool {
@@ -223,8 +242,15 @@ fn all_equal(left: &[Node<'_>], right: &[Node<'_>], numbers: &Numbers) -> bool {
 fn equal(left: &Value, right: &Value, numbers: &Numbers) -> bool {
     match (left, right) {
         (Value::Number(l), Value::Number(r)) => {
-            let by_value = l == r || matches!((l.as_f64(), r.as_f64()), (Some(l), Some(r)) if l == r);
-            numbers.settle(by_value, by_value && l.is_f64() == r.is_f64())
+            let by_value = l == r || order(l, r) == Some(Ordering::Equal);
+            let whole = |n: &Number| n.is_i64() || n.is_u64();
+            // Dolma has a number that is no 64-bit integer as a double.
+            let by_spelling = match (whole(l), whole(r)) {
+                (true, true) => by_value,
+                (false, false) => l.as_f64() == r.as_f64(),
+                _ => false,
+            };
+            numbers.settle(by_value, by_spelling)
         }
         (Value::Array(l), Value::Array(r)) => l.len() == r.len() && l.iter().zip(r).all(|(l, r)| equal(l, r, numbers)),
         (Value::Object(l), Value::Object(r)) => {

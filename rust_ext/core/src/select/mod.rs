@@ -9,6 +9,7 @@ mod evaluate;
 mod jq;
 mod jsonpath;
 mod names;
+mod reads;
 mod replacement;
 mod strict;
 
@@ -76,6 +77,8 @@ pub struct Selection {
     pub errors: Vec<RowError>,
     /// Documents of which Dolma 1.2.1, which compares numbers as they are spelled, would say something else.
     pub spelled: usize,
+    /// Number of documents that have each of the fields that the expressions read.
+    pub seen: Vec<usize>,
 }
 
 /// The spans that an expression reaches in the documents of a batch.
@@ -85,6 +88,8 @@ pub struct SpanSelection {
     pub errors: Vec<RowError>,
     /// See `Selection`.
     pub spelled: usize,
+    /// See `Selection`.
+    pub seen: Vec<usize>,
 }
 
 /// `filter.include` and `filter.exclude`.
@@ -92,6 +97,7 @@ pub struct Selector {
     include: Vec<Expression>,
     exclude: Vec<Expression>,
     names: Vec<String>,
+    reads: Vec<(usize, reads::Field)>,
     wanted: Wanted,
 }
 
@@ -104,7 +110,13 @@ impl Selector {
             |texts: &[String]| texts.iter().map(|t| Expression::new(t, syntax, strict)).collect::<Result<Vec<_>>>();
         let (include, exclude) = (compile(include)?, compile(exclude)?);
         let wanted = include.iter().chain(&exclude).map(Expression::wanted).reduce(Wanted::and).unwrap_or_default();
-        Ok(Selector { names: names::of(&include, &exclude), include, exclude, wanted })
+        let reads = listed(include.iter().chain(&exclude));
+        Ok(Selector { names: names::of(&include, &exclude), include, exclude, reads, wanted })
+    }
+
+    /// The fields that the expressions read for certain, each with the position of its expression, `include` first.
+    pub fn reads(&self) -> Vec<(usize, String)> {
+        spelled(&self.reads)
     }
 
     /// The attribute keys that the expressions name, as far as can be told without running them; sorted.
@@ -115,10 +127,12 @@ impl Selector {
     /// True where any `include` matches (or there is none) and no `exclude` does; null where that cannot be told.
     pub fn select(&self, documents: &Documents<'_>) -> Selection {
         let mut kept = BooleanBuilder::with_capacity(documents.len());
-        let (mut errors, mut spelled) = (Vec::new(), 0);
+        let (mut errors, mut spelled, mut seen) = (Vec::new(), 0, vec![0; self.reads.len()]);
         for row in 0..documents.len() {
-            let found =
-                documents.get(row, &self.wanted).and_then(|document| settled(|numbers| self.keeps(&document, numbers)));
+            let found = documents.get(row, &self.wanted).and_then(|document| {
+                see(&self.reads, &document, &mut seen);
+                settled(|numbers| self.keeps(&document, numbers))
+            });
             match found {
                 Ok((keep, differs)) => {
                     kept.append_value(keep);
@@ -130,7 +144,7 @@ impl Selector {
                 }
             }
         }
-        Selection { kept: kept.finish(), errors, spelled }
+        Selection { kept: kept.finish(), errors, spelled, seen }
     }
 
     fn keeps(&self, document: &Value, numbers: &Numbers) -> std::result::Result<bool, String> {
@@ -165,6 +179,22 @@ impl Selector {
     }
 }
 
+/// The fields that each of `expressions` reads, with its position.
+fn listed<'e>(expressions: impl Iterator<Item = &'e Expression>) -> Vec<(usize, reads::Field)> {
+    expressions.enumerate().flat_map(|(i, e)| reads::of(e).into_iter().map(move |field| (i, field))).collect()
+}
+
+fn spelled(reads: &[(usize, reads::Field)]) -> Vec<(usize, String)> {
+    reads.iter().map(|(i, field)| (*i, field.spelled())).collect()
+}
+
+/// Counts the fields that `document` has.
+fn see(reads: &[(usize, reads::Field)], document: &Value, seen: &mut [usize]) {
+    for ((_, field), count) in reads.iter().zip(seen) {
+        *count += usize::from(field.is_in(document));
+    }
+}
+
 /// What `evaluate` says with numbers compared by value, and whether it says something else by their spelling.
 fn settled<T: PartialEq>(
     evaluate: impl Fn(&Numbers) -> std::result::Result<T, String>,
@@ -180,6 +210,7 @@ fn settled<T: PartialEq>(
 pub struct SpanSelector {
     expression: Expression,
     names: Vec<String>,
+    reads: Vec<(usize, reads::Field)>,
     wanted: Wanted,
 }
 
@@ -188,7 +219,13 @@ impl SpanSelector {
     pub fn new(text: &str, syntax: Syntax, strict: bool) -> Result<Self> {
         let expression = Expression::new(text, syntax, strict)?;
         let names = names::of(std::slice::from_ref(&expression), &[]);
-        Ok(SpanSelector { wanted: expression.wanted(), names, expression })
+        let reads = listed(std::iter::once(&expression));
+        Ok(SpanSelector { wanted: expression.wanted(), names, reads, expression })
+    }
+
+    /// See `Selector::reads`.
+    pub fn reads(&self) -> Vec<(usize, String)> {
+        spelled(&self.reads)
     }
 
     /// The attribute keys that the expression names, as far as can be told without running it; sorted.
@@ -201,10 +238,12 @@ impl SpanSelector {
     /// A `[start, end, score]` counts wherever it stands: as a node of its own, in a list, or in a list of lists.
     pub fn spans(&self, documents: &Documents<'_>) -> SpanSelection {
         let mut column = Column::new(Kind::Spans, documents.len());
-        let (mut errors, mut spelled) = (Vec::new(), 0);
+        let (mut errors, mut spelled, mut seen) = (Vec::new(), 0, vec![0; self.reads.len()]);
         for row in 0..documents.len() {
-            let found =
-                documents.get(row, &self.wanted).and_then(|document| settled(|numbers| self.find(&document, numbers)));
+            let found = documents.get(row, &self.wanted).and_then(|document| {
+                see(&self.reads, &document, &mut seen);
+                settled(|numbers| self.find(&document, numbers))
+            });
             match found {
                 Ok((spans, differs)) => {
                     spans.into_iter().for_each(|(start, end, score)| column.span(start, end, score));
@@ -214,7 +253,7 @@ impl SpanSelector {
             }
             column.finish_row();
         }
-        SpanSelection { spans: column.finish(), errors, spelled }
+        SpanSelection { spans: column.finish(), errors, spelled, seen }
     }
 
     fn find(&self, document: &Value, numbers: &Numbers) -> std::result::Result<Vec<(usize, usize, f64)>, String> {

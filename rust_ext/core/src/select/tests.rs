@@ -448,3 +448,82 @@ fn a_replacement_is_the_one_string_that_its_program_gives() {
     }
     assert_eq!(Replacement::new(".id", true).unwrap().strings(&documents, &[7]).1.len(), 1);
 }
+
+fn reads_of(text: &str, syntax: Syntax) -> Vec<String> {
+    let selector = Selector::new(&texts(&[text]), &[], syntax, false).unwrap();
+    selector.reads().into_iter().map(|(_, field)| field).collect()
+}
+
+#[test]
+fn the_fields_that_an_expression_reads_are_told() {
+    for (path, fields) in [
+        ("$.metadata.url", vec!["metadata.url"]),
+        ("$.attributes[?(@.a[0][2] < 1 || @.b.c == 2)]", vec!["attributes.a", "attributes.b.c"]),
+        ("$@.items[?(@.n > 1 && $.lang == 'en')].x", vec!["items.n", "lang", "items.x"]),
+        ("$.items[*].name.length()", vec!["items[].name"]),
+        ("$.items[*]", vec!["items"]),
+        ("$['a','b'].c", vec!["a", "b"]),
+        ("$.metadata..url", vec!["metadata"]),
+        ("$..url", vec![]),
+    ] {
+        assert_eq!(reads_of(path, Syntax::JsonPath), fields, "{path}");
+    }
+    for (program, fields) in [
+        (".metadata.score? // 0 > 0.5", vec!["metadata.score"]),
+        ("select(.a[\"b-c\"] == 1) | .d | not", vec!["a.b-c", "d"]),
+        (".attributes | (.x[0][2] > 1 and (.y | length) < 3)", vec!["attributes.x", "attributes.y"]),
+        (".items | map(.n) | add", vec!["items[].n"]),
+        (".items[] | .name | test(\"x\")", vec!["items[].name"]),
+        ("if has(\"u\") then .v else \"\\(.w)\" end", vec!["u", "v", "w"]),
+        (".a as $x | .b[$x]", vec!["a", "b"]),
+        ("def f: .q; f", vec![]),
+        ("true", vec![]),
+        ("any(.tags[]; . == \"x\")", vec![]),
+    ] {
+        assert_eq!(reads_of(program, Syntax::Jq), fields, "{program}");
+    }
+}
+
+#[test]
+fn the_documents_that_have_a_field_are_counted() {
+    let documents =
+        [json!({"a": null, "items": [{"n": 1}, {"m": 2}]}), json!({"items": [{"n": 1}]}), json!({"items": {"n": 0}})];
+    let raw = raw(&documents);
+    let count = |text: &str| {
+        // The first expression alone would settle it.
+        let selector = Selector::new(&texts(&["$.items", text]), &[], Syntax::JsonPath, false).unwrap();
+        selector.select(&Documents::new(&raw, &[], &[]).unwrap()).seen
+    };
+    assert_eq!(count("$.a"), [3, 1]);
+    assert_eq!(count("$.items[?(@.m == 2)]"), [3, 1]);
+    assert_eq!(count("$.items.n"), [3, 3]);
+    assert_eq!(count("$.none"), [3, 0]);
+    let spans = SpanSelector::new(".items.n?", Syntax::Jq, false).unwrap();
+    assert_eq!(spans.spans(&Documents::new(&raw, &[], &[]).unwrap()).seen, [3]);
+}
+
+#[test]
+fn whole_numbers_are_compared_to_their_last_digit() {
+    let documents: Vec<Value> = ["9007199254740993", "9007199254740992.0", "-9007199254740993", "12345678901234567893"]
+        .iter()
+        .map(|n| serde_json::from_str(&format!("{{\"a\": [{{\"n\": {n}}}]}}")).unwrap())
+        .collect();
+    for (condition, kept) in [
+        ("@.n == 9007199254740993", [true, false, false, false]),
+        ("@.n == 9007199254740992", [false, true, false, false]),
+        ("@.n > 9007199254740992", [true, false, false, true]),
+        ("@.n < -9007199254740992", [false, false, true, false]),
+        ("@.n == 12345678901234567893", [false, false, false, true]),
+        ("@.n < 12345678901234567894", [true, true, true, true]),
+        ("@.n >= 12345678901234567892", [false, false, false, true]),
+    ] {
+        let found = select(&[&format!("$.a[?({condition})]")], &[], Syntax::JsonPath, &documents);
+        assert_eq!(found, kept.map(Some), "{condition}");
+        // A double beside a whole number is jq's own affair.
+        let program = format!(".a[0] | {}", condition.replace("@.n", ".n"));
+        let found = select(&[&program], &[], Syntax::Jq, &documents);
+        assert_eq!((found[0], found[2], found[3]), (Some(kept[0]), Some(kept[2]), Some(kept[3])), "{program}");
+    }
+    let larger = spelled(&["$.a[?(@.n > 9007199254740992)]"], &[], Syntax::JsonPath, &documents[..1]);
+    assert_eq!(larger, (vec![Some(true)], 1));
+}
