@@ -141,6 +141,8 @@ class JsonProgress:
         if found.documents:
             files = msgspec.to_builtins(found.files)
             self._event({"event": "quarantined", "documents": found.documents, "of": found.of, "files": files})
+        for line in found.lacking:
+            self.warning(line)
 
     def done(self, job: Job, timing: PhaseTiming) -> None:
         self._event({"event": "done", "phase": job.works[0].task.phase, "task": job.name, "bytes": timing.bytes})
