@@ -14,7 +14,7 @@ from tokenizers import models, pre_tokenizers
 
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.config import decode
-from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.manifest import read_manifest
 from dolma_pipeline.plan import make_plan
 from dolma_pipeline.recipe import Recipe
@@ -230,6 +230,45 @@ def test_a_document_at_which_encoding_stops_is_named() -> None:
     Path("stops.json").write_text(stops.to_str())
     tokenizer = {"path": "stops.json", "eos": "cd", "on_missing": "warn"}
     with pytest.raises(
-        Exception, match=r"b\.jsonl:2: stops\.json: expected a vocabulary that spells the text 'fuzz', "
+        DataError, match=r"b\.jsonl:2: stops\.json: expected a vocabulary that spells the text 'fuzz', "
     ):
         run_recipe(recipe({"tokenizer": tokenizer}), RunOptions(progress="none"))
+
+
+def fertility(*tokenizers: str) -> Recipe:
+    sources = {"s": {"documents": "d/documents/*.jsonl"}}
+    stages = [{"fertility": {"tokenizers": list(tokenizers)}}]
+    return decode(Recipe, {"name": "toy", "work_dir": "f", "sources": sources, "stages": stages})
+
+
+def test_fertility_warns_of_a_vocabulary_that_loses_text_and_names_where_the_library_stops() -> None:
+    manifest = run_recipe(fertility("lossy.json", "words.json"), RunOptions(progress="none"))
+    assert [w for w in manifest.warnings if "lacks" in w] == [
+        "tokenizer `lossy.json` has a vocabulary that lacks 1 of the 243 bytes of UTF-8 (`z`): text that contains them "
+        "loses them"
+    ]
+    stops = tokenizers.Tokenizer(models.WordLevel({"ab": 0, "cd": 1}, unk_token="u"))
+    Path("stops.json").write_text(stops.to_str())
+    with pytest.raises(
+        DataError, match=r"b\.jsonl:2: .*stops\.json: expected a vocabulary that spells the text 'fuzz'"
+    ):
+        run_recipe(fertility("stops.json"), RunOptions(progress="none"))
+
+
+def test_a_file_that_is_no_tokenizer_is_found_before_any_work() -> None:
+    Path("none.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"^\$\.stages\[0\]\.fertility\.tokenizers\[1\]: none\.json: expected a tok"):
+        make_plan(fertility("words.json", "none.json"))
+    with pytest.raises(ConfigError, match=r"^\$\.stages\[1\]\.tokens\.tokenizer\.path: none\.json: expected a tokeniz"):
+        make_plan(recipe({"tokenizer": {"path": "none.json", "eos": 0}}, {"mix": {}}))
+
+
+def test_programs_are_told_of_lost_text(capsys: pytest.CaptureFixture[str]) -> None:
+    lossy = recipe({"tokenizer": {"path": "lossy.json", "eos": "<eos>", "on_missing": "warn"}})
+    run_recipe(lossy, RunOptions(progress="json"))
+    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert events[-1] == {
+        "event": "warning",
+        "message": "01-tokens: 3 documents have text that the vocabulary lacks (left out of the tokens); the first is "
+        "d/documents/b.jsonl:2",
+    }
