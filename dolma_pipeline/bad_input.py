@@ -13,7 +13,7 @@ from dolma_pipeline.formats.quarantine import MAX_BYTES, QuarantineRow
 from dolma_pipeline.manifest import RunManifest, StageAccount
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import count, counted, size
-from dolma_pipeline.task import BadInput
+from dolma_pipeline.task import BadInput, Counts
 
 MOST_FILES = 5
 """Number of files that are named one by one."""
@@ -32,6 +32,8 @@ class Found(Struct, frozen=True, kw_only=True):
     """Files that could not be read, or not all of them."""
     nothing_read: list[BadInput]
     """Files that are not empty and yet gave no document."""
+    lacking: list[str] = []
+    """A sentence for each stage that met text that its vocabulary lacks."""
 
     @property
     def unread(self) -> int:
@@ -67,7 +69,7 @@ class Found(Struct, frozen=True, kw_only=True):
                     f"  {bad.quarantine} has reached {size(MAX_BYTES)}: of the last {counted(bad.without_raw, 'line')} "
                     "it has the place and the reason, but not the bytes"
                 )
-        return said
+        return said + self.lacking
 
 
 def find(manifest: RunManifest, work_dir: Path) -> Found:
@@ -89,7 +91,21 @@ def find(manifest: RunManifest, work_dir: Path) -> Found:
         files=located,
         damaged=list(damaged.values()),
         nothing_read=list(nothing_read.values()),
+        lacking=[line for stage in manifest.stages for line in _lacking(stage, work_dir)],
     )
+
+
+def _lacking(stage: StageAccount, work_dir: Path) -> Iterator[str]:
+    """Sentences for documents whose text the vocabulary lacks in part."""
+    total = Counts()
+    for counts in stage.counts.values():
+        total.add(counts)
+    for fate, number in sorted(total.lacking.items()):
+        file = total.first_lacking
+        if (work_dir / file.rpartition(":")[0]).is_file():
+            file = str(work_dir / file)
+        documents = f"{counted(number, 'document')} {'has' if number == 1 else 'have'}"
+        yield f"{stage.id}: {documents} text that the vocabulary lacks ({fate}); the first is {file}"
 
 
 def _listed(stages: list[StageAccount]) -> Iterator[BadInput]:

@@ -158,7 +158,9 @@ def _account(stage: StageInfo, state: State, work_dir: Path) -> StageAccount:
         reports = state.reports.get(phase, {})
         for name in sorted(reports):
             for source, counts in reports[name].counts.items():
-                account.counts.setdefault(source, Counts()).add(counts)
+                # Where it was run is no part of what was made.
+                first = counts.first_lacking.replace(f"{work_dir}/", "")
+                account.counts.setdefault(source, Counts()).add(msgspec.structs.replace(counts, first_lacking=first))
                 # A task reads one source alone.
                 if reports[name].bad:
                     account.bad.setdefault(source, []).extend(_located(b, work_dir) for b in reports[name].bad)

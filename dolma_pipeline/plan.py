@@ -76,6 +76,8 @@ class Builder:
         """The number of the first phase whose tasks depend on the size of a file that is not written yet."""
         self.claims: list[Claim] = []
         """Files that the stages are going to write."""
+        self.warnings: list[str] = []
+        """What the stages have to say of their settings before anything runs."""
         self.training: str | None = None
         """Directory of the token files to train on, once a `tokens` stage is planned."""
         self.validation: str | None = None
@@ -239,7 +241,7 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
         stages=builder.stages,
         claims=builder.claims,
         given=shards,
-        warnings=shared_files(there),
+        warnings=[*shared_files(there), *dict.fromkeys(builder.warnings)],
         provisional=builder.provisional,
     )
 

@@ -144,6 +144,8 @@ class JsonProgress:
         if found.damaged:
             files = msgspec.to_builtins(found.damaged)
             self._event({"event": "damaged", "unread": found.unread, "of": found.of, "files": files})
+        for line in found.lacking:
+            self.warning(line)
 
     def done(self, job: Job, timing: PhaseTiming) -> None:
         self._event({"event": "done", "phase": job.works[0].task.phase, "task": job.name, "bytes": timing.bytes})

@@ -49,6 +49,13 @@ class Tokenizer(Part, frozen=True):
     pad: str | int | None = None
     encode_special_tokens: Annotated[bool, Meta(description="treat special tokens in a text as text")] = False
     segment_before_tokenization: Annotated[bool, Meta(description="encode line by line")] = False
+    on_missing: Annotated[
+        Literal["error", "warn"],
+        Meta(
+            description="what to do with a vocabulary that lacks bytes or characters and has no token in their place: "
+            "refuse it before any work, or warn and count the documents that lose text"
+        ),
+    ] = "error"
     engine: Annotated[
         Literal["auto", "fast", "reference"],
         Meta(description="fast: the built-in BPE; reference: `tokenizers`; auto: fast where it gives the same ids"),

@@ -43,6 +43,10 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     """Documents on which an expression failed, by expression; they are kept or dropped as its `on_error` says."""
     differs: dict[str, int] = {}
     """Documents that Dolma 1.2.1 would treat otherwise, by the reason: see docs/differences.md."""
+    lacking: dict[str, int] = {}
+    """Documents of whose text the vocabulary of the tokenizer lacks something, by what becomes of that."""
+    first_lacking: str = ""
+    """File and line of the first of them."""
 
     def copy(self, edited: dict[str, int] | None = None) -> Counts:
         """An independent copy, with these spans changed where given."""
@@ -69,9 +73,11 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
             (self.edited, other.edited),
             (self.unjudged, other.unjudged),
             (self.differs, other.differs),
+            (self.lacking, other.lacking),
         ):
             for key, value in theirs.items():
                 mine[key] = mine.get(key, 0) + value
+        self.first_lacking = self.first_lacking or other.first_lacking
 
     @property
     def balanced(self) -> bool:

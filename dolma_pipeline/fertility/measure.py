@@ -10,7 +10,7 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from dolma_pipeline.errors import StageError
+from dolma_pipeline.errors import DataError, StageError
 from dolma_pipeline.fertility.pieces import Integers, Measured, Pieces, words_of
 from dolma_pipeline.fertility.result import NO_GROUP, Counts, ShardCounts, TokenCounts
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
@@ -23,6 +23,7 @@ from dolma_pipeline.task import Context, Report
 from dolma_pipeline.task import Counts as Account
 from dolma_pipeline.tokens.encode import document_ids, needs_raw
 from dolma_pipeline.tokens.keys import chosen, content_hashes
+from dolma_pipeline.tokens.reference import CannotEncodeError
 
 MOST_GROUPS = 1000
 """Of a shard: a field of more values is no language."""
@@ -166,7 +167,10 @@ def _add(
         batch[name].characters = int(characters[mine].sum())
         batch[name].words = int(words.counts[mine].sum())
     for tokenizer in loaded:
-        found = tokenizer.pieces(texts, column, words)
+        try:
+            found = tokenizer.pieces(texts, column, words)
+        except CannotEncodeError as error:
+            raise DataError(f"{config.path}:{documents.line[rows[error.row]].as_py()}: {error}") from None
         for name, each in zip(code_of, _token_counts(tokenizer, found, codes, len(code_of)), strict=True):
             batch[name].tokenizers.append(each)
     for name, counts in batch.items():

@@ -13,6 +13,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
+from dolma_pipeline.tokens.coverage import byte_letters
 from dolma_pipeline.tokens.engine import Engine, load_engine
 from dolma_pipeline.tokens.reference import one_thread
 
@@ -114,20 +115,13 @@ def byte_strings(vocabulary: dict[str, int], added: set[str], size: int) -> Inte
 def _byte_tokens(vocabulary: dict[str, int], lengths: Integers | None, size: int) -> Booleans:
     """ByteLevel writes a byte from 128 on, which is no character, as a letter of its own; others write `<0xE2>`."""
     found = np.zeros(size, np.bool_)
-    high = {letter for letter, byte in _alphabet().items() if byte >= 0x80}
+    high = {letter for byte, letter in byte_letters().items() if byte >= 0x80}
     for token, i in vocabulary.items():
         if lengths is not None:
             found[i] = token in high
         else:
             found[i] = len(token) == 6 and token.startswith("<0x") and token.endswith(">") and token[3] in "89ABCDEF"
     return found
-
-
-def _alphabet() -> dict[str, int]:
-    """GPT-2's letter for each byte: printable Latin-1 stands for itself, the rest for U+0100 and on, in order."""
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    rest = [b for b in range(256) if b not in plain]
-    return {chr(b): b for b in plain} | {chr(0x100 + i): b for i, b in enumerate(rest)}
 
 
 def _is_nfc(text: str) -> bool:

@@ -100,6 +100,10 @@ def _gate(run: Run, stage: StageAccount) -> str:
         lines.append(f"  documents on which an expression failed: {_printable(failed)}")
     if quiet := idle(stage.details.get("use", {}), everything.documents_in):
         lines.append(f"  without effect: {_printable(', '.join(quiet))}")
+    if everything.lacking:
+        fates = ", ".join(f"{count(n)} {_printable(fate)}" for fate, n in sorted(everything.lacking.items()))
+        first = _printable(everything.first_lacking)
+        lines.append(f"  documents with text that the vocabulary lacks: {fates}; the first is {first}")
     if "budget" in stage.details:
         lines.append(f"  budget: {budget_line(stage.details['budget'])}")
     return "\n".join(lines)

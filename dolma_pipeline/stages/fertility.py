@@ -16,6 +16,7 @@ from dolma_pipeline.recipe import Fertility
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Shard
 from dolma_pipeline.task import Task, make_task
+from dolma_pipeline.tokens.check import check_measured
 from dolma_pipeline.tokens.engine import tokenizer_file
 
 PACKAGE = "dolma_pipeline.fertility"
@@ -91,7 +92,8 @@ def _tokenizers(builder: Builder, config: Fertility, where: str) -> dict[str, st
     if builder.tokenizer is not None:
         path, trained = builder.tokenizer
         found[TRAINED if trained else _name(Path(path), found)] = path
-    for path in config.tokenizers:
+    for number, path in enumerate(config.tokenizers):
+        builder.warnings += check_measured(path, f"{where}.tokenizers[{number}]")
         file = tokenizer_file(path)
         if str(file) not in found.values():
             # In a cache of the Hub the directories are called after contents, not after the tokenizer.

@@ -13,11 +13,13 @@ from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.token_files import TokenFilePhases
 from dolma_pipeline.task import Task
 from dolma_pipeline.tokens.amount import Amount, total
+from dolma_pipeline.tokens.check import check_tokenizer
 from dolma_pipeline.tokens.encode import TRAIN, VALIDATION, EncodedSplit, EncodeShard
 from dolma_pipeline.tokens.engine import load_engine, tokenizer_file
 from dolma_pipeline.tokens.sample import SampledShard
 from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.training import TrainOnShards
+from dolma_pipeline.tokens.vocabulary import special_ids
 
 TRAINING_VERSION = 6
 """Of the tokenizer alone: what is encoded with it depends on its file anyway."""
@@ -39,20 +41,7 @@ class TokenPhases(TokenFilePhases):
         self.tokenizer = config.tokenizer
         self.dtype = config.dtype
         self.as_dolma = config.as_dolma
-        self._check_tokenizer()
-
-    def _check_tokenizer(self) -> None:
-        """Raises ConfigError, before any work starts, if the tokenizer is not there or cannot be used as asked."""
-        if self.tokenizer.train is not None:
-            return
-        key = "path"
-        try:
-            tokenizer_file(self.tokenizer_path)
-            if self.tokenizer.segment_before_tokenization:
-                key = "segment_before_tokenization"
-                load_engine(self.tokenizer_path, segment=True, choice="reference")
-        except ConfigError as error:
-            raise ConfigError(f"{self.where}.tokenizer.{key}: {error}") from None
+        builder.warnings += check_tokenizer(self.tokenizer, self.dtype, self.where)
 
     @property
     def tokenizer_path(self) -> str:
@@ -85,6 +74,10 @@ class TokenPhases(TokenFilePhases):
         return [msgspec.structs.replace(task, version=TRAINING_VERSION)]
 
     def encode(self, state: State) -> list[Task]:
+        if self.tokenizer.train is not None and state.reports.get(self.phase("tokenizer")):
+            # Only now are its tokens known.
+            engine = load_engine(self.tokenizer_path, choice="reference")
+            special_ids(engine, self.tokenizer, f"{self.where}.tokenizer")
         return [self._encode(s) for s in self.corpus]
 
     def _fields(self, shard: Shard) -> tuple[Columns | None, str, str | None]:

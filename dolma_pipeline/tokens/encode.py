@@ -20,6 +20,7 @@ from dolma_pipeline.task import Context, Counts, Report
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.engine import Engine, loaded_engine
 from dolma_pipeline.tokens.keys import chosen, holdout_hashes, order_keys
+from dolma_pipeline.tokens.reference import CannotEncodeError
 from dolma_pipeline.tokens.shard import Order, ShardFiles, ShardWriter
 from dolma_pipeline.tokens.vocabulary import special_ids, token_dtype
 
@@ -104,6 +105,9 @@ def encode_shard(config: EncodeShard, context: Context) -> Report:
         counts.dropped["empty"] = encoder.empty
     if encoder.short:
         counts.dropped["shorter_than_bucket"] = encoder.short
+    if encoder.lacking:
+        counts.lacking[encoder.engine.coverage.instead] = encoder.lacking
+        counts.first_lacking = encoder.first_lacking
     warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
     if encoder.engine.warning is not None:
         warnings.append(encoder.engine.warning)
@@ -132,6 +136,10 @@ class ShardEncoder:
         """Documents without a token, left out."""
         self.short = 0
         """Documents of fewer tokens than are asked for, left out."""
+        self.lacking = 0
+        """Documents of whose text the vocabulary lacks something."""
+        self.first_lacking = ""
+        """File and line of the first of them."""
         self.drawn: tuple[float, float] | None = None
         """The first and the last place of a document in the draw of the validation documents, from 0 to 1."""
 
@@ -140,7 +148,14 @@ class ShardEncoder:
         texts = documents.field(config.text_field)
         if not self._tried:
             self._try(texts)
-        encoded = self._engine.encode(texts, bos=self._special.bos, eos=self._special.eos)
+        try:
+            encoded = self._engine.encode(texts, bos=self._special.bos, eos=self._special.eos)
+        except CannotEncodeError as error:
+            raise DataError(f"{config.path}:{documents.line[error.row].as_py()}: {error}") from None
+        if encoded.lacking is not None and encoded.lacking.any():
+            first = documents.line[int(encoded.lacking.argmax())]
+            self.first_lacking = self.first_lacking or f"{config.path}:{first.as_py()}"
+            self.lacking += int(encoded.lacking.sum())
         long_enough = encoded.lengths >= max(1, config.min_tokens)
         rows = np.flatnonzero(long_enough)
         empty = int((encoded.lengths == 0).sum())

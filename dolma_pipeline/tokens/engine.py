@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.task import Context
+from dolma_pipeline.tokens.coverage import Coverage
 from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.fast import FastEngine, Unsupported
 from dolma_pipeline.tokens.hub import cached_tokenizer, is_hub_name
@@ -30,9 +31,14 @@ class Engine(Protocol):
     vocab_size: int
     """One more than the largest id: what a token's type must hold."""
     special_tokens: list[str]
+    coverage: Coverage
+    """What it does with text that its vocabulary cannot spell."""
 
     def encode(self, texts: pa.LargeStringArray, *, bos: int | None = None, eos: int | None = None) -> Encoded:
-        """Each text stripped and encoded, between BOS and EOS unless it begins or ends with them already."""
+        """Each text stripped and encoded, between BOS and EOS unless it begins or ends with them already.
+
+        Raises CannotEncodeError, with the row of the text, for one that the tokenizer refuses.
+        """
         ...
 
     def encode_batch(self, texts: list[str]) -> list[NDArray[np.uint32]]:

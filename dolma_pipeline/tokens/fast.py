@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.tokens.coverage import Coverage
 from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.reference import ReferenceEngine
 
@@ -43,6 +44,8 @@ class FastEngine:
 
     name = "fast"
     warning: str | None = None
+    coverage = Coverage(fate="none")
+    """Tokenizers that lack a byte of UTF-8 are `Unsupported`."""
 
     def __init__(
         self, path: Path, reference: ReferenceEngine, *, encode_special_tokens: bool = False, segment: bool = False

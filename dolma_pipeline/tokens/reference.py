@@ -15,7 +15,9 @@ import pyarrow as pa
 import tokenizers
 from numpy.typing import NDArray
 
-from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.report.units import counted
+from dolma_pipeline.tokens.coverage import coverage_of, strict
 from dolma_pipeline.tokens.encoded import Encoded
 
 SEGMENT = re.compile(r"\n*[^\n]+|\n+")
@@ -25,6 +27,13 @@ SEGMENT = re.compile(r"\n*[^\n]+|\n+")
 def one_thread() -> None:
     """Keeps `tokenizers` to the calling thread: a worker is one core, and its threads do not survive a fork."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+class CannotEncodeError(DataError):
+    """A text that the library refuses, because its vocabulary cannot spell it."""
+
+    row = 0
+    """Which of the texts that were to be encoded it is."""
 
 
 class ReferenceEngine:
@@ -49,16 +58,73 @@ class ReferenceEngine:
         added = self._tokenizer.get_added_tokens_decoder()
         self.special_tokens: list[str] = [added[i].content for i in sorted(added) if added[i].special]
         self.added_tokens: dict[str, int] = {token.content: i for i, token in added.items()}
+        self._path = path
+        self._strict: ReferenceEngine | None = None
+        self.coverage = coverage_of(self._tokenizer)
+        if self.coverage.fate == "left out":
+            self._strict = copy.copy(self)
+            self._strict._tokenizer = strict(self._tokenizer)
+        self.coverage = self.coverage.without(self._lacks)
 
     def encode(self, texts: pa.LargeStringArray, *, bos: int | None = None, eos: int | None = None) -> Encoded:
         stripped = [(t or "").strip() for t in texts.to_pylist()]
         full = [i for i, t in enumerate(stripped) if t]
-        encoded = self.encode_batch([stripped[i] for i in full])
+        try:
+            encoded, lacks = self._encode_watched([stripped[i] for i in full])
+        except CannotEncodeError as error:
+            error.row = full[error.row]
+            raise
         lengths = np.zeros(len(stripped), dtype=np.int64)
         lengths[full] = [len(ids) for ids in encoded]
+        lacking = np.zeros(len(stripped), dtype=np.bool_)
+        lacking[full] = lacks
         ids = np.concatenate([np.zeros(0, dtype=np.uint32), *encoded])
         ids, lengths = with_boundaries(ids, lengths, bos, eos)
-        return Encoded(ids, lengths, np.array([len(t.encode()) for t in stripped], dtype=np.int64))
+        text_bytes = np.array([len(t.encode()) for t in stripped], dtype=np.int64)
+        return Encoded(ids, lengths, text_bytes, None if self.coverage.fate == "none" else lacking)
+
+    def _encode_watched(self, texts: list[str]) -> tuple[list[NDArray[np.uint32]], list[bool]]:
+        """The ids of each text, and whether the vocabulary lacks something of it."""
+        fate = self.coverage.fate
+        if fate in ("none", "unknown"):
+            encoded = self.encode_batch(texts)
+            if fate == "none":
+                return encoded, [False] * len(texts)
+            return encoded, [self._has_unknown(t, ids) for t, ids in zip(texts, encoded, strict=True)]
+        watched = self._strict or self
+        try:
+            return watched.encode_batch(texts), [False] * len(texts)
+        except CannotEncodeError:
+            return self._encode_one_by_one(texts)
+
+    def _encode_one_by_one(self, texts: list[str]) -> tuple[list[NDArray[np.uint32]], list[bool]]:
+        encoded, lacking = [], []
+        for row, text in enumerate(texts):
+            lacks = self._lacks(text)
+            try:
+                encoded += self.encode_batch([text])
+            except CannotEncodeError as error:
+                error.row = row
+                raise
+            lacking.append(lacks)
+        return encoded, lacking
+
+    def _has_unknown(self, text: str, ids: NDArray[np.uint32]) -> bool:
+        """Whether the token for what the vocabulary lacks is there, other than where its name stands in the text."""
+        unknown = self.coverage.unknown or ""
+        found = int((ids == self.token_id(unknown)).sum())
+        named = unknown in self.added_tokens and not self._tokenizer.encode_special_tokens
+        return found > (text.count(unknown) if found and named else 0)
+
+    def _lacks(self, text: str) -> bool:
+        """Whether the vocabulary lacks something of one text."""
+        if self.coverage.fate == "unknown":
+            return self._has_unknown(text, self.encode_batch([text])[0])
+        try:
+            (self._strict or self).encode_batch([text])
+        except CannotEncodeError:
+            return True
+        return False
 
     def encode_batch(self, texts: list[str]) -> list[NDArray[np.uint32]]:
         if self._segment:
@@ -66,8 +132,18 @@ class ReferenceEngine:
         return self._encode(texts)
 
     def _encode(self, texts: list[str]) -> list[NDArray[np.uint32]]:
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        try:
+            encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        except Exception as error:  # the library raises bare Exception for whatever it cannot do
+            raise self._refused(texts, error) from None
         return [np.array(e.ids, dtype=np.uint32) for e in encodings]
+
+    def _refused(self, texts: list[str], error: Exception) -> CannotEncodeError:
+        text = f"the text {texts[0][:40]!r}" if len(texts) == 1 else counted(len(texts), "text")
+        return CannotEncodeError(
+            f"{self._path}: expected a vocabulary that spells {text}, found that it cannot: {error}; a tokenizer with "
+            "an unknown token or all bytes would do"
+        )
 
     def _encode_segments(self, texts: list[str]) -> list[NDArray[np.uint32]]:
         if self._prepends:
@@ -88,7 +164,10 @@ class ReferenceEngine:
         is left out. Where the first token takes more than the space, the text is encoded as a whole.
         """
         first, *rest = SEGMENT.findall(text) or [""]
-        encoded = self._tokenizer.encode_batch([first, *(f" {p}" for p in rest)], add_special_tokens=False)
+        try:
+            encoded = self._tokenizer.encode_batch([first, *(f" {p}" for p in rest)], add_special_tokens=False)
+        except Exception as error:
+            raise self._refused([text], error) from None
         if any(e.offsets[0] != (0, 1) for e in encoded[1:]):
             return self._encode([text])[0]
         ids = [encoded[0].ids, *(e.ids[1:] for e in encoded[1:])]

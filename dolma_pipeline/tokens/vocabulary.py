@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from msgspec import Struct
 
@@ -13,6 +15,8 @@ from dolma_pipeline.tokens.specials import special_tokens
 DTYPES = ("uint8", "uint16", "uint32", "uint64")
 END_OF_TEXT = "<|endoftext|>"
 PADDING = "<|padding|>"
+MOST_NAMED = 10
+"""Number of special tokens that an error names."""
 
 
 class SpecialIds(Struct, frozen=True, kw_only=True):
@@ -39,7 +43,8 @@ def token_dtype(vocab_size: int, dtype: str | None = None, where: str = "$.dtype
 def special_ids(engine: Engine, tokenizer: Tokenizer, where: str = "$.tokenizer", *, needed: bool = True) -> SpecialIds:
     """The ids that the recipe names or, for a tokenizer trained here, those of its own end-of-text and padding.
 
-    Raises ConfigError for one that the vocabulary does not have, and for neither BOS nor EOS if one is `needed`.
+    Raises ConfigError with a line for each that the vocabulary does not have, and for neither BOS nor EOS if one is
+    `needed`.
     """
     bos, eos, pad = tokenizer.bos, tokenizer.eos, tokenizer.pad
     if tokenizer.train is not None:
@@ -49,14 +54,24 @@ def special_ids(engine: Engine, tokenizer: Tokenizer, where: str = "$.tokenizer"
         if pad is None and PADDING in named:
             pad = PADDING
     if bos is None and eos is None and needed:
-        raise ConfigError(
-            f"{where}: expected `eos` or `bos`, found neither: without one nothing would part two documents "
-            f"(special tokens of this tokenizer: {_listed(engine.special_tokens)})"
-        )
-    return SpecialIds(
-        bos=_token_id(engine, bos, f"{where}.bos"),
-        eos=_token_id(engine, eos, f"{where}.eos"),
-        pad=_token_id(engine, pad, f"{where}.pad"),
+        raise ConfigError(neither(engine.special_tokens, where))
+    found: dict[str, int | None] = {}
+    problems = []
+    for name, token in (("bos", bos), ("eos", eos), ("pad", pad)):
+        try:
+            found[name] = _token_id(engine, token, f"{where}.{name}")
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return SpecialIds(**found)
+
+
+def neither(special: Sequence[str], where: str) -> str:
+    """What is said of documents that nothing would part."""
+    return (
+        f"{where}: expected `eos` or `bos`, found neither: without one nothing would part two documents "
+        f"(special tokens of this tokenizer: {_listed(special)})"
     )
 
 
@@ -64,8 +79,7 @@ def _token_id(engine: Engine, token: str | int | None, where: str) -> int | None
     if token is None:
         return None
     if isinstance(token, int):
-        if not 0 <= token < engine.vocab_size:
-            raise ConfigError(f"{where}: expected an id from 0 to {engine.vocab_size - 1}, found {token}")
+        _check_id(engine, token, where)
         return token
     found = engine.token_id(token)
     if found is None:
@@ -78,6 +92,23 @@ def _token_id(engine: Engine, token: str | int | None, where: str) -> int | None
     return found
 
 
-def _listed(tokens: list[str]) -> str:
-    shown = ", ".join(f"`{t}`" for t in tokens[:10]) or "none"
-    return shown if len(tokens) <= 10 else f"{shown} and {len(tokens) - 10} more"
+def _check_id(engine: Engine, token: int, where: str) -> None:
+    """Raises ConfigError for an id that no token has; ids may have gaps before those of added tokens."""
+    names = {i: name for name, i in engine.vocabulary().items()}
+    if token in names:
+        return
+    special = ", ".join(f"`{t}` {engine.token_id(t)}" for t in engine.special_tokens[:MOST_NAMED]) or "none"
+    if 0 <= token < engine.vocab_size:
+        nearest = min(names, key=lambda i: (abs(i - token), i))
+        raise ConfigError(
+            f"{where}: expected an id that a token has, found {token}, which none has; the nearest is {nearest}, "
+            f"`{names[nearest]}` (special tokens: {special})"
+        )
+    raise ConfigError(
+        f"{where}: expected an id from 0 to {engine.vocab_size - 1}, found {token} (special tokens: {special})"
+    )
+
+
+def _listed(tokens: Sequence[str]) -> str:
+    shown = ", ".join(f"`{t}`" for t in tokens[:MOST_NAMED]) or "none"
+    return shown if len(tokens) <= MOST_NAMED else f"{shown} and {len(tokens) - MOST_NAMED} more"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dolma_pipeline.tokenizer.reshard import main
+from dolma_pipeline.tokenizer.reshard import configuration, main
 
 
 def write_bare(directory: Path) -> None:
@@ -38,5 +38,41 @@ def test_dolmas_keys_on_dolmas_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert capsys.readouterr().err.startswith("usage: python -m dolma_pipeline.tokenizer.reshard CONFIG [OPTION ...]\n")
+    assert capsys.readouterr().err.startswith(
+        "usage: python -m dolma_pipeline.tokenizer.reshard [-c] CONFIG [OPTION ...]\n"
+    )
     assert main(["--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["a.yaml", "--seed", "1"], ("a.yaml", ["--seed", "1"])),
+        (["-c", "a.yaml"], ("a.yaml", [])),
+        (["--seed", "1", "--config", "a.yaml", "--order", "input"], ("a.yaml", ["--seed", "1", "--order", "input"])),
+        (["--config=a.yaml", "--seed", "1"], ("a.yaml", ["--seed", "1"])),
+        (["-c", "-"], ("-", [])),
+    ],
+)
+def test_where_the_configuration_stands(argv: list[str], expected: tuple[str, list[str]]) -> None:
+    assert configuration(argv) == expected
+
+
+def test_a_configuration_behind_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_bare(Path("tokens"))
+    Path("c.yaml").write_text("source_prefixes: [tokens]\ndestination_prefix: out\nmax_num_files: 1\nmax_workers: 1\n")
+    assert main(["-c", "c.yaml", "--random_seed", "1"]) == 0
+    assert len(np.fromfile("out/part-00000.npy", "<u4")) == 5
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--seed", "1", "-c"], "expected a file behind `-c`, found nothing\nusage: "),
+        (["-s", "tokens"], "expected a configuration first, or behind `-c`, found `-s`\nusage: "),
+    ],
+)
+def test_no_configuration(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    assert capsys.readouterr().err.startswith(message)

@@ -196,8 +196,8 @@ def test_counts_add_up() -> None:
         ),
         (
             {"tokenizers": ["none.json"]},
-            "tokenizer `none.json`: expected a tokenizer.json or a directory that holds one, found no none.json; "
-            "download it first, or have one trained with `tokenizer: {train: {}}`",
+            "$.stages[0].fertility.tokenizers[0]: tokenizer `none.json`: expected a tokenizer.json or a directory that "
+            "holds one, found no none.json; download it first, or have one trained with `tokenizer: {train: {}}`",
         ),
     ],
 )

@@ -73,8 +73,11 @@ def test_a_trained_tokenizer_ends_documents_with_its_own_token() -> None:
             "$.tokenizer.bos: expected a token of the vocabulary, found `[umk]`; did you mean `[unk]`? "
             "(special tokens: `<s>`, `</s>`, `<pad>`)",
         ),
-        (Tokenizer(path="x", eos=14), "$.tokenizer.eos: expected an id from 0 to 13, found 14"),
-        (Tokenizer(path="x", eos=-1), "$.tokenizer.eos: expected an id from 0 to 13, found -1"),
+        (
+            Tokenizer(path="x", eos=14, pad=-1),
+            "$.tokenizer.eos: expected an id from 0 to 13, found 14 (special tokens: `<s>` 0, `</s>` 1, `<pad>` 2)\n"
+            "$.tokenizer.pad: expected an id from 0 to 13, found -1 (special tokens: `<s>` 0, `</s>` 1, `<pad>` 2)",
+        ),
     ],
 )
 def test_what_the_vocabulary_does_not_have(engine: Engine, tokenizer: Tokenizer, message: str) -> None:

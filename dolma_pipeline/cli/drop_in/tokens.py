@@ -145,6 +145,8 @@ def to_recipes(config: TokensConfig) -> list[Recipe]:
             pad=tokenizer.pad_token_id,
             encode_special_tokens=tokenizer.encode_special_tokens,
             segment_before_tokenization=tokenizer.segment_before_tokenization,
+            # Dolma leaves out what a vocabulary lacks: here it is said and counted.
+            on_missing="warn",
             engine=tokenizer.engine,
         ),
         order="shuffle",
