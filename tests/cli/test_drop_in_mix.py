@@ -10,7 +10,7 @@ import pytest
 from dolma_pipeline.cli.drop_in import mix
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Edit, Mix, Select, Source, Stage
-from tests.cli.test_drop_in import message, recipes
+from tests.cli.drop_in_recipes import message, recipes
 
 STREAM = {
     "name": "web",
