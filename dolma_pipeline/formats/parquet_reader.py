@@ -39,7 +39,7 @@ class ParquetReader:
         self.path = path
         self.damage: str | None = None
         """Why the file could not be read, or not to its end."""
-        self._columns = columns
+        self._columns = columns = columns if columns is None or not columns.as_dolma else None
         self._keep_raw = keep_raw
         self._rules = dict(columns.rules() if columns is not None else {"id": "id", "text": "text"})
         self._places: dict[str, str] = {}

@@ -14,7 +14,7 @@ from dolma_pipeline.cli.command import notes
 from dolma_pipeline.cli.drop_in import dedupe, tag, tokens
 from dolma_pipeline.cli.main import main, make_parser
 from dolma_pipeline.config import decode
-from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.formats.columns import AS_DOLMA, Columns
 from dolma_pipeline.recipe import (
     Source,
     Stage,
@@ -33,8 +33,8 @@ def test_tag() -> None:
     (recipe,) = recipes(tag, config)
     assert recipe.layout == "beside"
     assert recipe.sources == {
-        "web": Source(documents=["/d/web/documents/*.gz", "/d/web/documents/b/*"]),
-        "books": Source(documents="/d/books/documents/en/*.gz"),
+        "web": Source(documents=["/d/web/documents/*.gz", "/d/web/documents/b/*"], columns=AS_DOLMA),
+        "books": Source(documents="/d/books/documents/en/*.gz", columns=AS_DOLMA),
     }
     assert recipe.stages == [
         Stage(tag=Tag(taggers=["gopher_v1", "c4_v2"], experiment="base", tagger_modules=["mine"], format="jsonl.gz"))
@@ -51,8 +51,8 @@ def test_tag_destinations() -> None:
     }
     (recipe,) = recipes(tag, config)
     assert recipe.sources == {
-        "a": Source(documents="a/*.gz", destination="out/a"),
-        "b": Source(documents="b/*.gz", destination="out/b"),
+        "a": Source(documents="a/*.gz", columns=AS_DOLMA, destination="out/a"),
+        "b": Source(documents="b/*.gz", columns=AS_DOLMA, destination="out/b"),
     }
     assert re.fullmatch(r"w/tag-c4_v2-[0-9a-f]{8}", recipe.work_dir)
 

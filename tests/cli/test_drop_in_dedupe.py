@@ -10,6 +10,7 @@ import pytest
 
 from dolma_pipeline.cli.drop_in import dedupe
 from dolma_pipeline.config import decode
+from dolma_pipeline.formats.columns import AS_DOLMA
 from dolma_pipeline.recipe import (
     Bloom,
     Dedupe,
@@ -40,7 +41,7 @@ def test_dedupe_documents() -> None:
         "bloom_filter": {"file": "f.bin", "read_only": True, "size_in_bytes": 1024},
     }
     (recipe,) = recipes(dedupe, config)
-    assert recipe.sources == {"d": Source(documents="d/docs/*.gz", document_dir="docs")}
+    assert recipe.sources == {"d": Source(documents="d/docs/*.gz", columns=AS_DOLMA, document_dir="docs")}
     assert recipe.stages == [
         Stage(
             dedupe=Dedupe(
@@ -66,7 +67,7 @@ def test_dedupe_paragraphs() -> None:
         "bloom_filter": {"file": "f.bin", "estimated_doc_count": 1000, "desired_false_positive_rate": 1e-4},
     }
     (recipe,) = recipes(dedupe, config)
-    assert recipe.sources == {"documents": Source(documents="documents/*.gz")}
+    assert recipe.sources == {"documents": Source(documents="documents/*.gz", columns=AS_DOLMA)}
     assert recipe.stages == [
         Stage(
             dedupe=Dedupe(
