@@ -109,6 +109,8 @@ class _Checks:
             self._note((*path, "columns"), "expected `documents` beside it, whose columns it names, found none")
         if source.columns is not None and source.columns.as_dolma:
             self._as_dolma(source.columns, (*path, "columns"))
+        if source.attributes_dir is not None and source.destination is not None:
+            self._note(path, "expected at most one of `attributes_dir` and `destination`, found both")
         for i, experiment in enumerate(source.attributes):
             self._attributes.setdefault(experiment, (*path, "attributes", i))
             if experiment in source.attributes[:i]:
