@@ -47,7 +47,11 @@ class KeyStep:
         )
 
     def add(self, documents: Documents) -> None:
-        self._writer.add(documents.text if self._field is None else documents.field(self._field))
+        if self._field in ("id", "$.id") and documents.raw is not None:
+            # The column also has ids that are no strings, and so no keys.
+            self._writer.add(_native.string_field(documents.raw, "id"))
+        else:
+            self._writer.add(documents.text if self._field is None else documents.field(self._field))
 
     def finish(self) -> tuple[Output, dict[str, int]]:
         """The file, and how many `rows` (documents), `items` (of those compared) and `keys` it has."""

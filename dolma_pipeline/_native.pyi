@@ -21,8 +21,12 @@ class DocumentReader:
         max_line_bytes: int = ...,
         keep_raw: bool = False,
         columns: Sequence[tuple[str, str | None]] | None = None,
+        as_dolma: bool = False,
     ) -> Self:
-        """`columns`: (name in a document, field of the line, or None for an id made from the text)."""
+        """`columns`: (name in a document, field of the line, or None for an id made from the text).
+
+        `as_dolma`: an id that is no string is a NUL and its JSON; of a key given twice the last one counts.
+        """
 
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
@@ -38,7 +42,9 @@ class DocumentReader:
 class AttributeReader:
     """Streams the rows of a JSONL attribute file: id, raw where asked for, a span column per key."""
 
-    def __new__(cls, path: str, keys: Sequence[str], *, raw: bool = False) -> Self: ...
+    def __new__(cls, path: str, keys: Sequence[str], *, raw: bool = False, any_id: bool = False) -> Self:
+        """`any_id`: an id that is no string is a NUL and its JSON."""
+
     def next_rows(self, rows: int) -> Any: ...
 
 @final
@@ -86,8 +92,12 @@ class LineWriter:
         columns: Sequence[Any],
         *,
         empty: bool = False,
+        any_id: bool = False,
     ) -> None:
-        """`empty`: texts without a span, and scores that are not numbers, have `"key":[]`."""
+        """`empty`: texts without a span, and scores that are not numbers, have `"key":[]`.
+
+        `any_id`: what follows the NUL at the beginning of an id is written as it stands.
+        """
 
     def write_token_rows(self, starts: Any, ends: Any, ids: Any, files: Any, labels: Sequence[str], lines: Any) -> None:
         """Rows `start,end,id,src,loc` of the table of a token file; `files` are indexes into `labels`."""

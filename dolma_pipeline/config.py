@@ -127,6 +127,12 @@ def description_of(form: Any) -> str:
     return next((m.description for m in metas if isinstance(m, msgspec.Meta) and m.description), "")
 
 
+def is_option(form: Any) -> bool:
+    """Whether a field is an option of commands too: not if its `Meta` says `extra={"option": False}`."""
+    metas = typing.get_args(form)[1:] if typing.get_origin(form) is Annotated else ()
+    return all((m.extra or {}).get("option", True) for m in metas if isinstance(m, msgspec.Meta))
+
+
 def shown(value: Any) -> str:
     """A value as a message quotes it: short, and in the words of YAML."""
     if isinstance(value, dict):

@@ -127,7 +127,10 @@ class Builder:
 
     def claim_attributes(self, shard: Shard, path: str, where: str, remedy: str) -> None:
         """Declares the attribute file of `shard`; `where` and `remedy` are for one that no `destination` has placed."""
-        if self.recipe.sources.get(shard.source, Source()).destination is not None:
+        source = self.recipe.sources.get(shard.source, Source())
+        if source.attributes_dir is not None:
+            remedy = f"{remedy}, or read what is there by `attributes` of the source in place of this stage"
+        elif source.destination is not None:
             where, remedy = json_path(("sources", shard.source, "destination")), "another destination"
         self.claim(path, where=where, remedy=remedy, source=shard.path)
 

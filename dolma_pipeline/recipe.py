@@ -43,7 +43,16 @@ class Source(Base, frozen=True):
     tokens: Annotated[
         str | None, Meta(description="directory of token files (ours, Dolma's, Megatron's, datatrove's), to reshard")
     ] = None
-    attributes: Annotated[list[str], Meta(description="experiments already tagged, found beside the documents")] = []
+    attributes: Annotated[
+        list[str], Meta(description="experiments already tagged, found beside the documents or in `attributes_dir`")
+    ] = []
+    attributes_dir: Annotated[
+        str | None,
+        Meta(
+            description="directory that other recipes share, where `EXPERIMENT/` holds attribute files: `tag` and "
+            "`dedupe` write there, and `attributes` are found there"
+        ),
+    ] = None
     destination: Annotated[
         str | None, Meta(description="directory of the attribute files a `tag` stage writes, instead of the default")
     ] = None

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import UNSET
 
 from dolma_pipeline.errors import ConfigError, listed, suggest, unknown
+from dolma_pipeline.formats.columns import AS_DOLMA, Columns
 from dolma_pipeline.recipe import (
     Budget,
     Classifier,
@@ -106,10 +107,25 @@ class _Checks:
             self._note((*path, "documents"), "expected at least one pattern, found none")
         if source.columns is not None and source.documents is None:
             self._note((*path, "columns"), "expected `documents` beside it, whose columns it names, found none")
+        if source.columns is not None and source.columns.as_dolma:
+            self._as_dolma(source.columns, (*path, "columns"))
+        if source.attributes_dir is not None and source.destination is not None:
+            self._note(path, "expected at most one of `attributes_dir` and `destination`, found both")
         for i, experiment in enumerate(source.attributes):
             self._attributes.setdefault(experiment, (*path, "attributes", i))
             if experiment in source.attributes[:i]:
                 self._note((*path, "attributes", i), f"expected each experiment once, found `{experiment}` again")
+
+    def _as_dolma(self, columns: Columns, path: Path) -> None:
+        """Documents whose ids may be anything: nothing that needs an id can follow."""
+        if columns != AS_DOLMA:
+            self._note(path, "expected either `as_dolma` or names of columns, found both")
+        kinds = [next((k for k in STAGES if getattr(s, k) is not UNSET), "tag") for s in self.recipe.stages]
+        for i, kind in enumerate(kinds):
+            if kind not in ("tag", "dedupe", "mix") or "mix" in kinds[:i]:
+                text = f"expected `tag`, `dedupe` and at their end one `mix`, found `{kind}` in $.stages[{i}]"
+                self._note((*path, "as_dolma"), f"{text}, which needs the ids of all documents")
+                return
 
     def _tag(self, tag: Tag, path: Path) -> None:
         self._known_taggers(tag, path)

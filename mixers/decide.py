@@ -16,6 +16,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.columns import Columns as FieldNames
+from dolma_pipeline.formats.columns import shown_id, takes_any_id
 from dolma_pipeline.formats.documents import Documents, DocumentStream
 from dolma_pipeline.mixers import attributes, edits, expression, use
 from dolma_pipeline.mixers.attributes import Integers
@@ -222,7 +223,7 @@ class Decider:
             remedy = "`?` or `//` in a program allow for what may be missing"
             if not self.mix.as_dolma:
                 remedy += "; `on_error: keep` or `on_error: drop` goes on"
-            raise DataError(f"{place}: document `{documents.id[row].as_py()}`: {what}: {reason}; {remedy}")
+            raise DataError(f"{place}: document `{shown_id(documents.id[row].as_py())}`: {what}: {reason}; {remedy}")
         verdict.unjudged[what] = verdict.unjudged.get(what, 0) + len(mine)
         before, first = self._failed.get(what, (0, f"line {documents.line[row].as_py()}: {reason}"))
         self._failed[what] = (before + len(mine), first)
@@ -296,6 +297,7 @@ class Beside:
         self._objects = objects
         self._cursors: dict[str, AttributeCursor] = {}
         order = list(source.attributes)
+        any_id = takes_any_id(source.columns, source.path)
         self._columnar = {e for e, path in source.attributes.items() if path.endswith(".parquet")}
         last_lines = max((i for i, e in enumerate(order) if e not in self._columnar), default=0)
         self._early = self._columnar & set(order[:last_lines])
@@ -307,7 +309,9 @@ class Beside:
                 wanted = attribute_keys(path)
             lines = (whole or objects) and not columnar
             if wanted or whole or objects:
-                self._cursors[experiment] = AttributeCursor(path, wanted, raw=lines, documents=source.path)
+                self._cursors[experiment] = AttributeCursor(
+                    path, wanted, raw=lines, any_id=any_id, documents=source.path
+                )
 
     def finish(self) -> list[str]:
         """What speaks for attributes of other texts; raises DataError if a file has rows left, or says that it has."""

@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from dolma_pipeline import _native
 from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
+from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.taggers.base import Attribute, Documents, Kind, Tagger, TaggerFailure
 from dolma_pipeline.taggers.data_types import (
     DocResult,
@@ -167,7 +168,7 @@ class RowTagger:
         )
         for number, (text, identity, source, raw) in enumerate(rows):
             try:
-                columns.add(self._value(_Row(text, identity, source or "", raw)), len(text))
+                columns.add(self._value(_Row(text, shown_id(identity), source or "", raw)), len(text))
             except (Exception, SystemExit) as error:
                 reason = str(error) if isinstance(error, _BadValue) else f"{type(error).__name__}: {error}"
                 raise TaggerFailure(self.name, reason, row=number, document=identity) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
+from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.taggers.base import Documents, Kind, Tagger, TaggerFailure
 from dolma_pipeline.taggers.native import NativeTagger, tag_natively
 
@@ -130,7 +131,7 @@ def _tag_some(tagger: Tagger, documents: Documents, failures: dict[int, str]) ->
             done.append((_tag(tagger, part), count))
         except TaggerFailure as failure:
             if count == 1:
-                reason = f"tagger `{tagger.name}`, document `{part.id[0].as_py()}`: {failure.reason}"
+                reason = f"tagger `{tagger.name}`, document `{shown_id(part.id[0].as_py())}`: {failure.reason}"
                 failures[start] = f"{failures[start]}; {reason}" if start in failures else reason
                 done.append(({a.name: _absent(a.kind, 1) for a in tagger.attributes or ()}, 1))
                 continue

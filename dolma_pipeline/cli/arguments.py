@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import NODEFAULT, UNSET, Struct
 
-from dolma_pipeline.config import Label, alternatives, decode, description_of, merge, struct_of
+from dolma_pipeline.config import Label, alternatives, decode, description_of, is_option, merge, struct_of
 from dolma_pipeline.yaml_file import File, parse_value, read
 
 S = TypeVar("S", bound=Struct)
@@ -73,6 +73,8 @@ def _add(
     parser: argparse.ArgumentParser, group: Any, form: type[Struct], prefix: str, no_effect: Mapping[str, str]
 ) -> None:
     for info in msgspec.structs.fields(form):
+        if not is_option(info.type):
+            continue
         name = f"{prefix}{info.encode_name}"
         members = alternatives(info.type)
         nested = struct_of(info.type)

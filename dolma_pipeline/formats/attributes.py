@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, recorded
 from dolma_pipeline.formats.parquet_errors import named
@@ -48,14 +49,21 @@ class AttributeWriter:
     """Writes the attribute file of one shard; `.parquet` by extension, else JSON lines."""
 
     def __init__(
-        self, path: str | Path, *, with_source: bool = True, declared: bool = True, empty: bool = False
+        self,
+        path: str | Path,
+        *,
+        with_source: bool = True,
+        declared: bool = True,
+        empty: bool = False,
+        any_id: bool = False,
     ) -> None:
         """`declared`: all batches have the columns of the first; else they are held until the end to be joined.
 
         `empty`: JSON lines have `"key": []` for a text without a span and for a score that is NaN, as Dolma's dedupe
-        writes it.
+        writes it. `any_id`: JSON lines have ids that are no strings as they were; the others have them behind a mark.
         """
         self._empty = empty
+        self._any_id = any_id
         self.path = Path(path)
         self._declared = declared
         self._with_source = with_source
@@ -93,7 +101,8 @@ class AttributeWriter:
         """
         if self._lines is not None:
             shown = source if self._with_source else None
-            self._lines.write_attributes(ids, lengths, shown, list(columns), list(columns.values()), empty=self._empty)
+            keys, arrays = list(columns), list(columns.values())
+            self._lines.write_attributes(ids, lengths, shown, keys, arrays, empty=self._empty, any_id=self._any_id)
             return
         if texts is not None:
             self._digest.add(texts)
@@ -160,9 +169,15 @@ class AttributeCursor:
     """Reads some attributes of one file in step with its documents."""
 
     def __init__(
-        self, path: str | Path, keys: Sequence[str], *, raw: bool = False, documents: str = "the documents"
+        self,
+        path: str | Path,
+        keys: Sequence[str],
+        *,
+        raw: bool = False,
+        any_id: bool = False,
+        documents: str = "the documents",
     ) -> None:
-        """`documents`: the file of the documents, for messages."""
+        """`any_id`: the ids may be any values, as those of the documents; `documents`: their file, for messages."""
         self._path = str(path)
         self._documents = documents
         self._keys = list(keys)
@@ -177,7 +192,7 @@ class AttributeCursor:
             self._batches = _parquet_batches(self._path, self._keys)
             self._rest: pa.Table | None = None
         else:
-            self._reader = _native.AttributeReader(self._path, self._keys, raw=raw)
+            self._reader = _native.AttributeReader(self._path, self._keys, raw=raw, any_id=any_id)
 
     def next(self, documents: Documents) -> dict[str, pa.Array]:
         """The columns for the next `len(documents)` rows; `__raw__` holds the JSON objects where asked for.
@@ -198,7 +213,7 @@ class AttributeCursor:
             row = next(i for i in range(count) if ids[i].as_py() != documents.id[i].as_py())
             raise DataError(
                 f"{self._at(self._rows + row + 1)}: expected the attributes of document "
-                f"`{documents.id[row].as_py()}`, found those of `{ids[row].as_py()}` (line "
+                f"`{shown_id(documents.id[row].as_py())}`, found those of `{shown_id(ids[row].as_py())}` (line "
                 f"{documents.line[row].as_py()} of the documents); tag the documents again"
             )
         names = {"raw": "__raw__"} if self._raw else {}
@@ -219,7 +234,8 @@ class AttributeCursor:
         if left.num_rows:
             raise DataError(
                 f"{self._at(self._rows + 1)}: expected the end of the file after a row for each of {self._rows} "
-                f"documents, found another row, of document `{left.column('id')[0].as_py()}`; tag the documents again"
+                f"documents, found another row, of document `{shown_id(left.column('id')[0].as_py())}`; tag the "
+                f"documents again"
             )
         if self._recorded is not None and self._recorded != self._texts.hex():
             raise DataError(

@@ -29,16 +29,40 @@ class Columns(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     created: Name | UnsetType = UNSET
     version: Name | UnsetType = UNSET
     metadata: Annotated[str | UnsetType, Meta(description="an object")] = UNSET
+    as_dolma: Annotated[
+        bool,
+        Meta(
+            description="no other names: an id may be any value, or missing, and of a key given twice the last one "
+            "counts, as in Dolma's `mix` and `dedupe`; for `tag`, `dedupe` and a `mix` behind them",
+            # The commands that may read documents so do it anyway.
+            extra={"option": False},
+        ),
+    ] = False
 
     def rules(self) -> list[tuple[str, str | None]]:
         """(name in a document, column) of all that are mapped; a column of None for an id made from the text."""
-        given = [(f, getattr(self, f)) for f in self.__struct_fields__]
+        given = [(f, getattr(self, f)) for f in self.__struct_fields__ if f != "as_dolma"]
         return [(field, column) for field, column in given if column is not UNSET]
+
+
+AS_DOLMA = Columns(as_dolma=True)
+MARK = "\0"
+"""What an id begins with that is no string: its JSON follows. See ids.rs."""
 
 
 def rules_of(columns: Columns | None) -> list[tuple[str, str | None]] | None:
     """The rules as the native reader takes them; None where documents have the standard names."""
-    return columns.rules() if columns is not None else None
+    return columns.rules() if columns is not None and not columns.as_dolma else None
+
+
+def takes_any_id(columns: Columns | None, path: str) -> bool:
+    """Whether the ids of the documents in `path` may be any values: those of Parquet are strings always."""
+    return columns is not None and columns.as_dolma and not path.endswith(".parquet")
+
+
+def shown_id(identifier: str) -> str:
+    """An id as a message or a tagger has it: a string as it is, of any other value the JSON."""
+    return identifier.removeprefix(MARK)
 
 
 def with_fields(columns: Columns | None, text_field: str, id_field: str | None) -> Columns | None:

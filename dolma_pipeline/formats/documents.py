@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.formats.columns import Columns, rules_of
+from dolma_pipeline.formats.columns import Columns, rules_of, takes_any_id
 from dolma_pipeline.formats.parquet_reader import ParquetReader
 
 BATCH_BYTES = 4 << 20
@@ -138,6 +138,7 @@ class DocumentStream:
             max_line_bytes=self.max_line_bytes,
             keep_raw=self._keep_raw,
             columns=rules_of(self._columns),
+            as_dolma=takes_any_id(self._columns, self.path),
         )
         for records in reader:
             self.bad.extend(BadLine(*b) for b in reader.take_bad())

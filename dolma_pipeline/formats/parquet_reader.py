@@ -60,7 +60,7 @@ class ParquetReader:
         """The rows that could not be read: first and last, from 1. None of a file whose footer cannot be read."""
         self.footer = False
         """Whether the footer could be read, so that the number of rows is known."""
-        self._columns = columns
+        self._columns = columns = columns if columns is None or not columns.as_dolma else None
         self._keep_raw = keep_raw
         self._rules = dict(columns.rules() if columns is not None else {"id": "id", "text": "text"})
         self._places: dict[str, str] = {}

@@ -20,6 +20,9 @@ from dolma_pipeline.storage import (
 )
 from dolma_pipeline.yaml_file import json_path
 
+FORMS = ("parquet", "jsonl.gz", "jsonl.zst", "jsonl")
+"""Extensions of attribute files, in the order in which they are looked for."""
+
 
 class Shard(Struct, frozen=True, kw_only=True):
     """A file of documents; never empty of meaning without its source and its name in it."""
@@ -70,10 +73,12 @@ class Places(Struct, frozen=True, kw_only=True):
         return local(destination) if destination else self.work_dir.joinpath(*default)
 
     def attributes(self, shard: Shard, experiment: str, form: str) -> Path:
-        """The attribute file of `shard`: in the work directory, or where Dolma would look for it."""
+        """The attribute file of `shard`: in the work directory, in a shared one, or where Dolma would look for it."""
         source = self.recipe.sources.get(shard.source, Source())
         if source.destination is not None and not form.startswith("parquet"):
             return local(source.destination) / shard.name
+        if source.attributes_dir is not None:
+            return _shared(source.attributes_dir, experiment, shard.name, form)
         if self.recipe.layout == "work_dir":
             return self.work_dir / "attributes" / experiment / shard.source / f"{stem(shard.name)}.{form}"
         path = replace_component(Path(shard.path), source.document_dir, f"attributes/{experiment}")
@@ -94,6 +99,11 @@ class Places(Struct, frozen=True, kw_only=True):
     def scratch(self, phase: str, shard: Shard, suffix: str) -> Path:
         """Between the halves of a barrier."""
         return self.work_dir / "scratch" / phase / shard.source / f"{shard.name}{suffix}"
+
+
+def _shared(directory: str, experiment: str, name: str, form: str) -> Path:
+    """The attribute file, in a directory that recipes share, of the documents called `name` below their source."""
+    return local(directory).absolute() / experiment / f"{stem(name)}.{form}"
 
 
 def stem(name: str) -> str:
@@ -181,13 +191,16 @@ def existing_attributes(recipe: Recipe, shards: list[Shard]) -> dict[str, dict[s
 
 def _existing(shard: Shard, source: Source, experiment: str) -> Path:
     where = f"{json_path(('sources', shard.source, 'attributes'))}: `{experiment}`"
-    beside = replace_component(Path(shard.path), source.document_dir, f"attributes/{experiment}")
-    if beside is None:
-        raise ConfigError(f"{where}: {shard.path} is in no directory `{source.document_dir}`")
-    candidates = [beside]
-    for form in ("parquet", "jsonl.gz", "jsonl.zst", "jsonl"):
-        candidates.append(beside.with_name(f"{stem(beside.name)}.{form}"))
+    if source.attributes_dir is not None:
+        candidates = [_shared(source.attributes_dir, experiment, shard.name, form) for form in FORMS]
+        wanted = f"{candidates[0].with_suffix('')}.({'|'.join(FORMS)})"
+    else:
+        beside = replace_component(Path(shard.path), source.document_dir, f"attributes/{experiment}")
+        if beside is None:
+            raise ConfigError(f"{where}: {shard.path} is in no directory `{source.document_dir}`")
+        candidates = [beside, *(beside.with_name(f"{stem(beside.name)}.{form}") for form in FORMS)]
+        wanted = str(beside)
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    raise ConfigError(f"{where}: expected attributes for {shard.path}, found no {beside}")
+    raise ConfigError(f"{where}: expected attributes for {shard.path}, found no {wanted}")

@@ -25,6 +25,7 @@ from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import AttributeWriter
+from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import recorded
 from dolma_pipeline.formats.parquet_errors import named
@@ -55,7 +56,9 @@ class ExtractKeysStep:
         documents = config.dedupe.documents
         self.aside = Counts()
         self.bad: list[BadInput] = []
-        self.keep_raw = documents is not None and documents.key.removeprefix("$.") not in ("id", "text", "source")
+        # An id that is no string is no key, and only the line says which ones are.
+        there = ("text", "source") if takes_any_id(config.columns, config.path) else ("id", "text", "source")
+        self.keep_raw = documents is not None and documents.key.removeprefix("$.") not in there
         self._of_texts = documents is None or documents.key.removeprefix("$.") == "text"
         self._keys = KeyStep(config.dedupe, config.keys)
         self._rows = AttributeWriter(config.rows)
@@ -87,6 +90,8 @@ class VerdictShard(Struct, frozen=True, kw_only=True):
     shard_index: int
     """Place of the shard's key file in the order in which the partitions were reduced."""
     path: str
+    any_id: bool = False
+    """Whether ids may be any values."""
     warnings: list[str] = []
     """What is to be said of the whole stage, by the first of its shards."""
 
@@ -99,8 +104,8 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
     mode = config.dedupe.documents or config.dedupe.paragraphs
     key = mode.attribute if mode is not None else "duplicate"
     marked = 0
-    writer = AttributeWriter(config.path, with_source=False, empty=lines)
-    writer.record = recorded(config.rows)
+    writer = AttributeWriter(config.path, with_source=False, empty=lines, any_id=config.any_id)
+        writer.record = recorded(config.rows)
     try:
         for rows in _rows(config.rows):
             column = verdicts.next_rows(rows.num_rows)
@@ -224,6 +229,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                     verdicts=verdicts,
                     shard_index=i,
                     path=files[s.id],
+                    any_id=takes_any_id(s.columns, s.path),
                     warnings=warnings if i == 0 else [],
                 ),
                 inputs=(key_file(s), row_file(s), *verdicts),

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
+from dolma_pipeline.formats.columns import shown_id, takes_any_id
 from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.plan import Builder, StageInfo, State
@@ -55,7 +56,10 @@ class TagStep:
         in_file: dict[str, set[str]] = {}
         for _, path, names in config.experiments:
             in_file.setdefault(path, set()).update(names)
-        self._writers = {path: AttributeWriter(path, declared=not loose & names) for path, names in in_file.items()}
+        any_id = takes_any_id(config.columns, config.path)
+        self._writers = {
+            path: AttributeWriter(path, declared=not loose & names, any_id=any_id) for path, names in in_file.items()
+        }
 
     def add(self, documents: Documents) -> None:
         failed: dict[int, str] = {}
@@ -88,7 +92,7 @@ class TagStep:
         else:
             what = (
                 f"{self.config.path}:{lines[row].as_py()}: tagger `{failure.tagger}`, "
-                f"document `{documents.id[row].as_py()}`: {failure.reason}"
+                f"document `{shown_id(documents.id[row].as_py())}`: {failure.reason}"
             )
         what = " ".join(what.split())[:LONGEST]
         at = failure.raised_at

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dolma_pipeline.cli.drop_in import mix
-from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.formats.columns import AS_DOLMA, Columns
 from dolma_pipeline.recipe import Edit, Mix, Select, Source, Stage
-from tests.cli.test_drop_in import message, recipes
+from tests.cli.drop_in_recipes import message, recipes
 
 STREAM = {
     "name": "web",
@@ -29,7 +29,10 @@ def test_mix() -> None:
     first, second = recipes(mix, {"streams": [STREAM, {**STREAM, "name": "other", "compression": {"output": "zst"}}]})
     assert first.sources == {
         "web": Source(
-            documents=["/d/a/documents/*.gz", "/d/b/documents/*.gz"], attributes=["base", "dups"], order="given"
+            documents=["/d/a/documents/*.gz", "/d/b/documents/*.gz"],
+            columns=AS_DOLMA,
+            attributes=["base", "dups"],
+            order="given",
         )
     }
     assert first.stages == [

@@ -17,7 +17,7 @@ from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import CompressionConfig, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, root_of, sources
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.formats.columns import AS_DOLMA, Columns
 from dolma_pipeline.recipe import (
     Bloom,
     Dedupe,
@@ -202,7 +202,7 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
             name=f"dedupe {name}",
             work_dir=ledger(config.work_dir, root, "dedupe", name, config.documents),
             layout="beside",
-            sources=sources(config.documents, columns=config.columns, document_dir=directory, beside=True),
+            sources=sources(config.documents, columns=config.columns or AS_DOLMA, document_dir=directory, beside=True),
             stages=[Stage(dedupe=stage)],
         )
     ]

@@ -11,7 +11,7 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, CompressionConfig, Config, WorkDir, run_command
 from dolma_pipeline.cli.sources import ledger, name_of, parent_of
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.formats.columns import AS_DOLMA, Columns
 from dolma_pipeline.recipe import DocumentFormat, Edit, Mix, PositiveInt, Recipe, Select, Source, Stage
 
 Count = Annotated[int, Meta(ge=0)]
@@ -149,7 +149,7 @@ def _recipe(config: MixerConfig, stream: Stream, where: str) -> Recipe:
         layout="beside",
         sources={
             name_of(stream.name): Source(
-                documents=documents, columns=stream.columns, attributes=attributes, order="given"
+                documents=documents, columns=stream.columns or AS_DOLMA, attributes=attributes, order="given"
             )
         },
         stages=[Stage(mix=mix)],

@@ -12,7 +12,7 @@ from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, parent_of, root_of, sources
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.formats.columns import AS_DOLMA, Columns
 from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tag
 
 SortKey = Literal[
@@ -122,7 +122,9 @@ def to_recipes(config: TagConfig) -> list[Recipe]:
             name=f"tag {name}",
             work_dir=ledger(config.work_dir, place, "tag", name, [*config.documents, *(where or ())]),
             layout="beside",
-            sources=sources(config.documents, columns=config.columns, destinations=where, beside=where is None),
+            sources=sources(
+                config.documents, columns=config.columns or AS_DOLMA, destinations=where, beside=where is None
+            ),
             stages=[
                 Stage(
                     tag=Tag(

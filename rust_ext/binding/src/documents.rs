@@ -46,7 +46,9 @@ struct PyDocumentReader(Mutex<DocumentReader>);
 #[pymethods]
 impl PyDocumentReader {
     #[new]
-    #[pyo3(signature = (path, *, batch_bytes=4 << 20, max_line_bytes=MAX_LINE_BYTES, keep_raw=false, columns=None))]
+    #[pyo3(signature = (
+        path, *, batch_bytes=4 << 20, max_line_bytes=MAX_LINE_BYTES, keep_raw=false, columns=None, as_dolma=false
+    ))]
     fn new(
         py: Python<'_>,
         path: PathBuf,
@@ -54,9 +56,10 @@ impl PyDocumentReader {
         max_line_bytes: usize,
         keep_raw: bool,
         columns: Option<Vec<(String, Option<String>)>>,
+        as_dolma: bool,
     ) -> PyResult<Self> {
         let columns = mapping(py, columns)?;
-        let options = Options { batch_bytes, max_line_bytes, keep_raw, columns };
+        let options = Options { batch_bytes, max_line_bytes, keep_raw, columns, as_dolma };
         released(py, || DocumentReader::open(&path, options)).map(|r| PyDocumentReader(Mutex::new(r)))
     }
 
@@ -91,9 +94,9 @@ struct PyAttributeReader(Mutex<AttributeReader>);
 #[pymethods]
 impl PyAttributeReader {
     #[new]
-    #[pyo3(signature = (path, keys, *, raw=false))]
-    fn new(py: Python<'_>, path: PathBuf, keys: Vec<String>, raw: bool) -> PyResult<Self> {
-        released(py, || AttributeReader::open(&path, keys, raw)).map(|r| PyAttributeReader(Mutex::new(r)))
+    #[pyo3(signature = (path, keys, *, raw=false, any_id=false))]
+    fn new(py: Python<'_>, path: PathBuf, keys: Vec<String>, raw: bool, any_id: bool) -> PyResult<Self> {
+        released(py, || AttributeReader::open(&path, keys, raw, any_id)).map(|r| PyAttributeReader(Mutex::new(r)))
     }
 
     fn next_rows<'py>(&self, py: Python<'py>, rows: usize) -> PyResult<Bound<'py, PyAny>> {
@@ -202,7 +205,7 @@ impl PyLineWriter {
         })
     }
 
-    #[pyo3(signature = (ids, lengths, sources, keys, columns, *, empty=false))]
+    #[pyo3(signature = (ids, lengths, sources, keys, columns, *, empty=false, any_id=false))]
     #[allow(clippy::too_many_arguments)]
     fn write_attributes(
         &self,
@@ -213,6 +216,7 @@ impl PyLineWriter {
         keys: Vec<String>,
         columns: Vec<PyArray>,
         empty: bool,
+        any_id: bool,
     ) -> PyResult<()> {
         let (ids, lengths) = (ids.into_inner().0, lengths.into_inner().0);
         let sources = sources.map(|s| s.into_inner().0);
@@ -225,7 +229,7 @@ impl PyLineWriter {
         let columns: Vec<(String, ArrayRef)> =
             keys.into_iter().zip(columns.into_iter().map(|c| c.into_inner().0)).collect();
         released(py, || {
-            let rows = AttributeRows::new(ids, lengths, sources, &columns, empty)?;
+            let rows = AttributeRows::new(ids, lengths, sources, &columns, empty)?.with_any_id(any_id);
             let mut writer = lock(&self.0)?;
             let mut out = Vec::with_capacity(2 * LINES);
             let mut full = |out: &mut Vec<u8>| {

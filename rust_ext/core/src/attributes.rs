@@ -15,6 +15,8 @@ use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::documents::kind;
+use crate::ids::{push_any, push_json};
 use crate::json::{excerpt, push_float, push_integer, push_string, unescape_into};
 use crate::rows::Rows;
 use crate::taggers::{Column, Kind};
@@ -142,6 +144,7 @@ impl<'a> AttributeObjects<'a> {
 /// The documents of a batch and their attributes, to be written as JSON lines.
 pub struct AttributeRows<'a> {
     ids: &'a LargeStringArray,
+    any_id: bool,
     sources: Option<&'a LargeStringArray>,
     objects: AttributeObjects<'a>,
 }
@@ -162,7 +165,14 @@ impl<'a> AttributeRows<'a> {
                 lengths.len()
             )));
         }
-        Ok(AttributeRows { ids, sources, objects: AttributeObjects::new(lengths, columns)?.with_empty(empty) })
+        let objects = AttributeObjects::new(lengths, columns)?.with_empty(empty);
+        Ok(AttributeRows { ids, any_id: false, sources, objects })
+    }
+
+    /// The ids were read as any values (see `ids`), and are written as such.
+    pub fn with_any_id(mut self, any_id: bool) -> Self {
+        self.any_id = any_id;
+        self
     }
 
     /// Appends all lines to `out`, which `full` is given to empty whenever it holds more than `most` bytes.
@@ -184,7 +194,10 @@ impl<'a> AttributeRows<'a> {
     /// Appends the line of one document.
     fn push(&self, row: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":");
-        push_string(self.ids.value(row), out);
+        match self.any_id {
+            true => push_json(self.ids.value(row), out),
+            false => push_string(self.ids.value(row), out),
+        }
         out.extend_from_slice(b",\"attributes\":");
         self.objects.push(row, out);
         if let Some(sources) = self.sources.filter(|s| !s.is_null(row)) {
@@ -197,10 +210,19 @@ impl<'a> AttributeRows<'a> {
 
 #[derive(Deserialize)]
 struct Row<'a> {
-    #[serde(borrow)]
-    id: &'a RawValue,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
     #[serde(borrow)]
     attributes: &'a RawValue,
+}
+
+/// Why a row without a string as its id cannot be read.
+fn no_string(id: Option<&str>) -> String {
+    let found = id.map_or("none", kind);
+    format!(
+        "expected a string as `id`, found {found}; documents with such ids are read with `columns: {{as_dolma: true}}`, \
+         as `dolma tag`, `dedupe` and `mix` read them"
+    )
 }
 
 type Spans<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
@@ -210,15 +232,16 @@ pub struct AttributeReader {
     rows: Rows,
     keys: Vec<String>,
     raw: bool,
+    any_id: bool,
     /// Bytes of the last batch's objects: the next one's are about as many.
     expected: usize,
 }
 
 impl AttributeReader {
     /// `keys`: the attributes to give as span columns; `raw`: also give each row's `attributes` as they stand,
-    /// which must then be an object.
-    pub fn open(path: &Path, keys: Vec<String>, raw: bool) -> Result<Self> {
-        Ok(AttributeReader { rows: Rows::open(path)?, keys, raw, expected: 0 })
+    /// which must then be an object; `any_id`: ids may be any values, or missing (see `ids`).
+    pub fn open(path: &Path, keys: Vec<String>, raw: bool, any_id: bool) -> Result<Self> {
+        Ok(AttributeReader { rows: Rows::open(path)?, keys, raw, any_id, expected: 0 })
     }
 
     /// At most `n` rows: `id`, `raw` where asked for, then a list<struct<start, end, score>> per key.
@@ -236,7 +259,11 @@ impl AttributeReader {
             }
             let row: Row<'_> = line.parse()?;
             id.clear();
-            unescape_into(row.id.get(), &mut id).map_err(|e| line.bad(e))?;
+            match row.id.map(RawValue::get) {
+                _ if self.any_id => push_any(row.id, &mut id).map_err(|e| line.bad(e))?,
+                Some(json) if json.starts_with('"') => unescape_into(json, &mut id).map_err(|e| line.bad(e))?,
+                found => return Err(line.bad(no_string(found))),
+            }
             ids.append_value(std::str::from_utf8(&id).map_err(|e| line.bad(e))?);
             if self.raw {
                 let object = row.attributes.get();
@@ -279,7 +306,7 @@ impl AttributeReader {
 
 /// The attribute keys in the first `rows` rows of a file, in order of appearance.
 pub fn attribute_keys(path: &Path, rows: usize) -> Result<Vec<String>> {
-    let mut reader = AttributeReader::open(path, Vec::new(), true)?;
+    let mut reader = AttributeReader::open(path, Vec::new(), true, true)?;
     let batch = reader.next_rows(rows)?;
     let mut keys: Vec<String> = Vec::new();
     let raw = batch.column_by_name("raw").and_then(|c| c.as_binary_opt::<i64>());

@@ -1,5 +1,6 @@
 //! Documents: JSON lines to Arrow batches. Lines that are no document are set aside with their place and reason.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +13,10 @@ use serde_json::value::RawValue;
 
 use crate::codec;
 use crate::columns::{missing, Mapping};
+use crate::ids::push_any;
 use crate::json::{excerpt, unescape_into};
 use crate::lines::{is_outside, no_room, Event, Lines, Position, KEPT};
+use crate::members::{Member, Members, ObjectWriter};
 use crate::{Error, Result};
 
 /// A line that is no document.
@@ -68,11 +71,20 @@ pub struct Options {
     pub keep_raw: bool,
     /// Other people's names for the fields; lines are then given in their standard form.
     pub columns: Option<Mapping>,
+    /// Documents are taken as Dolma's mixer takes them: an id may be any value or missing (see `ids`), and of a key given
+    /// twice the last one counts. Without effect where there are `columns`.
+    pub as_dolma: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { batch_bytes: 4 << 20, max_line_bytes: MAX_LINE_BYTES, keep_raw: false, columns: None }
+        Options {
+            batch_bytes: 4 << 20,
+            max_line_bytes: MAX_LINE_BYTES,
+            keep_raw: false,
+            columns: None,
+            as_dolma: false,
+        }
     }
 }
 
@@ -135,23 +147,33 @@ pub const RANGES: [&str; 4] = ["text_start", "text_end", "metadata_start", "meta
 
 impl Columns {
     /// Adds one line, or says why it is no document; on failure nothing is added.
-    fn push(&mut self, at: Position, line: &[u8], keep_raw: bool) -> std::result::Result<(), String> {
+    fn push(&mut self, at: Position, line: &[u8], keep_raw: bool, as_dolma: bool) -> std::result::Result<(), String> {
         let text = simdutf8::compat::from_utf8(line)
             .map_err(|e| format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))?;
         // serde would take an array as the fields in order.
         if !text.trim_start().starts_with('{') {
             return Err(format!("expected a JSON object, found `{}`", excerpt(text, 40)));
         }
-        let fields: Line<'_> = serde_json::from_str(text).map_err(|e| describe(&e))?;
+        let fields: Line<'_> = match serde_json::from_str(text) {
+            Ok(fields) => fields,
+            // A key given twice.
+            Err(e) if as_dolma && e.is_data() => return self.push(at, &last_of_each(text)?, keep_raw, true),
+            Err(e) => return Err(describe(&e)),
+        };
         let mark = (self.id.bytes.len(), self.text.bytes.len(), self.source.bytes.len());
-        let unescaped = string_field(fields.id, "id", &mut self.id.bytes)
+        let id = if as_dolma {
+            push_any(fields.id, &mut self.id.bytes)
+        } else {
+            string_field(fields.id, "id", &mut self.id.bytes)
+        };
+        let unescaped = id
             .and_then(|()| string_field(fields.text, "text", &mut self.text.bytes))
             .and_then(|()| optional_string(fields.source, &mut self.source.bytes));
         let has_source = match unescaped {
             Ok(has) => has,
             Err(reason) => {
                 let absent = |value: Option<&RawValue>| value.is_none_or(|v| v.get() == "null");
-                let reason = match (absent(fields.id), absent(fields.text)) {
+                let reason = match (absent(fields.id) && !as_dolma, absent(fields.text)) {
                     (true, _) => missing("id", text),
                     (false, true) => missing("text", text),
                     _ => reason,
@@ -211,7 +233,7 @@ impl Columns {
     /// The same of a line whose fields have other names.
     fn add(&mut self, at: Position, line: &[u8], options: &Options) -> std::result::Result<(), String> {
         let Some(mapping) = &options.columns else {
-            return self.push(at, line, options.keep_raw);
+            return self.push(at, line, options.keep_raw, options.as_dolma);
         };
         let text = simdutf8::compat::from_utf8(line)
             .map_err(|e| format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))?;
@@ -219,7 +241,7 @@ impl Columns {
         let mut standard = std::mem::take(&mut self.standard);
         let result = mapping
             .rewrite(text, options.keep_raw, &mut standard)
-            .and_then(|()| self.push(at, &standard, options.keep_raw));
+            .and_then(|()| self.push(at, &standard, options.keep_raw, false));
         self.standard = standard;
         result
     }
@@ -265,6 +287,23 @@ pub(crate) fn kind(json: &str) -> &'static str {
         Some(b'n') | None => "null",
         _ => "a number",
     }
+}
+
+/// The line with each key once, with the value that it was given last.
+fn last_of_each(line: &str) -> std::result::Result<Vec<u8>, String> {
+    serde_json::from_str::<&RawValue>(line).map_err(|e| describe(&e))?;
+    let members: Vec<Member<'_>> =
+        Members::of(line).and_then(Iterator::collect).map_err(|e| format!("malformed JSON: {e}"))?;
+    let last: HashMap<&str, usize> = members.iter().enumerate().map(|(i, (key, _))| (key.as_ref(), i)).collect();
+    let mut out = Vec::with_capacity(line.len());
+    let mut object = ObjectWriter::begin(&mut out);
+    for (i, member) in members.iter().enumerate() {
+        if last.get(member.0.as_ref()) == Some(&i) {
+            object.member(member);
+        }
+    }
+    object.end();
+    Ok(out)
 }
 
 fn string_field(value: Option<&RawValue>, name: &str, out: &mut Vec<u8>) -> std::result::Result<(), String> {

@@ -16,6 +16,7 @@ pub mod error;
 pub mod fasttext;
 pub mod fields;
 pub mod gzip;
+pub mod ids;
 pub mod json;
 pub mod keys;
 pub mod licenses;
