@@ -72,7 +72,7 @@ def run_command(
     with own_keys(given, keys):
         recipes = to_recipes(config)
     for line in [*notes(config, no_effect), *remarks(config)]:
-        print(f"dolma: note: {line}", file=sys.stderr)
+        print(hide(f"dolma: note: {line}"), file=sys.stderr)
     if getattr(config, "dryrun", False):
         print_config(config)
         return 0

@@ -16,6 +16,7 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Fraction, TrainTokenizer
 from dolma_pipeline.recipe_tokenizer import Digits, Normalizer, PreTokenizer
+from dolma_pipeline.secrets import hide
 
 if TYPE_CHECKING:
     from dolma_pipeline.tokens.training import TrainOnShards
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_foreign([s.path for s in settings.shards])
     report = train_tokenizer(settings, Context())
     for warning in report.warnings:
-        print(f"dolma: warning: {warning}", file=sys.stderr)
+        print(hide(f"dolma: warning: {warning}"), file=sys.stderr)
     say_passed_over(report.bad)
     print(render(settings.output))
     return 0
