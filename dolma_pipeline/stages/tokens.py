@@ -20,7 +20,7 @@ from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.training import TrainOnShards
 
 TRAINING_VERSION = 5
-"""Of the tokenizer alone: what is encoded with it depends on its file anyway."""
+"""Version of the tokenizer alone: what is encoded with it depends on its file anyway."""
 
 
 class TokenPhases(TokenFilePhases):

@@ -31,7 +31,7 @@ class StatConfig(Config, frozen=True):
     report: Annotated[str | None, Meta(description="directory of the report; without it, it is only printed")] = None
     bins: Annotated[PositiveInt, Meta(description="most bins of a histogram")] = 1000
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
-    seed: Annotated[int, Meta(description="of the choice among equally near examples")] = 0
+    seed: Annotated[int, Meta(description="seed of the choice among equally near examples")] = 0
     total: Annotated[bool, Meta(description="also print sums and counts")] = False
     regex: Annotated[
         str | None,
