@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("documents", nargs="+")
     parser.add_argument("--only", default="", help="taggers whose names begin so")
-    parser.add_argument("--bytes", type=int, default=1_000_000, help="of text, from each file")
+    parser.add_argument("--bytes", type=int, default=1_000_000, help="bytes of text from each file")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     documents = sample(arguments.documents, arguments.bytes)

@@ -11,13 +11,13 @@ from dolma_pipeline.recipe import Dedupe
 from dolma_pipeline.task import Output
 
 BUFFER_BYTES = 64 << 20
-"""Of keys and items held in memory; what is over goes to a file without a name beside the output."""
+"""Keys and items up to this size are held in memory; what is over goes to a file without a name beside the output."""
 
 
 class KeyStep:
     """Writes the key file `path` of one shard, a batch of documents at a time; there is no file before `finish`.
 
-    Takes part: what is not of white space alone (`skip_empty`), nor shorter than `min_length` code points, nor of fewer
+    A text takes part unless it is white space only (`skip_empty`), shorter than `min_length` code points, or has fewer
     than `min_words` words. A document without a string at the key's path has no key, and is never a duplicate.
     """
 

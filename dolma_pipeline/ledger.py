@@ -6,9 +6,12 @@ Plain files under the work directory, no database: they work on any file system 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -64,6 +67,8 @@ class Job(Struct, frozen=True, kw_only=True):
     works: tuple[Work, ...]
     hidden: dict[str, str] = {}
     """What `secrets.known` says in the driver."""
+    directory: str | None = None
+    """The driver's current directory, which relative paths in the tasks start from; None takes that of this process."""
 
     @property
     def name(self) -> str:
@@ -163,7 +168,8 @@ def execute(job: Job, context: Context) -> list[Report]:
     adopt(job.hidden)
     aside = [_put_aside(Path(w.entry)) for w in job.works]
     try:
-        reports = _reports([w.task for w in job.works], context)
+        with _directory_of(job) as reports:
+            reports += _reports([w.task for w in job.works], context)
     except SystemExit as error:
         # Code of a user may call it; the command must not end as if all were done.
         raise StageError(f"{_what(job)}: expected a result, found a call of sys.exit({error.code!r})") from error
@@ -182,6 +188,52 @@ def execute(job: Job, context: Context) -> list[Report]:
         write_bytes(work.entry, form + b"\n", durable=False)
         _drop_if_replaced(old, entry, work.base)
     return reports
+
+
+@contextlib.contextmanager
+def _directory_of(job: Job) -> Iterator[list[Report]]:
+    """Takes the reports of work that is done in the driver's directory.
+
+    Tasks name files as the recipe does, so that a folder that was moved with its data is up to date. Raises StageError
+    if relative paths would lead elsewhere: there is no such directory here, or code of a user has left it for another.
+    """
+    reports: list[Report] = []
+    if job.directory is None:
+        yield reports
+        return
+    relative = [p for w in job.works for p in w.task.inputs if not os.path.isabs(p)]  # noqa: PTH117
+    if os.path.isdir(job.directory):  # noqa: PTH112
+        os.chdir(job.directory)
+    elif relative:
+        raise StageError(
+            f"{_what(job)}: expected the directory {job.directory} on {platform.node()}, found none: `{relative[0]}` "
+            "is relative to it; give absolute paths of storage that every node sees"
+        )
+    before = _current_directory()
+    changed = None
+    try:
+        yield reports
+    except OSError as error:
+        if not relative or _current_directory() == before:
+            raise
+        changed = error
+    finally:
+        found = _current_directory()
+        if found != before and before is not None:
+            os.chdir(before)
+    relative += [o.path for r in reports for o in r.outputs if not os.path.isabs(o.path)]  # noqa: PTH117
+    if relative and found != before:
+        raise StageError(
+            f"{_what(job)}: expected the current directory to stay {before}, found {found}: a tagger or filter of "
+            f"yours calls os.chdir, and `{relative[0]}` is relative; go back there, or give absolute paths"
+        ) from changed
+
+
+def _current_directory() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return None
 
 
 def _put_aside(entry: Path) -> Path | None:

@@ -59,7 +59,7 @@ class Source(Base, frozen=True):
     document_dir: Annotated[
         str, Meta(description="path component that `attributes/<experiment>` takes the place of")
     ] = "documents"
-    priority: Annotated[int, Meta(description="of two duplicates the one of higher priority stays")] = 0
+    priority: Annotated[int, Meta(description="the duplicate from the source of higher priority stays")] = 0
     order: Annotated[
         Literal["name", "given"],
         Meta(description="order of the files: by name, or pattern by pattern as `documents` lists them, as in Dolma"),
@@ -106,7 +106,7 @@ class Tag(Base, frozen=True):
 
     @property
     def names(self) -> list[str]:
-        """Of all taggers, in order."""
+        """The names of all taggers, in order."""
         return [t if isinstance(t, str) else t.name for t in self.taggers]
 
 
@@ -138,7 +138,7 @@ class Bloom(Base, frozen=True):
     """A Bloom filter: constant memory, a chosen share of false positives."""
 
     false_positive_rate: Annotated[float, Meta(gt=0.0, lt=1.0)] = 1e-6
-    size_in_bytes: Annotated[int, Meta(ge=0, description="of all partitions; 0 sizes them by their keys")] = 0
+    size_in_bytes: Annotated[int, Meta(ge=0, description="size of all partitions; 0 sizes them by their keys")] = 0
     estimated_keys: Annotated[int, Meta(ge=0, description="0 uses the exact count of the corpus")] = 0
     file: Annotated[str | None, Meta(description="load the filter from here if it exists, save it there")] = None
     read_only: Annotated[bool, Meta(description="mark what the loaded filter holds; insert nothing")] = False
@@ -158,7 +158,7 @@ class Dedupe(Base, frozen=True):
     documents: DocumentKey | None = None
     paragraphs: Paragraphs | None = None
     bloom: Annotated[Bloom | None, Meta(description="approximate; without it the set of keys is exact")] = None
-    partitions: Annotated[int, Meta(ge=1, le=4096, description="of the key space; the unit of parallel work")] = 8
+    partitions: Annotated[int, Meta(ge=1, le=4096, description="parts of the key space; the unit of parallel work")] = 8
     part: Annotated[
         KeyPart | None, Meta(description="compare only keys of this part of the key space; other jobs take the others")
     ] = None
@@ -171,7 +171,7 @@ class Dedupe(Base, frozen=True):
 class Mix(Base, frozen=True):
     """Keep, edit and sample documents by their attributes; one output stream."""
 
-    name: Annotated[str, Meta(min_length=1, description="of the stream: its directory and file prefix")] = "mixed"
+    name: Annotated[str, Meta(min_length=1, description="name of the stream: its directory and file prefix")] = "mixed"
     drop: Annotated[dict[str, str], Meta(description="rule name: expression; the first that hits drops")] = {}
     select: Select | None = None
     edit: list[Edit] = []
@@ -212,7 +212,7 @@ class Stat(Base, frozen=True):
         Literal["documents", "attributes"],
         Meta(description="`attributes`: the files of the sources are attribute files, without their documents"),
     ] = "documents"
-    histograms: Annotated[bool, Meta(description="of scores and lengths of every attribute")] = True
+    histograms: Annotated[bool, Meta(description="draws the scores and lengths of every attribute")] = True
     bins: Annotated[PositiveInt, Meta(description="most bins of a histogram")] = 1000
     regex: Annotated[str | None, Meta(description="only attributes whose key this finds")] = None
     sweeps: Annotated[list[Sweep], Meta(description="what a rule removes, by threshold")] = []
@@ -257,7 +257,7 @@ class Pack(Base, frozen=True):
 
     @property
     def min_tokens(self) -> int:
-        """Of a document of which something is packed."""
+        """The fewest tokens of a document of which something is packed."""
         return self.min_length if self.by == "bucket" and self.rest == "drop" else 0
 
 
@@ -265,7 +265,7 @@ class Tokens(Base, frozen=True):
     """Turn documents into flat token files with an index and a manifest."""
 
     tokenizer: Tokenizer
-    order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
+    order: Annotated[Literal["shuffle", "input"], Meta(description="order of the documents in the files")] = "shuffle"
     holdout: Annotated[Fraction, Meta(description="share of documents set aside for validation")] = 0.0
     max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
     max_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file, if that is fewer")] = None
@@ -282,7 +282,7 @@ class Tokens(Base, frozen=True):
 
 
 MOST_COPIES = 10_000
-"""Of a document in a sample of tokens: more is a slip of the pen, and would take as much memory as it likes."""
+"""The most copies of a document in a sample of tokens: more is most likely a typing error, and takes any memory."""
 
 
 class Reshard(Base, frozen=True):
@@ -296,7 +296,7 @@ class Reshard(Base, frozen=True):
         dict[str, PositiveInt],
         Meta(description="instead of the rate of a source: about how many tokens of it, by the rate that gives them"),
     ] = {}
-    order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
+    order: Annotated[Literal["shuffle", "input"], Meta(description="order of the documents in the files")] = "shuffle"
     max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
     max_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file, if that is fewer")] = None
     max_files: Annotated[
@@ -306,10 +306,10 @@ class Reshard(Base, frozen=True):
         None
     )
     tokenizer: Annotated[
-        Tokenizer | None, Meta(description="of files without a manifest: its `path`, and `eos` or `bos`")
+        Tokenizer | None, Meta(description="tokenizer of files without a manifest: its `path`, and `eos` or `bos`")
     ] = None
     dtype: Annotated[
-        Literal["uint8", "uint16", "uint32", "uint64"] | None, Meta(description="of files without a manifest")
+        Literal["uint8", "uint16", "uint32", "uint64"] | None, Meta(description="token type where there is no manifest")
     ] = None
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
 
@@ -322,14 +322,15 @@ class Convert(Base, frozen=True):
         Literal["dolma", "megatron", "datatrove"] | None, Meta(description="format that is read; default: as found")
     ] = field(default=None, name="from")
     tokenizer: Annotated[
-        Tokenizer | None, Meta(description="of files without a manifest: its `path`, and `eos` or `bos`")
+        Tokenizer | None, Meta(description="tokenizer of files without a manifest: its `path`, and `eos` or `bos`")
     ] = None
     dtype: Annotated[
         Literal["uint8", "uint16", "uint32", "uint64"] | None,
         Meta(description="to dolma: of a token in the files written; default: as before, or the smallest that will do"),
     ] = None
     source_dtype: Annotated[
-        Literal["uint8", "uint16", "uint32", "uint64"] | None, Meta(description="of files that do not say theirs")
+        Literal["uint8", "uint16", "uint32", "uint64"] | None,
+        Meta(description="token type of files that lack it"),
     ] = None
     max_tokens: Annotated[PositiveInt | None, Meta(description="most tokens in a file; default: as they are")] = None
     destination: Annotated[str | None, Meta(description="directory; default: in the work directory")] = None
@@ -351,12 +352,12 @@ class Train(Base, frozen=True):
     learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
     warmup_steps: Annotated[int, Meta(ge=0)] = 20
     schedule: Literal["linear", "cosine", "constant"] = "cosine"
-    final_fraction: Annotated[Fraction, Meta(description="of the peak learning rate at the end")] = 0.1
+    final_fraction: Annotated[Fraction, Meta(description="learning rate at the end, as a fraction of the peak")] = 0.1
     weight_decay: Annotated[float, Meta(ge=0)] = 0.1
     checkpoint_every: PositiveInt = 100
     evaluate_every: PositiveInt = 100
-    threads: Annotated[int, Meta(ge=1, description="of one process; several have one each")] = 2
-    precision: Annotated[Literal["fp32", "bf16"], Meta(description="of products; sums stay in fp32")] = "fp32"
+    threads: Annotated[int, Meta(ge=1, description="threads of one process; several have one each")] = 2
+    precision: Annotated[Literal["fp32", "bf16"], Meta(description="precision of products; sums stay in fp32")] = "fp32"
     seed: Annotated[int | None, Meta(description="default: the seed of the recipe")] = None
 
 
@@ -370,7 +371,7 @@ class Labelled(Base, frozen=True):
 class FastText(Base, frozen=True):
     """How fastText trains: a softmax over the mean of the vectors of words and n-grams."""
 
-    dim: Annotated[PositiveInt, Meta(description="of the vectors")] = 100
+    dim: Annotated[PositiveInt, Meta(description="dimensions of the vectors")] = 100
     epoch: Annotated[PositiveInt, Meta(description="times that every document is seen")] = 5
     learning_rate: Annotated[float, Meta(gt=0)] = 0.5
     word_ngrams: Annotated[PositiveInt, Meta(description="longest n-gram of words")] = 2
@@ -394,7 +395,7 @@ class Classifier(Base, frozen=True):
     """Train a fastText classifier on labelled documents, and judge it on some that are held out."""
 
     labels: Annotated[dict[str, Labelled], Meta(min_length=2, description="which documents; the first rule that holds")]
-    name: Annotated[str, Meta(min_length=1, description="of the model: its file")] = "classifier"
+    name: Annotated[str, Meta(min_length=1, description="name of the model: its file")] = "classifier"
     target: Annotated[str | None, Meta(description="label whose score the thresholds are on; default: the first")] = (
         None
     )

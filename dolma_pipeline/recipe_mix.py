@@ -54,7 +54,7 @@ class Budget(Part, frozen=True):
     tokens: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="bytes / bytes_per_token of each source")] = (
         None
     )
-    bytes: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="of UTF-8 text")] = None
+    bytes: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="bytes of text, in UTF-8")] = None
     weights: Annotated[dict[str, float], Meta(description="share of each source; without it, as they come")] = {}
     max_epochs: Annotated[float, Meta(gt=0, description="most often a document may be repeated")] = 1.0
     bytes_per_token: Annotated[

@@ -19,9 +19,7 @@ class TrainTokenizer(Part, frozen=True):
     """Train a byte-level BPE on a sample of the documents."""
 
     vocab_size: Annotated[int, Meta(ge=300, description="tokens, special ones included")] = 8192
-    sample_bytes: Annotated[int, Meta(ge=1, description="of text to train on, as much of each file as of others")] = (
-        16_000_000
-    )
+    sample_bytes: Annotated[int, Meta(ge=1, description="bytes of text to train on, alike from each file")] = 16_000_000
     weights: Annotated[dict[str, float], Meta(description="instead: share of the sample of each source, by name")] = {}
     special_tokens: Annotated[
         list[str] | Literal["olmo", "dolma_v1_5"],
@@ -36,7 +34,7 @@ class TrainTokenizer(Part, frozen=True):
         Meta(description="apart: numbers are words without the space before them; single: one by one"),
     ] = "as_rule"
     normalizer: Annotated[Normalizer, Meta(description="nfc: as OLMo 1; decoding gives the NFC back")] = "none"
-    min_frequency: Annotated[int, Meta(ge=1, description="of a pair of tokens, to be merged")] = 2
+    min_frequency: Annotated[int, Meta(ge=1, description="how often a pair must occur to be merged")] = 2
 
 
 class Tokenizer(Part, frozen=True):
@@ -72,7 +70,7 @@ class Fertility(Part, frozen=True):
         str | None,
         Meta(description="a field (`metadata.lang`), or a tagger of languages, whose best score decides"),
     ] = None
-    baseline: Annotated[str | None, Meta(description="of `by`, the group to compare others with, such as `en`")] = None
+    baseline: Annotated[str | None, Meta(description="the group of `by` to compare others with, such as `en`")] = None
     sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id and text")] = (
         1.0
     )

@@ -34,7 +34,7 @@ Where = Callable[[Sequence[Step]], str]
 MAX_DEPTH = 50
 """Maximum depth of interpolations within each other."""
 MAX_CHAIN = 120
-"""Of containers and references that lead to a value: more than a file may nest, less than the interpreter bears."""
+"""The most containers and references that lead to a value: above what a file may nest, below what Python bears."""
 MAX_TEXT = 1 << 20
 """Most characters of a string that interpolations make."""
 _MISSING = object()
@@ -51,8 +51,8 @@ class Text(str):
 def resolve(data: Any, defaults: Any = None, where: Where = json_path) -> Any:
     """A copy of `data` with every interpolation replaced by its value.
 
-    A reference to what `data` does not hold finds it in `defaults`. An unknown resolver or place, an unset variable, a
-    pattern that matches nothing and a cycle are ConfigErrors that begin with `where(path)`.
+    A reference to what `data` does not hold finds it in `defaults`. Raises ConfigError, which begins with
+    `where(path)`, for an unknown resolver or place, an unset variable, a pattern that matches nothing and a cycle.
     """
     resolved = _Resolution(data, defaults, where).at(())
     repeated = repeated_values(resolved)

@@ -210,7 +210,8 @@ def group(works: list[Work]) -> list[Job]:
     for number, work in enumerate(works):
         groups[f"group:{work.task.group}" if work.task.group else f"task:{number}"].append(work)
     hidden = known()
-    return [Job(works=tuple(g), hidden=hidden) for g in groups.values()]
+    directory = str(Path.cwd())
+    return [Job(works=tuple(g), hidden=hidden, directory=directory) for g in groups.values()]
 
 
 def _write_timings(path: Path, phases: list[PhaseTiming], wall: float, processes: int) -> None:

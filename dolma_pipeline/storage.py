@@ -190,7 +190,7 @@ def write_bytes(path: str | Path, content: bytes, *, durable: bool = True) -> No
 
 
 def read_json(path: str | Path, form: Any = Any) -> Any:
-    """Decodes a JSON file into `form`; a file that is not that is a DataError."""
+    """Decodes a JSON file into `form`; raises DataError for a file that is not that."""
     try:
         return msgspec.json.decode(Path(path).read_bytes(), type=form)
     except msgspec.DecodeError as error:
@@ -204,7 +204,7 @@ def write_msgpack(path: str | Path, value: Any) -> None:
 
 
 def read_msgpack(path: str | Path, form: Any) -> Any:
-    """Decodes a file of `write_msgpack` into `form`; a file that is not that is a DataError."""
+    """Decodes a file of `write_msgpack` into `form`; raises DataError for a file that is not that."""
     try:
         return msgspec.msgpack.decode(Path(path).read_bytes(), type=form)
     except msgspec.DecodeError as error:

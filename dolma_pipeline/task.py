@@ -152,7 +152,7 @@ class Task(Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...]
     """Files whose change makes the outputs stale."""
     version: int = 1
-    """Of the function's output: raised with any change to what it writes."""
+    """Version of the function's output: raised with any change to what it writes."""
     weight: int = 0
     """Bytes of input, for progress."""
     driver: bool = False

@@ -119,7 +119,7 @@ def merge(below: Any, above: Any) -> Any:
 
 
 def parse(text: str, name: str) -> File:
-    """The one document in `text`; anything else is a ConfigError with line and column."""
+    """The one document in `text`; raises ConfigError with line and column for anything else."""
     if name.endswith(".json"):
         return File(name, _parse_json(text, name))
     try:

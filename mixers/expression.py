@@ -94,7 +94,7 @@ class Rule:
 
 
 def compile(text: str, where: str) -> Rule:
-    """Reads `text`; a mistake is a ConfigError that begins with `where`, with its column and a caret below it."""
+    """Reads `text`; raises ConfigError for a mistake, with `where`, its column and a caret below it."""
     return rule_of(parse(text, where), text, where)
 
 

@@ -18,7 +18,7 @@ def resolve_names(
 ) -> dict[str, tuple[str, str]]:
     """The (experiment, key) of every attribute that the rules and edits of `mix` name.
 
-    `keys`: of experiments that may not have run yet; `files`: experiment -> shard -> attribute file, which are asked
+    `keys` are those of experiments that may not have run yet; `files` (experiment -> shard -> attribute file) are asked
     for the keys of the others. Raises ConfigError for what in `mix` cannot be meant, with its path below `where`.
     """
     rules = expression.compile_all(mix.drop, f"{where}.drop")

@@ -264,7 +264,7 @@ def _rate(histogram: SourceHistogram, share: float) -> Rate:
     rest = share - copies * size
     reached = histogram.reached()
     edge = int(np.searchsorted(reached, rest))
-    # Of the edges on both sides the nearer one; of edges with nothing between them the lowest.
+    # The nearer of the edges on both sides; among edges with nothing between them the lowest.
     if edge > 0 and rest - reached[edge - 1] <= reached[edge] - rest:
         edge = int(np.searchsorted(reached, reached[edge - 1]))
     return Rate(copies + 1, 0) if edge == BINS else Rate(copies, edge << SHIFT)

@@ -26,7 +26,7 @@ PIECE = 8_000_000
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("documents", nargs="+", help="globs of document files")
-    parser.add_argument("--characters", type=int, default=100_000, help="of each piece that slow taggers are given")
+    parser.add_argument("--characters", type=int, default=100_000, help="length of each piece that slow taggers get")
     parser.add_argument("--taggers", nargs="*", default=COMPARED, help="names; default: all native ones that Dolma has")
     options = parser.parse_args()
     compared: Counter[str] = Counter()

@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("tokenizers", nargs="*", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--wheel", type=Path)
-    parser.add_argument("--megabytes", type=float, default=float("inf"), help="of text from each source")
+    parser.add_argument("--megabytes", type=float, default=float("inf"), help="megabytes of text from each source")
     options = parser.parse_args()
     sources = sorted(p.parent for p in options.data.glob("*/documents"))
     with tempfile.TemporaryDirectory() as directory:

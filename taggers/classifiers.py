@@ -103,7 +103,7 @@ class FastTextTagger:
 class InstructionQuality:
     """`dclm-oh-eli5`: how much a text is like instructions and explanations rather than any page, as `score`.
 
-    The probability of `hq`: of the best label, or one minus it where that is `cc`.
+    The probability of `hq`: that of the best label, or one minus it where that is `cc`.
     """
 
     attributes = (Attribute("score", "document"),)

@@ -15,7 +15,7 @@ _MODEL = ModelFiles(what="fastText", names=(), install="")
 
 
 def make_tagger(custom: CustomTagger) -> Tagger:
-    """Loads what `custom` describes; a file that is not there, or not what it should be, is a ConfigError."""
+    """Loads what `custom` describes; raises ConfigError for a file that is not there, or not what it should be."""
     problem = mistake(custom)
     if problem is not None:
         raise ConfigError(f"tagger `{custom.name}`: {problem}")

@@ -40,7 +40,7 @@ class Entry:
     origin: str = ""
     """`module.name` of a user's function or class."""
     file: Path | None = None
-    """Of its module."""
+    """The file of its module."""
 
 
 class Registry:
@@ -50,7 +50,7 @@ class Registry:
         self._entries: dict[str, Entry] = {}
 
     def add(self, entry: Entry) -> None:
-        """A name that is taken by another function or a built-in tagger is a ConfigError; a reload replaces itself."""
+        """Raises ConfigError for a name that another function or a built-in tagger has; a reload replaces itself."""
         if entry.name in built_in():
             raise ConfigError(f"tagger `{entry.name}` of {entry.origin}: the name is that of a built-in tagger")
         known = self._entries.get(entry.name)
@@ -97,8 +97,9 @@ def load_taggers(
 ) -> TaggerSet:
     """Imports `modules` and loads the taggers called `names`, and those that a CustomTagger describes.
 
-    `where` is the path of the configuration that holds both, such as `$.stages[1].tag`. An unknown name, a module that
-    cannot be imported and a model that is not there are ConfigErrors that start with it. `seed`: of random numbers.
+    `where` is the path of the configuration that holds both, such as `$.stages[1].tag`; `seed` is that of
+    random numbers. Raises ConfigError, which starts with the path, for an unknown name, a module that cannot be
+    imported and a model that is not there.
     """
     prefix = f"{where}." if where else ""
     files = [f for i, m in enumerate(modules) for f in _files_of(_import(m, f"{prefix}tagger_modules[{i}]: "))]

@@ -77,7 +77,7 @@ def _lingua() -> tuple[Detect, tuple[str, ...]]:
 
 
 def _load(name: str, opinion: Opinion) -> Tagger:
-    """Makes the tagger; a library that is not installed is a ConfigError."""
+    """Makes the tagger; raises ConfigError if its library is not installed."""
     codes: tuple[str, ...] | None = None
     if opinion.library == "cld2":
         detect = _cld2()

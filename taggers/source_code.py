@@ -21,7 +21,7 @@ from dolma_pipeline.taggers.base import Attribute, Documents, Tagger, TaggerFail
 XML_WITHIN = 100
 """Code points at the beginning of a text in which its XML declaration counts."""
 UNDECIDED = 0.5
-"""Of version 2, for languages whose comments it does not count: between any thresholds."""
+"""What version 2 says of languages whose comments it does not count: it lies between any thresholds."""
 COUNTED = ("java", "javascript", "python")
 
 EXTENSIONS = {
@@ -66,7 +66,7 @@ EXTENSIONS = {
     "xml": "xml xsd xslt svg plist wsdl rss csproj",
     "yaml": "yml yaml",
 }
-"""Of the languages whose comments are known, without the dot."""
+"""Extensions of the languages whose comments are known, without the dot."""
 LANGUAGES = {extension: language for language, extensions in EXTENSIONS.items() for extension in extensions.split()}
 
 

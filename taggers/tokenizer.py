@@ -74,7 +74,7 @@ def _load(path: str, size: int, changed: int) -> Any:
 class TokenCount:
     """Tokens of a text, one float64 per document.
 
-    `stripped`: of the text without the white space around it, and with the special tokens that the tokenizer adds to
+    `stripped` counts the text without the white space around it, and with the special tokens that the tokenizer adds to
     a text, as Dolma's `dolma_v1_tokenizer` counts them; a blank text has none.
     """
 

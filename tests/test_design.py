@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,3 +78,85 @@ def test_only_the_ray_executor_imports_ray() -> None:
         p.relative_to(ROOT).as_posix() for p in PYTHON if re.search(r"^\s*(import|from) ray\b", p.read_text(), re.M)
     ]
     assert importing == ["dolma_pipeline/executors/ray.py", "dolma_pipeline/executors/ray_cluster.py"]
+
+
+STILTED = re.compile(
+    r"\A\s*of |\b(is|are) (an? )?[a-z]+errors?\b|\bwhat is not of\b|\bslip of the pen\b",
+    re.IGNORECASE,
+)
+"""What no comment, docstring or help says: it begins with `Of`, or calls a mistake an exception."""
+WRITTEN = sorted({*PYTHON, *(p for f in ("tests", "scripts") for p in (ROOT / f).rglob("*.py")), *ROOT.glob("*/*.pyi")})
+
+
+def prose_of_python(text: str) -> list[str]:
+    """Comments, docstrings (of fields too) and help texts; lines of a comment are one text."""
+    found: list[ast.expr] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            found.append(node.value)
+        if isinstance(node, ast.Call):
+            found += [k.value for k in node.keywords if k.arg in ("description", "help", "epilog")]
+            found += node.args if getattr(node.func, "attr", "") == "add_argument_group" else []
+    said = [start for node in found if isinstance(start := beginning(node), str)]
+    comments = [t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type == tokenize.COMMENT]
+    return said + joined([(t.start[0], t.start[1], t.string.lstrip("#: "), t.line[: t.start[1]]) for t in comments])
+
+
+def beginning(node: ast.expr) -> Any:
+    """The value of a constant; the first one of those that are joined."""
+    while isinstance(node, (ast.BinOp, ast.JoinedStr)):
+        node = node.left if isinstance(node, ast.BinOp) else node.values[0]
+    return getattr(node, "value", None)
+
+
+def prose_of_rust(text: str) -> list[str]:
+    """Comments; lines of a comment are one text."""
+    found = [(n, re.match(r"(.*?)//[/!]?(?: +|$)(.*)", line)) for n, line in enumerate(text.splitlines())]
+    return joined([(n, m.start(2), m[2], m[1]) for n, m in found if m is not None])
+
+
+def joined(comments: list[tuple[int, int, str, str]]) -> list[str]:
+    """Lines (number, column, text, code before it) as texts: one that stands alone below another goes on with it."""
+    found: list[str] = []
+    last = (-2, -1)
+    for number, column, text, before in comments:
+        if not before.strip() and last == (number - 1, column) and text:
+            found[-1] += f" {text}"
+        else:
+            found.append(text)
+        last = (number, column) if text and not before.strip() else (-2, -1)
+    return found
+
+
+def test_prose_is_found_and_judged() -> None:
+    python = '''
+class A:
+    x: int = 1
+    """Of this class."""
+    y = f(help="of bytes")  # of a trailing comment
+    # A comment that goes on with the words
+    # of the next line is one, and
+    # a mistake is a DataError there.
+    z: Annotated[int, Meta(description="of " + "text")] = g("of no help")
+'''
+    assert sorted(s for s in prose_of_python(python) if STILTED.search(s)) == [
+        "A comment that goes on with the words of the next line is one, and a mistake is a DataError there.",
+        "Of this class.",
+        "of ",
+        "of a trailing comment",
+        "of bytes",
+    ]
+    rust = (
+        "/// Of a field.\nlet x = 1; // of code\n// It is one\n// of two: a slip of the pen.\n\n//! It is an error.\n"
+    )
+    assert [s for s in prose_of_rust(rust) if STILTED.search(s)] == [
+        "Of a field.",
+        "of code",
+        "It is one of two: a slip of the pen.",
+    ]
+
+
+@pytest.mark.parametrize("path", [*WRITTEN, *RUST], ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_prose_is_plain(path: Path) -> None:
+    prose = prose_of_rust if path.suffix == ".rs" else prose_of_python
+    assert [said for said in prose(path.read_text()) if STILTED.search(said)] == []

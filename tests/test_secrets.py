@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
+import re
+import shlex
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 import yaml
@@ -106,3 +113,129 @@ def test_short_values_and_paths_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert secrets.hide_in_settings({"k": [text, 3, None]}) == {
         "k": ["abc ${oc.env:DOLMA_TEST_B} ${oc.env:DOLMA_TEST_D} ${oc.env:DOLMA_TEST_C}/x", 3, None]
     }
+
+
+NAME = "${oc.env:DOLMA_TEST_SECRET}"
+
+
+def hidden(monkeypatch: pytest.MonkeyPatch, value: str, text: str) -> str:
+    monkeypatch.setenv("DOLMA_TEST_SECRET", value)
+    secrets.remember("DOLMA_TEST_SECRET")
+    return secrets.hide(text)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda v: v,
+        json.dumps,
+        lambda v: json.dumps(v, ensure_ascii=False),
+        lambda v: json.dumps(json.dumps(v)),
+        lambda v: json.dumps(v).replace("<", "\\u003c"),
+        repr,
+        lambda v: repr(v.encode()),
+        html.escape,
+        lambda v: html.escape(html.escape(v)),
+        shlex.quote,
+        lambda v: re.sub(r"(\W)", r"\\\1", v),
+        quote,
+        quote_plus,
+        lambda v: quote(v, safe=""),
+        lambda v: quote(quote(v, safe="/$&")),
+        lambda v: re.sub("%..", lambda m: m[0].lower(), quote(v)),
+        lambda v: v.strip("$"),
+        lambda v: v.strip("$ '\""),
+        lambda v: v.encode().hex(),
+        lambda v: v.encode().hex().upper(),
+        lambda v: "\n".join(textwrap.wrap(v, 7)),
+        lambda v: textwrap.fill(v, 12, subsequent_indent="    "),
+        lambda v: "\n".join(v[i : i + 5] for i in range(0, len(v), 5)),
+        lambda v: base64.encodebytes(v.encode() * 4).decode(),
+    ],
+)
+def test_a_value_is_hidden_however_it_is_written(write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    value = "$p4s/é😀 <w&x>\\n'y\"z{} +%=1"
+    written = write(value)
+    said = hidden(monkeypatch, value, f"before {written} behind")
+    assert (said[:7], said[-7:]) == ("before ", " behind")
+    left = said.replace(NAME, "").removeprefix("before ").removesuffix(" behind")
+    # Quotes, the `$` that was stripped of the value, and the end of base64 may stay: they tell nothing.
+    assert re.fullmatch(r"""b?[\s"'$=\\]*([A-Za-z0-9+/=]{1,2}[\s=]*)?""", left), said
+    assert NAME in said
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user:"])
+def test_base64_of_a_longer_text_has_no_value_in_it(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for code in (base64.b64encode, base64.urlsafe_b64encode):
+        written = code(f"{before}?>hunter2?>hunter2~{before}".encode()).decode()
+        said = hidden(monkeypatch, "?>hunter2?>hunter2~", f"Authorization: Basic {written}")
+        assert NAME in said
+        left = said.removeprefix("Authorization: Basic ").replace(NAME, "")
+        # A byte of the value shares its character with the byte beside it.
+        assert len(left) <= len(code((before * 2).encode()).decode()) + 4
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "said"),
+    [
+        ("https://bob:hunter2@host/x", "login hunter2 of bob at host", f"login {NAME} of bob at host"),
+        ("https://bob:p%40ss%2Fword@host", "p@ss/word or p%40ss%2fword", f"{NAME} or {NAME}"),
+        ("https://ghp_token@host/x", "ghp_token@host", f"{NAME}@host"),
+        ("https://bob:hunter2@host/x", "GET https://bob:hunter2@host/y", f"GET https://{NAME}@host/y"),
+        ("https://hooks/T0/a1b2c3d4e5f6g7h8i9", "no a1b2c3d4e5f6g7h8i9 there", f"no {NAME} there"),
+        ("Account=me;Key=a1b2c3d4e5f6g7h8+i9==", "key a1b2c3d4e5f6g7h8%2Bi9", f"key {NAME}"),
+        ('{"user": "bob", "password": "hunter2"}', "password of bob: hunter2", f"password of bob: {NAME}"),
+        ("{user: bob, keys: [one-key, two-key]}", "keys two-key, one-key", f"keys {NAME}, {NAME}"),
+        ("first line\nsecond line\n", "> second line\n> first line", f"> {NAME}\n> {NAME}"),
+        ("https://host/a/b", "host, a and b", "host, a and b"),
+        ("http://[broken", "http, broken", "http, broken"),
+        ("[broken: {", "broken", "broken"),
+        ("x", "x marks six boxes", "x marks six boxes"),
+        ("$x$y", "x and $x$ and y", "x and $x$ and y"),
+        ("   ", "a   b", "a   b"),
+        ("\\\\\\\\\\\\", "a \\\\\\\\\\\\ b", f"a {NAME} b"),
+    ],
+)
+def test_parts_that_are_secret_are_hidden_and_others_stay(
+    value: str, text: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hidden(monkeypatch, value, text) == said
+
+
+def test_of_values_that_overlap_nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"A": "abcdefgh", "B": "efghijkl", "C": "bcdefg", "D": "oc.env:DOLMA_TEST_A"}.items():
+        monkeypatch.setenv(f"DOLMA_TEST_{name}", value)
+        secrets.remember(f"DOLMA_TEST_{name}")
+    a, b, c = (f"${{oc.env:DOLMA_TEST_{name}}}" for name in "ABC")
+    assert secrets.hide("abcdefghijkl") == f"{a}{b}"
+    assert secrets.hide("-abcdefghabcdefgh- bcdefg") == f"-{a}{a}- {c}"
+
+
+def test_a_short_value_is_hidden_in_settings_as_a_word_and_never_as_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"A": "text", "B": "x", "C": "sources", "D": "s3cret-key"}.items():
+        monkeypatch.setenv(f"DOLMA_TEST_{name}", value)
+        secrets.remember(f"DOLMA_TEST_{name}")
+    settings = {"sources": {"s3cret-key": "context/text/x"}, "text": ["textual", "my_sources"], "max": "six"}
+    a, c, d = (f"${{oc.env:DOLMA_TEST_{name}}}" for name in "ACD")
+    assert secrets.hide_in_settings(settings) == {
+        "sources": {d: f"context/{a}/x"},
+        "text": ["textual", f"my_{c}"],
+        "max": "six",
+    }
+
+
+def test_what_a_resolver_takes_out_of_a_value_is_hidden(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOLMA_TEST_SECRET", "{who: bob, key: p4ss-word}")
+    assert main(["run", recipe(seed="${oc.decode:${oc.env:DOLMA_TEST_SECRET}}")]) == 2
+    assert "p4ss" not in capsys.readouterr().err
+    Path("r.yaml").write_text("login: ${oc.decode:${oc.env:DOLMA_TEST_SECRET}}\nseed: ${login.key}\n")
+    assert main(["run", "r.yaml"]) == 2
+    assert f'$.seed: expected `int`, found "{NAME}"' in capsys.readouterr().err
+
+
+def test_long_runs_cost_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = "a    b \\\\\\\\ c '''' d" * 10
+    for text in ("a" + " " * 10_000, "a b " + "\\" * 10_000, "a" + "\n" * 10_000, "''" * 10_000, "%25" * 5_000):
+        assert hidden(monkeypatch, value, text) == text

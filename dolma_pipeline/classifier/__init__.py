@@ -13,7 +13,7 @@ PACKAGES = ("fasttext-numpy2", "fasttext-wheel", "fasttext")
 
 
 def require_fasttext() -> str:
-    """`package version` of the library that trains; a ConfigError that says how to get it where it is not there."""
+    """`package version` of the library that trains; raises ConfigError, which says how to get it, without it."""
     if importlib.util.find_spec("fasttext") is not None:
         for package in PACKAGES:
             try:

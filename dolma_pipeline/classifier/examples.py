@@ -47,7 +47,7 @@ class ReadExamples(Struct, frozen=True, kw_only=True):
     source: str
     labels: list[str]
     rules: dict[str, str | None]
-    """Of the labels that this source has documents of, in their order; None takes all. The first that holds counts."""
+    """The rule of each label with documents in this source, in order: the first that holds counts; None takes all."""
     names: dict[str, tuple[str, str]]
     held_out: float
     form: TextForm

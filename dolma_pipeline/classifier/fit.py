@@ -38,7 +38,7 @@ class Fit(Struct, frozen=True, kw_only=True):
 
 
 def fit(config: Fit) -> None:
-    """Trains in a child process; its failure is a StageError with its last words."""
+    """Trains in a child process; raises StageError with its last words if it fails."""
     command = [sys.executable, "-m", "dolma_pipeline.classifier.fit", msgspec.json.encode(config).decode()]
     done = subprocess.run(command, env=os.environ | ZEROED, capture_output=True, text=True, check=False)
     if done.returncode:

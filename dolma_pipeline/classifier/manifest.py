@@ -50,7 +50,7 @@ class ClassifierManifest(Struct, kw_only=True):
     quantize: Quantize | None
     versions: dict[str, str]
     metrics: Metrics | None
-    """Of the model as it is saved, on held-out documents; None where none were held out."""
+    """They are measured with the model as it is saved, on held-out documents; None where none were held out."""
     thresholds: list[Removal]
 
 
@@ -60,6 +60,6 @@ def manifest_path(model: str | Path) -> Path:
 
 
 def read_manifest(model: str | Path) -> ClassifierManifest:
-    """The manifest of a model file; an OSError where there is none, a DataError where it is something else."""
+    """The manifest of a model file; raises OSError where there is none, DataError where it is something else."""
     found: ClassifierManifest = read_json(manifest_path(model), ClassifierManifest)
     return found

@@ -22,7 +22,7 @@ class LabelMetrics(Struct, frozen=True, kw_only=True):
     recall: float
     f1: float
     auc: float | None
-    """Of its score: how likely a document of the label scores higher than another one; None where there is no other."""
+    """How likely a document of the label scores higher than another one; None where there is no other."""
 
 
 class Bin(Struct, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
 
 def evaluate(labels: Sequence[str], truth: Integers, scores: Floats) -> Metrics:
-    """`truth`: index of each document's label, [n]; `scores`: of each label, [n, labels], 0 where there is none."""
+    """`truth` is the index of each document's label, [n]; `scores` are [n, labels], 0 where there is none."""
     answer = scores.argmax(axis=1)
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (truth, answer), 1)

@@ -42,7 +42,7 @@ class WorkDir(Config, frozen=True):
 
 class CompressionConfig(Config, frozen=True):
     input: Compression | None = None
-    output: Annotated[Compression | None, Meta(description="of the files that are written")] = None
+    output: Annotated[Compression | None, Meta(description="compression of the files that are written")] = None
 
 
 def say_where_done(config: Struct, recipe: Recipe) -> None:
@@ -72,7 +72,7 @@ def run_command(
     with own_keys(given, keys):
         recipes = to_recipes(config)
     for line in [*notes(config, no_effect), *remarks(config)]:
-        print(f"dolma: note: {line}", file=sys.stderr)
+        print(hide(f"dolma: note: {line}"), file=sys.stderr)
     if getattr(config, "dryrun", False):
         print_config(config)
         return 0
@@ -110,7 +110,7 @@ def print_config(config: Struct) -> None:
 
 @contextlib.contextmanager
 def own_keys(given: Given[Any], keys: Mapping[str, str] = MappingProxyType({}), number: int = 0) -> Iterator[None]:
-    """A ConfigError names the key that the user gave, and where: the line of a file, or an option.
+    """Makes a ConfigError name the key that the user gave, and where: the line of a file, or an option.
 
     `keys`, where he never wrote the recipe: path in the recipe: key of the configuration. `*` stands for any step, a
     last `**` for all that follow, `#` in a key for `number`, that of the recipe.
@@ -155,7 +155,7 @@ def notes(config: Struct, no_effect: Mapping[str, str]) -> list[str]:
 
 
 def _value_and_default(config: Any, key: str) -> tuple[Any, Any]:
-    """Of the setting at a dotted key; both None where a part on the way was not given."""
+    """The setting at a dotted key, and its default; both None where a part on the way was not given."""
     for step in key.split(".")[:-1]:
         config = getattr(config, step)
     last = key.rpartition(".")[2]
@@ -163,6 +163,6 @@ def _value_and_default(config: Any, key: str) -> tuple[Any, Any]:
 
 
 def require(value: Any, path: str, what: str) -> None:
-    """A ConfigError unless there is a value at `path`."""
+    """Raises ConfigError unless there is a value at `path`."""
     if value is None or value in ("", []):
         raise ConfigError(f"$.{path}: expected {what}, found none; give it in the file or as `--{path}`")

@@ -33,7 +33,7 @@ class FertilityConfig(Config, frozen=True):
     attributes: Annotated[list[str], Meta(description="experiments beside the documents, for `by`")] = field(
         default_factory=list
     )
-    baseline: Annotated[str | None, Meta(description="of `by`, the group that others are compared with")] = None
+    baseline: Annotated[str | None, Meta(description="the group of `by` that others are compared with")] = None
     sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id and text")] = (
         1.0
     )
@@ -84,7 +84,7 @@ def work_dir_of(config: FertilityConfig) -> str:
 
 
 def directory_of(config: FertilityConfig) -> str:
-    """Of the report."""
+    """The directory that the report goes to."""
     return config.report if config.report is not None else f"{work_dir_of(config)}/fertility"
 
 

@@ -34,7 +34,7 @@ class Row(Struct, frozen=True, omit_defaults=True):
     """Where they are known without loading it."""
     needs: str = ""
     mb_per_second: float | None = None
-    """Of text, on one core, as measured by `python -m bench.taggers`."""
+    """Text per second on one core, as measured by `python -m bench.taggers`."""
 
     def cells(self) -> tuple[str, ...]:
         """In the order of COLUMNS."""

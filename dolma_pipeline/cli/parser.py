@@ -1,4 +1,4 @@
-"""An argparse parser whose mistakes are ConfigErrors that say what was meant."""
+"""An argparse parser that raises ConfigError for a mistake and says what was meant."""
 
 from __future__ import annotations
 

@@ -23,6 +23,6 @@ def run(arguments: argparse.Namespace) -> int:
         plan = make_plan(given.config)
         check_places(plan.work_dir, given.config, plan.claims, renamed=arguments.renamed)
         for line in plan.warnings:
-            print(f"warning: {line}", file=sys.stderr)
+            print(hide(f"warning: {line}"), file=sys.stderr)
         print(hide(plan.render()))
     return 0

@@ -37,7 +37,7 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_recipe_options(parser)
     parser.add_argument("--processes", type=positive, default=1, metavar="N", help="workers (default: 1)")
-    parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster: auto, ray://host:port")
+    parser.add_argument("--address", metavar="ADDRESS", help="address of a Ray cluster: auto, ray://host:port")
     parser.add_argument("--force", action="store_true", help="do again what is up to date")
     parser.add_argument("--json", action="store_true", help="progress as JSON events on stderr, one a line")
     parser.add_argument("--quiet", action="store_true", help="no progress and no summary, only what could not be read")

@@ -141,7 +141,7 @@ def ledger(work_dir: WorkDir, place: str, command: str, name: str, patterns: Seq
 def root_of(patterns: Sequence[str], document_dir: str = "documents") -> str:
     """The data set of the first pattern."""
     root = dataset_root(patterns[0], document_dir)
-    # Of a glob over data sets, the directory that they are all in.
+    # A glob over data sets stands for the directory that they are all in.
     return root if root is not None and not WILDCARD.search(root) else fixed_directory(patterns[0])
 
 

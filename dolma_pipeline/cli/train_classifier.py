@@ -46,7 +46,7 @@ class TrainClassifierConfig(Config, frozen=True):
         dict[str, LabelConfig],
         Meta(description="instead: `documents`, `attributes`, `where` by label; the first rule that holds counts"),
     ] = field(default_factory=dict)
-    documents: Annotated[Globs, Meta(description="of the labels that have no `documents` of their own")] = field(
+    documents: Annotated[Globs, Meta(description="documents of the labels that name none of their own")] = field(
         default_factory=list
     )
     attributes: Annotated[list[str], Meta(description="experiments beside the documents, for `where`")] = field(

@@ -16,6 +16,7 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Fraction, TrainTokenizer
 from dolma_pipeline.recipe_tokenizer import Digits, Normalizer, PreTokenizer
+from dolma_pipeline.secrets import hide
 
 if TYPE_CHECKING:
     from dolma_pipeline.tokens.training import TrainOnShards
@@ -32,7 +33,7 @@ class TrainTokenizerConfig(Config, frozen=True):
     )
     output: Annotated[str | None, Meta(description=f"a file `*.json`, or a directory for its {FILE}")] = None
     vocab_size: Annotated[int, Meta(ge=300, description="tokens, special ones included")] = _STANDARD.vocab_size
-    sample_bytes: Annotated[int, Meta(ge=1, description="of text to train on, as much of each file as of others")] = (
+    sample_bytes: Annotated[int, Meta(ge=1, description="bytes of text to train on, alike from each file")] = (
         _STANDARD.sample_bytes
     )
     weights: Annotated[
@@ -46,7 +47,9 @@ class TrainTokenizerConfig(Config, frozen=True):
         _STANDARD.digits
     )
     normalizer: Normalizer = _STANDARD.normalizer
-    min_frequency: Annotated[int, Meta(ge=1, description="of a pair of tokens, to be merged")] = _STANDARD.min_frequency
+    min_frequency: Annotated[int, Meta(ge=1, description="how often a pair must occur to be merged")] = (
+        _STANDARD.min_frequency
+    )
     holdout: Annotated[Fraction, Meta(description="share of documents not to look at, as a `tokens` stage's")] = 0.0
     columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
         None
@@ -84,14 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_foreign([s.path for s in settings.shards])
     report = train_tokenizer(settings, Context())
     for warning in report.warnings:
-        print(f"dolma: warning: {warning}", file=sys.stderr)
+        print(hide(f"dolma: warning: {warning}"), file=sys.stderr)
     say_passed_over(report.bad)
     print(render(settings.output))
     return 0
 
 
 def to_training(config: TrainTokenizerConfig) -> TrainOnShards:
-    """The task that trains; a glob that matches nothing, or a weight of no source, is a ConfigError."""
+    """The task that trains; raises ConfigError for a glob that matches nothing, or a weight of no source."""
     from dolma_pipeline.stages.corpus import source_shards
     from dolma_pipeline.tokens.sample import SampledShard, check_weights
     from dolma_pipeline.tokens.specials import PRESETS

@@ -13,7 +13,7 @@ from dolma_pipeline.collect.items import Item, Piece, digest, sample, well_forme
 from dolma_pipeline.errors import ConfigError, unknown
 
 VERSION = "1"
-"""Of the documents that collections make of the same items; part of the fingerprint."""
+"""Raised when collections make other documents from the same items; part of the fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Collection:
     split: Callable[[str], Iterable[Piece]]
     shard_count: int
     max_bytes: int
-    """Of the items that are read: bounds the time a demonstration takes on a machine that has much installed."""
+    """The most bytes that are read: bounds the time that a demonstration takes on a machine with much installed."""
 
     @cached_property
     def items(self) -> list[Item]:
-        """What is read, in order of key; a ConfigError if there is nothing at all.
+        """What is read, in order of key; raises ConfigError if there is nothing at all.
 
         Looked for once in a process: a search of the disk takes up to a second, and a plan asks for every shard.
         """
@@ -146,7 +146,7 @@ COLLECTIONS: dict[str, Collection] = {each.name: each for each in _ALL}
 
 
 def collection(name: str, where: str = "$.sources") -> Collection:
-    """The collection of that name; a ConfigError that names the nearest one otherwise."""
+    """The collection of that name; raises ConfigError, which names the nearest one, for others."""
     if name not in COLLECTIONS:
         raise ConfigError(f"{where}: {unknown('collection', name, COLLECTIONS)}")
     return COLLECTIONS[name]

@@ -20,7 +20,7 @@ class CollectShard(Struct, frozen=True, kw_only=True):
     source: str
     path: str
     fingerprint: str = ""
-    """Of the collection when the task was planned: with the rest of its settings it makes the task stale."""
+    """What the collection was when the task was planned: a change makes the task stale, as with its other settings."""
 
 
 def collect_shard(config: CollectShard, context: Context) -> Report:

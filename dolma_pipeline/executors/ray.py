@@ -123,7 +123,7 @@ class RayExecutor:
             self._drain()
             raise
         finally:
-            # Of a run that has failed: the next one must not take their results for its own.
+            # They belong to a run that has failed: the next one must not take their results for its own.
             for hand in self._hands:
                 hand.jobs.clear()
 
@@ -162,7 +162,7 @@ class RayExecutor:
     def _take(self, reference: Any, waiting: deque[Attempt]) -> Done | None:
         """What has become of `reference`: the report of a job, a worker that has started, or a lost worker."""
         hand = next((h for h in self._hands if h.starting is reference or reference in h.jobs), None)
-        if hand is None:  # of a worker that was given up
+        if hand is None:  # its worker was given up
             return None
         try:
             found = ray.get(reference)

@@ -26,7 +26,7 @@ from dolma_pipeline.tokens.keys import chosen, content_hashes
 from dolma_pipeline.tokens.reference import CannotEncodeError
 
 MOST_GROUPS = 1000
-"""Of a shard: a field of more values is no language."""
+"""The most groups of a shard: a field with more values is no language."""
 ALL_ROWS = 1 << 62
 
 
@@ -183,7 +183,7 @@ def _add(
 
 
 def _token_counts(tokenizer: Measured, found: Pieces, codes: Integers, groups: int) -> list[TokenCounts]:
-    """Of each group of documents."""
+    """Counts the tokens of each group of documents."""
 
     def by_group(of_documents: NDArray[Any]) -> list[int]:
         # Sums as floats are exact up to 2^53.
@@ -211,7 +211,7 @@ def _token_counts(tokenizer: Measured, found: Pieces, codes: Integers, groups: i
 
 
 def _sums(values: NDArray[Any], lengths: Integers) -> Integers:
-    """Of consecutive stretches of `lengths`."""
+    """The sums of consecutive stretches of `values`, which have these `lengths`."""
     ends = np.cumsum(lengths)
     reached = np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
     sums: Integers = reached[ends] - reached[ends - lengths]

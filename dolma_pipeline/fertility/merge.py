@@ -34,7 +34,7 @@ class MergeFertility(Struct, frozen=True, kw_only=True):
 
 
 def merge_fertility(config: MergeFertility, context: Context) -> Report:
-    """Writes fertility.json and report.html; a corpus without text is a StageError."""
+    """Writes fertility.json and report.html; raises StageError for a corpus without text."""
     infos = []
     for name, path in config.tokenizers.items():
         file = output(path)

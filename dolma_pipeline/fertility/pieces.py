@@ -32,7 +32,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Of texts: ids (tokens), lengths (tokens of each text), and of each word the tokens that are in it."""
+    """The tokens of texts: their ids, how many each text has, and how many are in each word."""
 
     ids: Integers
     lengths: Integers

@@ -68,7 +68,7 @@ class TokenizerInfo(Struct, frozen=True, kw_only=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Of one tokenizer on some documents; None where nothing is divided by nothing."""
+    """Figures of one tokenizer on some documents; None where nothing is divided by nothing."""
 
     tokens: int
     tokens_per_word: float | None

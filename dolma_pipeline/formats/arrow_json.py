@@ -150,7 +150,7 @@ def _time(array: pa.Array) -> Values:
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         array = array.cast(pa.timestamp(kind.unit, "UTC"))
     text = pc.replace_substring(array.cast(pa.string()), " ", "T", max_replacements=1)
-    # Of a fraction of a second only what is not zero.
+    # A fraction of a second stays only as far as it is not zero.
     text = pc.replace_substring_regex(text, r"\.0+(Z?)$", r"\1")
     values = _plain(text)
     for row, value in enumerate(text.to_pylist()):

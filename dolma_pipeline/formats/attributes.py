@@ -156,8 +156,8 @@ class AttributeWriter:
 
 
 ENCODINGS = {"start": "DELTA_BINARY_PACKED", "end": "DELTA_BINARY_PACKED", "score": "BYTE_STREAM_SPLIT"}
-"""Of spans: offsets rise by little and scores share most bytes, so there is a seventh less of them to compress, and to
-keep."""
+"""Encodings of the columns of spans. Offsets rise by little and scores share most bytes, so there is a seventh less to
+compress, and to keep."""
 
 
 def _encodings(schema: pa.Schema) -> dict[str, str] | None:
@@ -197,7 +197,7 @@ class AttributeCursor:
     def next(self, documents: Documents) -> dict[str, pa.Array]:
         """The columns for the next `len(documents)` rows; `__raw__` holds the JSON objects where asked for.
 
-        A row that belongs to another document is a DataError: the files do not match.
+        Raises DataError for a row that belongs to another document: the files do not match.
         """
         count = len(documents)
         table = self._take(count) if self._parquet else pa.Table.from_batches([self._reader.next_rows(count)])

@@ -16,7 +16,7 @@ from dolma_pipeline.formats.columns import Columns, rules_of, takes_any_id
 from dolma_pipeline.formats.parquet_reader import ParquetReader
 
 BATCH_BYTES = 4 << 20
-"""Of text: large enough that a call costs nothing beside its work, small enough to stay in the cache."""
+"""Text of one batch: large enough that a call costs nothing beside its work, small enough to stay in the cache."""
 MAX_LINE_BYTES = 128 << 20
 """Maximum length of a line of a source file. A longer one is set aside, which bounds the memory of every reader."""
 OWN_LINE_BYTES = 1 << 30
@@ -167,7 +167,7 @@ def read_documents(
     """Streams `path` by its extension: `.parquet`, or JSON lines (`.gz`, `.zst` or plain).
 
     `columns`: where the fields are, if not under their own names; lines that are kept have the names of `Documents`.
-    Bad lines do not stop the stream: they are set aside in `bad`. A file that is not there is an OSError.
+    Bad lines do not stop the stream: they are set aside in `bad`. A file that is not there raises OSError.
     """
     return DocumentStream(
         path, columns=columns, keep_raw=keep_raw, batch_bytes=batch_bytes, max_line_bytes=max_line_bytes

@@ -14,7 +14,7 @@ from dolma_pipeline.report.units import count, short, ticks
 WIDTH, HEIGHT = 760, 300
 LEFT, RIGHT, TOP, BOTTOM = 52, 64, 12, 44
 MOST_POINTS = 400
-"""Of a curve; more would be less than two to a pixel."""
+"""The most points of a curve; more would be less than two to a pixel."""
 
 
 class Segment(NamedTuple):

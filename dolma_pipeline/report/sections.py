@@ -92,7 +92,7 @@ def warnings(run: Run) -> Markup:
 
 
 def gates(run: Run) -> Markup:
-    """Of each stage that lets some documents through and others not: all of them rule by rule, then each source."""
+    """Shows, for each stage that drops documents, all of them rule by rule, and then each source."""
     shown = []
     for stage in run.manifest.stages:
         everything = total(stage.counts.values())

@@ -142,7 +142,7 @@ def _refuse_other_formats(directory: Path, to: Form, where: str) -> None:
 
 
 def target_dtype(source: TokenSource, config: Convert, where: str) -> str:
-    """Of the files that are written: as they were before a conversion, else as small as the vocabulary allows."""
+    """The type of the tokens that are written: as before for a conversion, else as small as the vocabulary allows."""
     if config.to == "megatron":
         return source.dtype
     if config.to == "datatrove":

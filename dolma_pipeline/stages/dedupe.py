@@ -147,7 +147,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     prefix = f"{number:02d}-{config.name}"
     keys, reduce, final = f"{prefix}-keys", f"{prefix}-reduce", prefix
     places, recipe = builder.places, builder.recipe
-    # Of two duplicates the first stays: a source of higher priority comes first.
+    # The first of two duplicates stays: a source of higher priority comes first.
     shards = sorted(builder.corpus.shards, key=lambda s: -recipe.sources[s.source].priority)
     files = {s.id: str(places.attributes(s, config.name, config.format)) for s in shards}
     quarantine = {s.id: builder.quarantine(s) for s in shards}

@@ -134,5 +134,5 @@ def _tagger(corpus: Corpus, by: str, where: str) -> tuple[str, str] | None:
 
 
 def _keys(files: Iterable[str]) -> list[str]:
-    """Of the first file that has any: taggers are alike in all of them, their attributes need not be."""
+    """The keys of the first file that has any: taggers are alike in all of them, their attributes need not be."""
     return next(filter(None, map(attribute_keys, files)), [])

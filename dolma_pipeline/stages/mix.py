@@ -288,7 +288,7 @@ def _beside(shard: Shard, mix: Mix, directory: Path) -> tuple[str, Path]:
 
 
 def _joined(shards: list[Shard], mix: Mix, directory: Path, number: int, *, last: bool = False) -> Group:
-    # Of Dolma's files the last one, most often the only one, is called `.json`.
+    # Dolma calls the last of its files, most often the only one, `.json`.
     form = mix.format.replace("jsonl", "json") if mix.as_dolma and last else mix.format
     name = f"{mix.name}-{number:04d}.{form}"
     source = shards[0].source

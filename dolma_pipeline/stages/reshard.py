@@ -120,7 +120,7 @@ def open_sources(builder: Builder, tokenizer: Tokenizer | None, dtype: str | Non
 
 
 def same_tokens(sources: dict[str, TokenSource]) -> None:
-    """A ConfigError unless an id means the same in all of them, and takes as many bytes."""
+    """Raises ConfigError unless an id means the same in all of them, and takes as many bytes."""
     first_name, first = next(iter(sources.items()))
     for name, source in sources.items():
         where = json_path(("sources", name, "tokens"))

@@ -37,7 +37,7 @@ class TagShard(StepConfig, frozen=True, kw_only=True):
     failures: str | None = None
     """Where documents go on which a tagger fails; None: the run ends."""
     seed: int | None = None
-    """Of random numbers, where a tagger draws them."""
+    """Seed of the random numbers that a tagger draws, if it does."""
     name: str = ""
     """Path of the file below its source, without extensions: random numbers depend on it."""
 

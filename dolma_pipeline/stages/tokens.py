@@ -22,7 +22,7 @@ from dolma_pipeline.tokens.training import TrainOnShards
 from dolma_pipeline.tokens.vocabulary import special_ids
 
 TRAINING_VERSION = 6
-"""Of the tokenizer alone: what is encoded with it depends on its file anyway."""
+"""Version of the tokenizer alone: what is encoded with it depends on its file anyway."""
 
 
 class TokenPhases(TokenFilePhases):

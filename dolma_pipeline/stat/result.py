@@ -64,7 +64,7 @@ class RuleResult(Struct, kw_only=True):
     only: dict[str, Amount] = {}
     """What no other rule drops: what would come back without it."""
     examples: list[Example] = []
-    """Of those that only it drops."""
+    """Some of those that only this rule drops."""
 
 
 class WhatIf(Struct, kw_only=True):

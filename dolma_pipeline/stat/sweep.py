@@ -78,7 +78,7 @@ class Compiled:
 
 
 def compile_sweep(text: str, where: str) -> Compiled:
-    """Reads `text`; a ConfigError that begins with `where` unless `{t}` is one side of one comparison in it."""
+    """Reads `text`; raises ConfigError, with `where`, unless `{t}` is one side of one comparison in it."""
     try:
         tree = parse(text.replace(OPEN, _NAME), where)
     except ConfigError as error:

@@ -28,7 +28,7 @@ TRAIN = "train"
 VALIDATION = "validation"
 SAMPLE_DOCUMENTS = 64
 SAMPLE_CHARACTERS = 1 << 14
-"""Of each shard that the reference encodes too, which costs it about 10 ms."""
+"""So much of each shard is encoded by the reference too, which costs about 10 ms."""
 
 
 class EncodedSplit(Struct, frozen=True, kw_only=True):

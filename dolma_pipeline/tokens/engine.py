@@ -90,7 +90,7 @@ def load_engine(
     `encode_special_tokens`: special tokens that stand in a text are taken as text. `segment`: lines are encoded one
     by one, which is faster for tokenizers that do not split at white space and differs where a token spans lines.
     `choice`: `auto` takes the fast engine where it can do this tokenizer and passes its self-test, else the reference
-    with a warning; `fast` is a ConfigError then.
+    with a warning; `fast` raises ConfigError then.
     """
     file = tokenizer_file(path)
     reference = ReferenceEngine(file, encode_special_tokens=encode_special_tokens, segment=segment)

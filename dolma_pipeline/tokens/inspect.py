@@ -48,7 +48,7 @@ def read_places(tokens: str | Path | TokenSource) -> Iterator[Place]:
 def read_tokens(
     tokens: str | Path | TokenSource, file: str, start: int = 0, end: int | None = None
 ) -> NDArray[np.unsignedinteger]:
-    """Tokens start ... end - 1 of one file; a range that is not in it is a DataError."""
+    """Tokens start ... end - 1 of one file; raises DataError for a range that is not in it."""
     found = _file(_source(tokens), file)
     last = found.size if end is None else end
     if not 0 <= start <= last <= found.size:
@@ -65,7 +65,7 @@ def decode_range(tokens: str | Path | TokenSource, file: str, start: int, end: i
 
 
 def read_document(tokens: str | Path | TokenSource, id: str) -> list[TokenDocument]:
-    """The documents of that id in the order of the files; none is a DataError.
+    """The documents of that id in the order of the files; raises DataError if there is none.
 
     There is more than one where a mix repeats it, and of a document that packing cut one for each piece.
     """
@@ -81,7 +81,7 @@ def read_document(tokens: str | Path | TokenSource, id: str) -> list[TokenDocume
 
 
 def read_numbered(tokens: str | Path | TokenSource, number: int) -> TokenDocument:
-    """Document `number`, from 0 in the order of the files; one that is not there is a DataError."""
+    """Document `number`, from 0 in the order of the files; raises DataError for one that is not there."""
     source = _source(tokens)
     first = 0
     for file in source.files:

@@ -37,7 +37,7 @@ LONGEST = 2**31 - 1
 
 
 class MegatronIndex:
-    """An .idx file, mapped into memory; one that is not such a file is a DataError."""
+    """An .idx file, mapped into memory; raises DataError for what is not such a file."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)

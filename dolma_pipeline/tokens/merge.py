@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from dolma_pipeline.tokens.shard import Order, ShardIndex
 
 DOCUMENTS = 1 << 18
-"""Of a chunk: about 10 MB of keys, lengths and places."""
+"""The most documents of a chunk: about 10 MB of keys, lengths and places."""
 TOKENS = 1 << 24
 """Most of a chunk whose tokens are read as well: 32 MB of uint16, and as much again for its output."""
 FEW_TOKENS = 1 << 22
 """Enough of them where shards are few: memory that small is used again and again, and the copies take a third."""
 READ_TOKENS = 1 << 14
-"""Of one shard in a chunk: fewer are not worth a read from a disk."""
+"""The fewest tokens of one shard in a chunk: fewer are not worth a read from a disk."""
 
 
 class Mark(Struct, frozen=True):
@@ -75,7 +75,7 @@ class Merge:
 
     @cached_property
     def labels(self) -> list[str]:
-        """Of the files that documents come from, each once."""
+        """The labels of the files that documents come from, each once."""
         return list(dict.fromkeys(label for shard in self.shards for label in shard.labels))
 
     @cached_property
@@ -84,7 +84,7 @@ class Merge:
         return [np.array([numbers[label] for label in shard.labels], dtype=np.int64) for shard in self.shards]
 
     def sources(self, shard: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Of each of these documents of a shard the index into `labels`."""
+        """The index into `labels` of each of these documents of a shard."""
         found, codes = self.shards[shard].sources, self._codes[shard]
         return np.repeat(codes, len(rows)) if found is None else codes[found[rows]]
 

@@ -25,14 +25,14 @@ from dolma_pipeline.tokens.parts import Part, Parts
 from dolma_pipeline.writing import write_array
 
 ROWS = 1 << 18
-"""Of a table in memory, with their ids."""
+"""Rows of a table in memory, with their ids."""
 MASKED = 1 << 24
 """Labels of a mask in memory."""
 
 
 @dataclass(frozen=True)
 class Documents:
-    """Of a part, in their order: where each is, its place in the shuffle, and its tokens."""
+    """The documents of a part in their order: where each is, its place in the shuffle, and its tokens."""
 
     shards: Integers
     rows: Integers

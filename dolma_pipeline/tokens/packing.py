@@ -43,11 +43,11 @@ class Layout:
     instances: int
     pieces: Pieces
     places: Integers
-    """Of each piece the first token in the file; those of an instance follow one another from its beginning."""
+    """Where each piece begins in the file, in tokens; those of an instance follow one another from its beginning."""
 
     @property
     def tokens(self) -> int:
-        """Of the file, padding included."""
+        """Tokens of the file, padding included."""
         return self.instances * self.length
 
     @property
@@ -133,7 +133,7 @@ def _buckets(lengths: Integers, keys: NDArray[np.uint64], pack: Pack, order: Ord
     sizes = [pack.length]
     while sizes[-1] > pack.min_length:
         sizes.append(sizes[-1] // 2)
-    # Of each document the pieces of each size, and in the last column the rest.
+    # How many pieces of each size a document (a row) has, and in the last column the rest.
     count = np.zeros((len(lengths), len(sizes) + 1), dtype=np.int32)
     count[:, 0] = lengths // pack.length
     for i, size in enumerate(sizes[1:], 1):

@@ -22,7 +22,7 @@ from dolma_pipeline.tokens.shard import Order, ShardFiles, ShardIndex
 from dolma_pipeline.tokens.vocabulary import special_ids
 
 MOST_DOCUMENTS = 1 << 23
-"""Of a packed part, whose pieces are all in memory, about 100 bytes each."""
+"""The most documents of a packed part, whose pieces are all in memory, about 100 bytes each."""
 
 
 class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -151,7 +151,7 @@ def plan_packed_parts(merge: Merge, pack: Pack, max_tokens: int, *, documents: i
         )
         if end is None:
             return parts
-        # Of small parts a full chunk would be looked at again and again.
+        # Where parts are small, a full chunk would be looked at again and again.
         first, step = end, min(documents, 2 * fitting)
 
 

@@ -222,7 +222,7 @@ def prepends(form: dict[str, Any], path: Path) -> bool:
         part = form.get(key) or {}
         parts += [part, *part.get(inner, [])]
     for part in parts:
-        # Of a Metaspace the scheme decides; files from before it have `add_prefix_space` alone.
+        # The scheme of a Metaspace decides; files from before it have `add_prefix_space` alone.
         if part.get("type") == "Metaspace" and part.get("prepend_scheme", "never") != "never":
             raise ConfigError(
                 f"expected, to encode line by line, a tokenizer that puts nothing before a text, or does so by "

@@ -18,7 +18,7 @@ from pyarrow import csv
 from dolma_pipeline.errors import DataError
 
 BLOCK_BYTES = 8 << 20
-"""Of CSV read at once, longer than any row."""
+"""Bytes of CSV that are read at once, longer than any row."""
 BATCH = 1 << 16
 """Documents of a batch where there is no CSV to say."""
 SCAN_TOKENS = 1 << 22
@@ -58,10 +58,10 @@ class Rows:
 
 
 def read_csv(path: str | Path, tokens: int, documents: int | None = None) -> Iterator[Rows]:
-    """The rows of `start,end,id,src,loc` in a csv.gz; `tokens` and `documents`: of the file that they index.
+    """The rows of `start,end,id,src,loc` in a csv.gz; `tokens` and `documents` are those of the file.
 
-    A row that is none, begins before the last one ends, or ends beyond the tokens is a DataError with its number, and
-    so are fewer or more rows than `documents`: a gzip cut between two members reads like a shorter one.
+    Raises DataError with its number for a row that is none, begins before the last one ends, or ends beyond the tokens.
+    It does so for fewer or more rows than `documents` too: a gzip cut between two members reads like a shorter one.
     """
     number, last = 0, 0
     for batch in _batches(Path(path)):
@@ -113,7 +113,7 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def numbered(name: str, starts: NDArray[np.int64], lengths: NDArray[np.int64], first: int) -> Rows:
-    """Documents without ids: `<name>-<n>`, counted from 0 over the file; `first`: of these."""
+    """Documents without ids: `<name>-<n>`, counted from 0 over the file; `first` is that of these."""
     numbers = pa.array(np.arange(first, first + len(starts), dtype=np.int64))
     text = pa.large_string()
     ids = pc.binary_join_element_wise(pa.scalar(name, text), numbers.cast(text), pa.scalar("-", text))

@@ -56,7 +56,7 @@ class _Stock:
 
 
 def check_weights(weights: dict[str, float], sources: Sequence[str], where: str) -> None:
-    """A ConfigError, with `where` as the path of the weights, unless they are shares of `sources`."""
+    """Raises ConfigError, with `where` as the path of the weights, unless they are shares of `sources`."""
     if not weights:
         return
     for name, weight in weights.items():

@@ -22,9 +22,9 @@ from dolma_pipeline.tokens.shard import Order, ShardFiles, copy_documents, write
 from dolma_pipeline.tokens.source import SourceFile, check_ids, open_tokens, read_range, read_rows
 
 BLOCK_TOKENS = 1 << 26
-"""Of a shard, in memory while its documents are brought into order: 128 MB of uint16."""
+"""Tokens of a shard, in memory while its documents are brought into order: 128 MB of uint16."""
 BLOCK_DOCUMENTS = 1 << 20
-"""Of a shard: about 100 MB of ids and columns."""
+"""The most documents of a shard: about 100 MB of ids and columns."""
 
 
 class SelectDocuments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,7 +98,7 @@ def _write(
     first: int,
     number: int,
 ) -> ShardFiles:
-    """One shard of the documents `chosen`; `first`: of the block in the file."""
+    """One shard of the documents `chosen`; `first` is the first of the block in the file."""
     taken = pa.array(chosen)
     if config.order == "shuffle":
         keys = _keys(config, rows, copies, first)

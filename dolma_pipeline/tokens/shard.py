@@ -33,7 +33,7 @@ FIELDS = [
     pa.field("id", pa.large_string(), nullable=False),
 ]
 SOURCE = pa.field("src", pa.dictionary(pa.int32(), pa.large_string()), nullable=False)
-"""Of a shard whose documents come from many files; without it they all come from the one that its label names."""
+"""The column of a shard whose documents come from many files; without it they come from the one of its label."""
 
 
 class ShardFiles(Struct, frozen=True):
@@ -197,9 +197,9 @@ class ShardIndex:
         self.ids: pa.LargeStringArray = batch.column("id")
         self._starts: NDArray[np.int64] = batch.column("start").to_numpy()
         self.labels = [self.label]
-        """Of the files that documents come from."""
+        """The labels of the files that documents come from."""
         self.sources: NDArray[np.int32] | None = None
-        """Of each document the index into `labels`; None where there is one label."""
+        """The index into `labels` of each document; None where there is one label."""
         if SOURCE.name in batch.schema.names:
             column = batch.column(SOURCE.name)
             self.labels = column.dictionary.to_pylist()

@@ -106,7 +106,7 @@ def open_source(
 ) -> TokenSource:
     """What is at `path`: a directory, one file, or Megatron's prefix of two.
 
-    `tokenizer` and `dtype` say what files without a manifest do not; where they do, saying otherwise is a ConfigError.
+    `tokenizer` and `dtype` say what files without a manifest do not; raises ConfigError if a file says otherwise.
     """
     base = local(path)
     form = form or _form(base, where)
@@ -226,7 +226,7 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
                 rows=str(base / file.index),
                 dtype=manifest.dtype,
                 size=file.tokens,
-                # Of packed files there is a row for each piece of a document.
+                # Packed files have a row for each piece of a document.
                 documents=file.documents if manifest.packed is None else None,
             )
         )
@@ -334,7 +334,7 @@ def _one(found: dict[str, SourceFile], what: str) -> SourceFile:
 
 
 def blake3(path: str) -> str:
-    """Of the tokenizer.json that `path` names."""
+    """The hash of the tokenizer.json that `path` names."""
     return str(_native.blake3_file(str(tokenizer_file(path))))
 
 
@@ -359,7 +359,7 @@ def refuse_destination(source: TokenSource, directory: Path, where: str, than: s
 
 
 def open_tokens(file: SourceFile) -> NDArray[np.unsignedinteger]:
-    """Its tokens, mapped into memory; a file of another size than was planned is a DataError."""
+    """Its tokens, mapped into memory; raises DataError for a file of another size than was planned."""
     dtype = np.dtype(file.dtype).newbyteorder("<")
     found = Path(file.tokens).stat().st_size
     if found != file.size * dtype.itemsize:

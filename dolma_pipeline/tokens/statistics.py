@@ -77,7 +77,7 @@ class SourceStatistics(Struct, frozen=True, kw_only=True):
 
 
 class IdStatistics(Struct, frozen=True, kw_only=True):
-    """Of all tokens."""
+    """Figures of all tokens."""
 
     distinct: int
     """Ids that occur."""
@@ -100,7 +100,7 @@ class Statistics(Struct, frozen=True, kw_only=True):
     documents: int
     tokens: int
     bytes: int
-    """Of the token files."""
+    """Size of the token files."""
     uncovered_tokens: int
     """In no document: padding, where documents are packed."""
     packed: bool

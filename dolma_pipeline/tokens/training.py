@@ -66,7 +66,7 @@ class TrainingManifest(Struct, frozen=True, kw_only=True):
     holdout: float
     sample: dict[str, SourceSample]
     sample_blake2b: str
-    """Of the texts in the order of the sample, each with its length before it."""
+    """Hash of the texts in the order of the sample, each with its length before it."""
     versions: dict[str, str]
 
 

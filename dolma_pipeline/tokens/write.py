@@ -98,7 +98,7 @@ def _write_rows(merge: Merge, chunk: Chunk, first: int, index: LineWriter) -> No
     slices = [(merge.shards[r.shard], r) for r in chunk.ranges]
     ids = pa.concat_arrays([shard.ids.slice(r.low, r.high - r.low) for shard, r in slices])
     lines = np.concatenate([shard.lines[r.low : r.high] for shard, r in slices])
-    # Of the files that documents come from those of the chunk: of a resharded corpus there may be a million.
+    # Only the files that documents of the chunk come from: a resharded corpus may have a million of them.
     each = [merge.sources(r.shard, np.arange(r.low, r.high)) for r in chunk.ranges]
     sources, files = np.unique(np.concatenate(each), return_inverse=True)
     ends = first + np.cumsum(chunk.lengths)

@@ -16,6 +16,6 @@ from dolma_pipeline.errors import ConfigError
 
 
 def require_torch() -> None:
-    """Without PyTorch, a ConfigError that says how to get it."""
+    """Raises ConfigError, which says how to get it, without PyTorch."""
     if importlib.util.find_spec("torch") is None:
         raise ConfigError("training needs PyTorch, found none; `pip install torch` brings it")

@@ -194,7 +194,7 @@ def verify(checkpoint: Path) -> TrainerState:
 
 
 def check_identity(found: Identity, expected: Identity, checkpoint: Path) -> None:
-    """A checkpoint that was made with other settings is a ConfigError that lists them."""
+    """Raises ConfigError, which lists them, for a checkpoint that was made with other settings."""
     different = [
         f"{name} {getattr(found, name)!r} instead of {getattr(expected, name)!r}"
         for name in Identity.__struct_fields__

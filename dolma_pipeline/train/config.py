@@ -31,7 +31,7 @@ class Optimization(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     beta2: Fraction = 0.95
     eps: Annotated[float, Meta(gt=0)] = 1e-5
     weight_decay: Annotated[float, Meta(ge=0)] = 0.1
-    """Of the weights of linear maps; embeddings do not decay."""
+    """It acts on the weights of linear maps; embeddings do not decay."""
     max_grad_norm: Annotated[float, Meta(gt=0)] = 1.0
 
 
@@ -42,7 +42,7 @@ class Hardware(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 computes in bfloat16; parameters, gradient sums and the optimizer stay in float32."""
     threads: PositiveInt = 1
-    """Of a rank that is alone; several ranks on a CPU have one each."""
+    """Threads of a rank that is alone; several ranks on a CPU have one each."""
     replicas: PositiveInt = 1
     """Copies of the sharded model (HSDP); 1 shards it over all ranks."""
     activation_checkpointing: bool = False
@@ -52,7 +52,7 @@ class Hardware(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pue: Annotated[float, Meta(ge=1)] = 1.1
     """Power usage effectiveness of the data centre."""
     carbon_intensity: Annotated[float, Meta(ge=0)] = 0.0
-    """Of the grid, in kg of CO2 equivalent per kWh."""
+    """Carbon intensity of the grid, in kg of CO2 equivalent per kWh."""
 
 
 class TrainerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,7 +89,7 @@ class TrainerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 def read_config(path: str | Path) -> TrainerConfig:
-    """The config in a JSON file; what is wrong with it is a ConfigError with its `$.path`."""
+    """The config in a JSON file; raises ConfigError with its `$.path` for what is wrong with it."""
     try:
         return msgspec.json.decode(Path(path).read_bytes(), type=TrainerConfig)
     except FileNotFoundError:

@@ -63,7 +63,7 @@ class TokenManifest(Struct, frozen=True, kw_only=True):
 
 
 def read_manifest(directory: str | Path) -> TokenManifest:
-    """The manifest of a token directory; a directory without one is a ConfigError, a damaged one a DataError."""
+    """The manifest of a token directory; raises ConfigError if there is none, DataError if it is damaged."""
     path = Path(directory) / "manifest.json"
     try:
         manifest: TokenManifest = read_json(path, TokenManifest)
@@ -77,8 +77,8 @@ def read_manifest(directory: str | Path) -> TokenManifest:
 class Instances:
     """The instances of a token directory, mapped into memory: opening costs nothing, reading one costs one page-in.
 
-    A file that is missing or not as long as its manifest says is a DataError; fewer tokens than one instance, or files
-    packed for another length, a ConfigError.
+    Raises DataError for a file that is missing or not as long as its manifest says, and ConfigError for fewer tokens
+    than one instance and for files packed for another length.
     """
 
     def __init__(self, directory: str | Path, sequence_length: int) -> None:
@@ -112,7 +112,7 @@ class Instances:
         return self.manifest.files[number], (instance - int(self._first[number])) * self.length
 
     def read(self, indices: Indices) -> npt.NDArray[np.int64]:
-        """Token ids [len(indices), sequence_length]; an id outside of the vocabulary is a DataError."""
+        """Token ids [len(indices), sequence_length]; raises DataError for an id outside of the vocabulary."""
         out = np.empty((len(indices), self.length), dtype=np.int64)
         numbers = np.searchsorted(self._first, indices, side="right") - 1
         for row, (instance, number) in enumerate(zip(indices.tolist(), numbers.tolist(), strict=True)):

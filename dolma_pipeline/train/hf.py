@@ -87,7 +87,7 @@ def export_hf(checkpoint: Path, tokens: Path, directory: Path) -> list[Path]:
     """Writes the model of `checkpoint`, trained on `tokens`, for Hugging Face; returns the files written.
 
     One parameter is in memory at a time. Ids come from the manifest of the tokens, whose tokenizer is copied beside
-    the model. A checkpoint that is not whole is a DataError.
+    the model. A checkpoint that is not whole raises DataError.
     """
     identity = verify(checkpoint).identity
     manifest = read_manifest(tokens)

@@ -17,7 +17,7 @@ from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.train import require_torch
 
 KEPT_LINES = 200
-"""Of the output, to find the error in."""
+"""The last lines of the output, in which the error is looked for."""
 RAISED = re.compile(r"^(\[rank\d+\]: )?\w[\w.]*(Error|Exception)\b.*: ")
 FOLLOW = "DOLMA_TRAIN_FOLLOWS_STDIN"
 """Set for ranks that must not outlive the process that started them."""
@@ -28,7 +28,7 @@ GRACE_SECONDS = 60
 def launch(config: Path, nproc: int, threads: int, emit: Callable[[str], None]) -> None:
     """Trains by the TrainerConfig in the file `config`, in `nproc` processes; each line they print goes to `emit`.
 
-    Ranks that fail, or stop before the end, are a StageError with the last lines. An exception here, such as that of
+    Raises StageError with the last lines for ranks that fail or stop early. An exception here, such as that of
     Ctrl-C, asks the ranks to save and stop, and ends them if they do not.
     """
     require_torch()

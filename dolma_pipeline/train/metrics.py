@@ -27,7 +27,7 @@ class Row(Struct, kw_only=True, omit_defaults=True):
     tokens: int
     """Trained on so far, by all ranks, padding included."""
     learnt: int | None = None
-    """Of this step, the targets that count in the loss; only where label masks leave some out."""
+    """Targets of this step that count in the loss; only where label masks leave some out."""
     skipped: bool = False
     """No update was made, for the loss or the gradient was not finite."""
     validation_loss: float | None = None
@@ -35,7 +35,7 @@ class Row(Struct, kw_only=True, omit_defaults=True):
     bits_per_byte: float | None = None
     validation_tokens: int | None = None
     seconds: float = 0.0
-    """Of wall time in this step, evaluation and checkpoints left out."""
+    """Wall time of this step, evaluation and checkpoints left out."""
     tokens_per_second: float = 0.0
 
 
@@ -91,7 +91,7 @@ class Energy(Struct, frozen=True, kw_only=True):
     """What a run cost, estimated as in arXiv 2402.00838, table 7."""
 
     kwh: float
-    """Of the machines, without the data centre's overhead."""
+    """Energy of the machines, without the data centre's overhead."""
     kg_co2eq: float
 
 

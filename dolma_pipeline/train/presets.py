@@ -22,7 +22,7 @@ class Architecture(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     n_layers: Annotated[int, Meta(ge=1)]
     n_heads: Annotated[int, Meta(ge=1)]
     mlp_width: Annotated[int, Meta(ge=1)]
-    """Of the activation; the fused projection before it is twice as wide."""
+    """Width of the activation; the fused projection before it is twice as wide."""
     weight_tying: bool = False
     """One matrix is both the embedding and the output."""
     rope_theta: Annotated[float, Meta(gt=0)] = 10_000.0
@@ -61,7 +61,7 @@ PRESETS: dict[str, Architecture] = {
 
 
 def architecture(name: str) -> Architecture:
-    """The preset `name`, or the Architecture in a YAML or JSON file of that path; else a ConfigError."""
+    """The preset `name`, or the Architecture in a YAML or JSON file of that path; raises ConfigError for neither."""
     if name in PRESETS:
         return PRESETS[name]
     path = Path(name)

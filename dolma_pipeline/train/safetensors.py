@@ -58,7 +58,7 @@ def write_tensors(
 
 
 class TensorFile:
-    """A safetensors file whose tensors are read as they are asked for; a damaged header is a DataError."""
+    """A safetensors file whose tensors are read as they are asked for; raises DataError for a damaged header."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

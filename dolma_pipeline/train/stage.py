@@ -25,7 +25,7 @@ CONFIG = "config.json"
 MADE = "made.json"
 """What the files in the output directory were made from."""
 VERSION = 1
-"""Of the trainer: raised with any change to the numbers it computes."""
+"""Version of the trainer: raised with any change to the numbers it computes."""
 
 
 class TrainTask(Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ def train_model(config: TrainTask, context: Context) -> Report:
 
 
 def trainer_config(config: TrainTask) -> TrainerConfig:
-    """The trainer's own config, from the recipe's; a model that is not known is a ConfigError."""
+    """The trainer's own config, from the recipe's; raises ConfigError for a model that is not known."""
     train = config.train
     return TrainerConfig(
         model=architecture(train.model),

@@ -28,7 +28,7 @@ def told(message: str, *options: str, number: int = 0) -> str:
         ("$.stages[0].mix: x", (), "$.streams[1]: x"),
         ('$.sources["a b"].documents: x', ("documents",), "--documents: $.documents: x"),
         ("$.stages[1].mix: x", (), "$.stages[1].mix: x"),
-        # Of the command itself: an option beside the one that is missing is not to blame.
+        # The command itself is at fault: an option beside the one that is missing is not to blame.
         ("$.a: expected `b` or `c`, found neither", ("a.d",), "$.a: expected `b` or `c`, found neither"),
         ("$.a.d: expected `b`", ("a.d",), "--a.d: $.a.d: expected `b`"),
         ("$: expected one of `a` and `b`", ("a",), "$: expected one of `a` and `b`"),

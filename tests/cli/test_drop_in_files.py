@@ -64,7 +64,7 @@ def test_rows_without_duplicates_say_so() -> None:
     ]
     run(DEDUPE.format(name="d") + " --dedupe.documents.attribute_name dup --dedupe.documents.key $.text")
     assert attributes("data/attributes/d/en/a.json.gz") == [{}] * 5
-    # Of documents only those that were left out are said to have none.
+    # Only the documents that were left out are said to have none.
     run(
         DEDUPE.format(name="e")
         + " --dedupe.documents.attribute_name dup --dedupe.documents.key $.text --dedupe.skip_empty"

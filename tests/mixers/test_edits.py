@@ -98,7 +98,7 @@ def test_a_program_is_asked_for_the_documents_that_have_spans() -> None:
         return ["[{}]", None]
 
     edit = Edit(span="$.x", replacement="$.metadata.m", min_score=0.5)
-    # Of a document without a string the spans stay.
+    # A document without a string keeps the text in its spans.
     assert apply([edit], spans, texts, values=values) == ["0[12]34[5]6", "é2", "z", "ab"]
     assert asked == [(0, [0, 1])]
     assert plan([edit], spans, texts, values=values).counts == {"span $.x": 2}

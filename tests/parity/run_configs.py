@@ -102,7 +102,7 @@ def make_attributes(rng: random.Random, config: dict[str, Any], row: dict[str, A
         around = [float(n) + d for n in numbers or ["0.5"] for d in (-0.625, -0.125, 0.125, 0.625, 7.5)]
         length = len(row["text"])
         if key in spans and not numbers:
-            # Of all keys together, so that no span of one overlaps one of another.
+            # The ranges of all keys together, so that no span of one overlaps one of another.
             mine, ranges = sorted(ranges[:2]), ranges[2:]
             scores = [rng.choice([-12.5, -3.5, 0.125, 0.375, 0.625, 0.875]) for _ in mine]
             attributes[key] = [[a, b, score] for (a, b), score in zip(mine, scores, strict=True)]

@@ -94,7 +94,7 @@ def test_bars_of_a_gate_lie_end_to_end(toy_run: Path) -> None:
     found = re.findall(r'<rect x="([\d.]+)%" width="([\d.]+)%" height="100%" class="\w+"><title>(\w+): (\d+)<', page)
     bars = [(name, int(number), float(start), float(length)) for start, length, name, number in found]
     left_out = [b for b in bars if b[0] in ("too_short", "budget", "long")]
-    # Of all sources the parts end where those kept and the bad lines end; of each source they begin behind those kept.
+    # The bar of all sources ends where those kept and the bad lines end; that of each source begins behind those kept.
     assert left_out == [
         ("too_short", 60, 52.0, 48.0),
         ("budget", 25, 32.0, 20.0),

@@ -120,7 +120,7 @@ def ours(
 
 
 def as_dolma_counts(text: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Of `code_copyright_comments_v1`: with the two faults of its span and its share."""
+    """A row of `code_copyright_comments_v1` with the two faults of its span and its share."""
     row = {k: [list(s) for s in v] for k, v in row.items()}
     for name in ("copyright_notice", "comment_block"):
         for span in row.get(name, []):

@@ -46,7 +46,7 @@ def test_differences(made: tuple[Path, Path], tmp_path: Path) -> None:
         Mismatch(
             id="y", file=file, start=3, end=5, src="s/a", loc=2, problem="token 1 of 2: the text has 6, the file 1"
         ),
-        # Of the two texts with its id the one that differs later.
+        # Two texts have its id; this is the one that differs later.
         Mismatch(
             id="x", file=other, start=0, end=3, src="s/a", loc=3, problem="token 1 of 3: the text has 12, the file 8"
         ),

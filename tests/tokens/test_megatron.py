@@ -103,7 +103,7 @@ def test_a_document_that_is_too_long_for_it(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(place=st.integers(0, 200), value=st.integers(0, 255), cut=st.integers(0, 200), batch=st.integers(1, 3))
 def test_whatever_byte_is_changed(tmp_path: Path, place: int, value: int, cut: int, batch: int) -> None:
-    """Documents within the tokens, or a DataError; never another error, nor tokens that are not there."""
+    """Reading gives documents within the tokens, or raises DataError: no other error, and no tokens beyond the end."""
     data = bytearray(index([2, 3, 1], [0, 4, 10], [0, 2, 2, 3]))
     data[place % len(data)] = value
     with pytest.MonkeyPatch.context() as patch:

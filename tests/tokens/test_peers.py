@@ -90,7 +90,7 @@ def ours(directory: Path, length: int = LENGTH) -> list[list[int]]:
 
 
 def document_lengths(directory: Path, length: int = LENGTH) -> list[list[int]]:
-    """Of the pieces of documents in each instance, by our index."""
+    """Lengths of the pieces of documents in each instance, by our index."""
     found = []
     places = list(read_places(directory))
     for file in read_manifest(directory).files:

@@ -204,7 +204,7 @@ def test_the_sample_does_not_depend_on_how_files_are_compressed(tmp_path: Path) 
 
 
 def test_a_holdout_does_not_shorten_the_sample(tmp_path: Path) -> None:
-    # Of the documents that are read first, nine in ten are held out.
+    # Nine in ten of the documents that are read first are held out.
     documents = [(f"{n}", "x" * 100) for n in range(200_000)]
     settings = config(tmp_path, [documents], holdout=0.9)
     assert letters(sampled(settings, 1_500_000)) == {"x": 1_500_000}

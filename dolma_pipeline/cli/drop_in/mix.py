@@ -21,7 +21,7 @@ FORMATS: dict[str | None, DocumentFormat] = {None: "jsonl.gz", "gz": "jsonl.gz",
 
 class StreamOutput(Config, frozen=True):
     path: Annotated[str | None, Meta(description="directory of the mixed files")] = None
-    max_size_in_bytes: Annotated[int, Meta(ge=1, description="of inputs that become one file")] = 2 * 2**30
+    max_size_in_bytes: Annotated[int, Meta(ge=1, description="bytes of inputs that become one file")] = 2 * 2**30
     discard_fields: Annotated[
         list[str], Meta(description="top-level fields to leave out; `attributes`: do not write them into the documents")
     ] = field(default_factory=list)
@@ -141,7 +141,7 @@ def _recipe(config: MixerConfig, stream: Stream, where: str) -> Recipe:
     )
     # All of a stream's files are one source: an output may hold documents of several data sets.
     documents = list(dict.fromkeys(stream.documents))
-    # Of equal keys the last file's wins: what is named twice counts where it is named last.
+    # Where keys are equal, the last file's wins: what is named twice counts where it is named last.
     attributes = list(dict.fromkeys(reversed(stream.attributes)))[::-1]
     return Recipe(
         name=f"mix {stream.name}",

@@ -16,6 +16,7 @@ from dolma_pipeline.cli.sources import ledger, name_of, parent_of, sources, spre
 from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep
+from dolma_pipeline.secrets import hide
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -30,7 +31,7 @@ class StatConfig(Config, frozen=True):
     report: Annotated[str | None, Meta(description="directory of the report; without it, it is only printed")] = None
     bins: Annotated[PositiveInt, Meta(description="most bins of a histogram")] = 1000
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
-    seed: Annotated[int, Meta(description="of the choice among equally near examples")] = 0
+    seed: Annotated[int, Meta(description="seed of the choice among equally near examples")] = 0
     total: Annotated[bool, Meta(description="also print sums and counts")] = False
     regex: Annotated[
         str | None,
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="dolma-stat-"))
         recipe = to_recipe(config, scratch)
         for line in notes(config, NO_EFFECT):
-            print(f"dolma: note: {line}", file=sys.stderr)
+            print(hide(f"dolma: note: {line}"), file=sys.stderr)
         from dolma_pipeline.run import RunOptions, run_recipe
         from dolma_pipeline.stat.table import print_stat
         from dolma_pipeline.storage import local
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         directory = local(stat_of(recipe).destination or f"{recipe.work_dir}/stat")
         print_stat(directory, show_total=config.total)
         if scratch is None:
-            print(f"\n{recipe.name}: done; its report is {directory / 'report.html'}")
+            print(f"\n{hide(recipe.name)}: done; its report is {directory / 'report.html'}")
     return 0
 
 

@@ -71,10 +71,10 @@ class TokensConfig(Config, frozen=True):
     fields: Fields = Fields()
     sample_ring_prop: bool = False
     max_size: Annotated[PositiveInt, Meta(description="most tokens (not bytes) in a file")] = 1024 * 1024 * 1024
-    dtype: Annotated[Dtype, Meta(description="of a token in the files")] = "uint16"
+    dtype: Annotated[Dtype, Meta(description="type of a token in the files")] = "uint16"
     pack: Annotated[Pack | None, Meta(description="into instances of fixed length")] = None
     debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
-    seed: Annotated[int, Meta(description="of the order of the documents")] = 3920
+    seed: Annotated[int, Meta(description="seed of the order of the documents")] = 3920
     work_dir: WorkDir = WorkDir()
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 

@@ -12,14 +12,14 @@ from dolma_pipeline.recipe import Tokenizer
 Dtype: TypeAlias = Literal["uint8", "uint16", "uint32", "uint64"]
 TokenId: TypeAlias = Annotated[int, Meta(ge=0)]
 BareTokenizer: TypeAlias = Annotated[
-    str | None, Meta(description="of files without a manifest: the tokenizer.json they were made with")
+    str | None, Meta(description="the tokenizer.json that files without a manifest were made with")
 ]
-BareId: TypeAlias = Annotated[TokenId | None, Meta(description="of files without a manifest")]
+BareId: TypeAlias = Annotated[TokenId | None, Meta(description="token id in files without a manifest")]
 SPECIAL = ("bos", "eos", "pad")
 
 
 def tokenizer_of(path: str | None, bos: int | None, eos: int | None, pad: int | None) -> Tokenizer | None:
-    """Of files without a manifest; ids without the tokenizer are a ConfigError."""
+    """The tokenizer of files without a manifest; raises ConfigError for ids without it."""
     if path is not None:
         return Tokenizer(path=path, bos=bos, eos=eos, pad=pad)
     for name, value in zip(SPECIAL, (bos, eos, pad), strict=True):

@@ -33,9 +33,9 @@ class ConvertConfig(Config, frozen=True):
     pad_token_id: BareId = None
     dtype: Annotated[
         Dtype | None,
-        Meta(description="to dolma: of a token in the files written; default: as before, or the smallest that will do"),
+        Meta(description="token type of files written to dolma; default: as before, or the smallest that will do"),
     ] = None
-    source_dtype: Annotated[Dtype | None, Meta(description="of files that do not say theirs")] = None
+    source_dtype: Annotated[Dtype | None, Meta(description="token type of files that lack it")] = None
     processes: Annotated[PositiveInt, Meta(description="workers")] = 1
     work_dir: WorkDir = WorkDir()
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False

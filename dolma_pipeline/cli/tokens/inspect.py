@@ -29,18 +29,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scan", action="store_true", help="read all tokens too: ids, ends, BLAKE3")
     parser.add_argument("--json", action="store_true", help="for programs, on stdout")
     verify = parser.add_argument_group("with --verify")
-    verify.add_argument("--sample", type=_share, default=1.0, metavar="SHARE", help="of the documents (default: 1)")
+    verify.add_argument("--sample", type=_share, default=1.0, metavar="SHARE", help="share of documents (default: 1)")
     verify.add_argument("--allow-missing", action="store_true", help="there may be tokens of documents not given")
     verify.add_argument("--text-field", default="text", metavar="NAME", help="(default: text)")
     verify.add_argument("--id-field", default="id", metavar="NAME", help="(default: id; '': files and lines are ids)")
     verify.add_argument("--encode-special-tokens", action="store_true", help="they were taken as text")
     verify.add_argument("--segment", action="store_true", help="lines were encoded one by one")
-    bare = parser.add_argument_group("of files without a manifest")
+    bare = parser.add_argument_group("files without a manifest")
     bare.add_argument("--tokenizer", metavar="FILE", help="the tokenizer.json they were made with")
     bare.add_argument("--bos", metavar="TOKEN", help="that begins documents; its id, or as the vocabulary has it")
     bare.add_argument("--eos", metavar="TOKEN", help="that ends documents")
     bare.add_argument("--pad", metavar="TOKEN")
-    bare.add_argument("--dtype", choices=("uint8", "uint16", "uint32", "uint64"), help="of a token")
+    bare.add_argument("--dtype", choices=("uint8", "uint16", "uint32", "uint64"), help="type of a token")
 
 
 def run(arguments: argparse.Namespace) -> int:

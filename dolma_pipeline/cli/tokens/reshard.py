@@ -38,21 +38,21 @@ class ReshardConfig(Config, frozen=True):
         Meta(description="directories of token files, or {prefix, sample_rate | tokens, name}: a rate of 0.3 or 2.5"),
     ] = field(default_factory=list)
     destination_prefix: Annotated[str | None, Meta(description="directory of the new token files")] = None
-    order: Annotated[Literal["shuffle", "input"], Meta(description="of documents in the files")] = "shuffle"
+    order: Annotated[Literal["shuffle", "input"], Meta(description="order of the documents in the files")] = "shuffle"
     max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
     max_size_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file")] = None
     max_num_files: Annotated[PositiveInt | None, Meta(description="most files, of about the same size")] = None
     pack: Annotated[Pack | None, Meta(description="into instances of fixed length")] = None
     max_workers: Annotated[PositiveInt, Meta(description="processes")] = 1
-    random_seed: Annotated[int, Meta(description="of the sample and of the order")] = 42
+    random_seed: Annotated[int, Meta(description="seed of the sample and of the order")] = 42
     tokenizer_name_or_path: BareTokenizer = None
     bos_token_id: BareId = None
     eos_token_id: BareId = None
     pad_token_id: Annotated[
-        TokenId | None, Meta(description="of files without a manifest, and to `pack` where manifests have none")
+        TokenId | None, Meta(description="id in files without a manifest, and to `pack` where manifests have none")
     ] = None
     dtype: Annotated[
-        Dtype | None, Meta(description="of files without a manifest; default: as small as the vocabulary allows")
+        Dtype | None, Meta(description="type in files without a manifest; default: as small as the vocabulary allows")
     ] = None
     local_tempdir: Annotated[
         str | None, Meta(description="directory of the ledger, by which a rerun resumes, and of sorted copies")

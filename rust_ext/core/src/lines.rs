@@ -12,7 +12,7 @@ const BLOCK: usize = 1 << 20;
 pub struct Position {
     /// 1-based.
     pub line: u64,
-    /// Of the line's first byte.
+    /// Where the line's first byte is.
     pub offset: u64,
 }
 

@@ -20,7 +20,7 @@ pub struct Packing {
     pub instances: Vec<i64>,
     /// Its place there: items of an instance follow one another in the order in which they were given.
     pub offsets: Vec<i64>,
-    /// Of each instance the item that opened it, which is its longest.
+    /// The item that opened each instance, which is its longest.
     pub openers: Vec<i64>,
 }
 

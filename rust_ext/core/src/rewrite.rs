@@ -264,7 +264,7 @@ impl Rewrite<'_> {
     /// Member by member, for what splicing cannot do: leaving fields out, replacing what is there.
     fn rebuild(&self, document: &str, out: &mut Vec<u8>) -> Result<()> {
         let members = Members::of(document)?.collect::<Result<Vec<Member<'_>>>>()?;
-        // Of several the last one counts, as it does for whoever parses the line.
+        // The last of several counts, as it does for whoever parses the line.
         let own = members.iter().rposition(|(key, _)| key == ATTRIBUTES).filter(|_| !self.beside.is_empty());
         let mut object = ObjectWriter::begin(out);
         let mut has_metadata = false;

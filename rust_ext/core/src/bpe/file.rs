@@ -11,11 +11,11 @@ use serde_json::Value;
 use super::words::{Digits, Rule, Words};
 use crate::{Error, Result};
 
-/// Of GPT-2, which a ByteLevel pre-tokenizer has built in (GPT-NeoX, OLMo 1).
+/// The pattern of GPT-2, which a ByteLevel pre-tokenizer has built in (GPT-NeoX, OLMo 1).
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-/// Of Llama 3 and, as its file spells it, cl100k (OLMo 2, dolma2).
+/// The pattern of Llama 3 and, as its file spells it, cl100k (OLMo 2, dolma2).
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// Of Qwen 2: the same with digits one by one.
+/// The pattern of Qwen 2: the same with digits one by one.
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 

@@ -56,7 +56,7 @@ impl Merges {
         Ok(merges)
     }
 
-    /// Of two merges of one pair the later counts, as in the reference.
+    /// The later of two merges of one pair counts, as in the reference.
     fn insert(&mut self, slot: Slot) {
         let hash = hash(slot.pair);
         let (word, bit) = self.filter_bit(hash);
@@ -107,7 +107,7 @@ impl Merges {
 
     fn encode_short(&self, word: &[u8], out: &mut Vec<u32>) {
         let mut ids = [0u32; SHORT + 1];
-        // Of each token and its right neighbour; NONE at the end.
+        // The ranks of each token and its right neighbour; NONE at the end.
         let mut ranks = [NONE; SHORT + 1];
         let mut joined = [NONE; SHORT + 1];
         let mut count = word.len();

@@ -129,7 +129,7 @@ pub(super) struct Best {
     heap: BinaryHeap<Reverse<Candidate>>,
     k: usize,
     turns: usize,
-    /// Of the probability.
+    /// A label of a lower probability is left out.
     pub threshold: f32,
 }
 

@@ -165,7 +165,7 @@ impl Key {
         Key::of_other(text, start, end, length)
     }
 
-    /// Of a longer slice, or one that is close to the end of the text.
+    /// The key of a longer slice, or of one that is close to the end of the text.
     fn of_other(text: &[u8], start: usize, end: usize, length: u32) -> Key {
         let (low, high) = match (eight(text, start), end.checked_sub(8).and_then(|at| eight(text, at))) {
             (Some(first), Some(last)) if (9..=Self::WHOLE).contains(&length) => (first, last),

@@ -68,7 +68,7 @@ pub struct ByParagraph {
 }
 
 impl ByParagraph {
-    /// Of [`Unit::Tokens`] the sum is that of the paragraphs; of characters it is the whole text.
+    /// The sum of [`Unit::Tokens`] is that of the paragraphs; in characters it is the whole text.
     pub fn new(unit: Unit) -> Self {
         ByParagraph { unit }
     }

@@ -29,7 +29,7 @@ pub struct Ngrams {
     pairs: Pairs,
     /// Places of the bigrams of words that repeat, and the number of each bigram.
     found: Vec<(u32, u32)>,
-    /// Of each bigram, where its next place goes; NONE where it does not repeat.
+    /// Where the next place of each bigram goes; NONE where it does not repeat.
     cursors: Vec<u32>,
     repeated: Repeated,
     /// Those of the size before.
@@ -165,10 +165,10 @@ impl Repeated {
         self.places.extend(places);
     }
 
-    /// Of n-grams of the size `n`, without their total.
+    /// The repeats among n-grams of the size `n`, without their total.
     fn repeats(&self, words: &[Word], n: usize) -> Repeats {
         let mut duplicate = 0;
-        // Of no n-gram that repeats the first of the text is the most common.
+        // Where no n-gram repeats, the first of the text is the most common.
         let (mut most, mut first, mut start) = (1, 0, 0);
         for gram in &self.grams {
             duplicate += u64::from(gram.count) * u64::from(gram.chars);

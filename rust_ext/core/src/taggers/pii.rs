@@ -213,7 +213,7 @@ fn chars_between(text: &Text<'_>, from: usize, to: usize) -> usize {
     text.str.get(from..to).map_or(0, count_chars)
 }
 
-/// Of the pieces between `@`, the first is more than an opening parenthesis and the second has a dot.
+/// The first piece between `@` is more than an opening parenthesis, and the second has a dot.
 fn is_email(text: &str, start: usize, end: usize) -> bool {
     let mut pieces = text.get(start..end).unwrap_or_default().split('@');
     let name = pieces.next().unwrap_or_default();

@@ -35,7 +35,7 @@ impl Tagger for AllPunctuation {
     }
 }
 
-/// Of a paragraph that is not blank. Most have a letter or a digit within a few bytes.
+/// Takes a paragraph that is not blank. Most have a letter or a digit within a few bytes.
 fn is_punctuation(paragraph: &str) -> bool {
     if paragraph.bytes().any(|b| b.is_ascii_alphanumeric()) {
         return false;

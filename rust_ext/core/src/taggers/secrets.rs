@@ -195,7 +195,7 @@ fn entropies(text: &Text<'_>, base64: &mut Column, hex: &mut Column) -> usize {
     base64.count + hex.count
 }
 
-/// Of both cases and digits, as random strings are and the paths of packages are not.
+/// Whether it has both cases and digits, as random strings have and the paths of packages have not.
 fn is_mixed(value: &[u8]) -> bool {
     let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
     has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)

@@ -13,7 +13,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Of a URL with or without scheme. None without a host.
+    /// The address of a URL with or without scheme. None without a host.
     pub fn parse(url: &str) -> Option<Address> {
         let url = url.trim();
         let rest = match url.find("://").filter(|at| is_scheme(url.get(..*at).unwrap_or_default())) {

@@ -34,8 +34,8 @@ pub fn end(text: &str, start: usize) -> Option<usize> {
         .then_some(end)
 }
 
-/// Of the number whose digits are those of the characters, the first four moved to the end and letters as 10 to 35,
-/// divided by 97.
+/// The remainder, divided by 97, of the number whose digits are those of the characters, the first four moved to the
+/// end and letters as 10 to 35.
 fn remainder(characters: &[u8]) -> u32 {
     let (head, rest) = characters.split_at(4);
     rest.iter().chain(head).fold(0, |left, c| match c {

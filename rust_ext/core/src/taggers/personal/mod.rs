@@ -64,7 +64,7 @@ impl Tagger for Personal {
         addresses::ipv6(text.str, &mut self.finds);
         numbers::numbers(text.str, &mut self.finds);
         keys::keys(text.str, &mut self.finds);
-        // Of two that overlap the one that begins first stays, and of those the longest.
+        // Where two overlap, the one that begins first stays, and among those the longest.
         self.finds.sort_unstable_by_key(|f| (f.start, usize::MAX - f.end, f.what));
         let (mut byte, mut char, mut count, mut covered) = (0, 0, 0u32, 0);
         for find in &self.finds {

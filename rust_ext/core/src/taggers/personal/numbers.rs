@@ -11,7 +11,7 @@ const DIGITS: usize = 19;
 struct Number {
     digits: [u8; DIGITS],
     count: usize,
-    /// Of each group: digits up to its end, the byte after it, and what stands before it: a parenthesis if there is one.
+    /// For each group: digits up to its end, the byte after it, and what stands before it: a parenthesis if there is one.
     groups: [(usize, usize, u8); GROUPS],
     parts: usize,
 }
