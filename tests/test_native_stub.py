@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests import needs
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSED_OVER = r"dolma_pipeline\._native\.__all__"
@@ -14,7 +14,7 @@ PASSED_OVER = r"dolma_pipeline\._native\.__all__"
 
 
 def test_the_stub_is_that_of_the_extension(tmp_path: Path) -> None:
-    pytest.importorskip("mypy", reason="mypy is not installed: `make test` installs it")
+    needs.module("mypy")
     allowed = tmp_path / "allowed.txt"
     allowed.write_text(PASSED_OVER + "\n")
     options = ["--concise", "--allowlist", str(allowed)]

@@ -11,6 +11,7 @@ import pytest
 
 from dolma_pipeline import _native
 from dolma_pipeline.classifier.line import TextForm, training_line
+from tests import needs
 
 PLAIN = TextForm(lower=False, strip=False)
 
@@ -41,7 +42,7 @@ def test_lower_and_strip_are_pythons() -> None:
 
 
 def test_a_line_scores_as_its_text(tmp_path: Path) -> None:
-    fasttext: Any = pytest.importorskip("fasttext")
+    fasttext: Any = needs.module("fasttext")
     rng = random.Random(2)
     words = ["red", "blue", "one", "two", "Ünder", "</s>", "</s>x", "__label__a", "__label__z", "x__label__b", "\u3000"]
     lines = [f"__label__{'ab'[i % 2]} {['red one', 'blue two'][i % 2]} x__label__b Ünder" for i in range(200)]

@@ -21,8 +21,9 @@ from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.run import RunOptions, run_recipe
+from tests import needs
 
-fasttext: Any = pytest.importorskip("fasttext")
+fasttext: Any = needs.module("fasttext")
 
 SMALL = {"dim": 8, "bucket": 2000, "min_count": 1, "epoch": 10, "learning_rate": 0.5}
 FRUIT = ["apple", "pear", "plum", "cherry", "melon", "grape", "fig"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dolma_pipeline.cli import signals
+from tests import needs
 
 # A mutex that is locked twice: the call holds no lock of Python, returns never, and no signal interrupts it.
 STUCK = """
@@ -38,7 +39,6 @@ sys.exit(cli.main(["stuck"]))
 """
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes and open files in /proc")
 @pytest.mark.parametrize(
     ("numbers", "code", "word"),
     [
@@ -48,6 +48,8 @@ sys.exit(cli.main(["stuck"]))
     ],
 )
 def test_a_call_that_never_returns_is_ended(tmp_path: Path, numbers: list[int], code: int, word: str) -> None:
+    if not Path("/proc").is_dir():
+        needs.skip("no /proc to look for processes and open files in", "Linux")
     process = subprocess.Popen(
         [sys.executable, "-c", STUCK], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -15,6 +15,7 @@ from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import Classifier, FastText, Labelled, Quantize, Recipe, Source, Stage
 from dolma_pipeline.validation import validate
+from tests import needs
 from tests.classifier.test_train import FRUIT, TOOLS, write
 
 
@@ -106,7 +107,7 @@ def test_mistakes(config: dict[str, Any], message: str) -> None:
 
 
 def test_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("fasttext")
+    needs.module("fasttext")
     write(tmp_path, "fruit", FRUIT, 120)
     write(tmp_path, "tools", TOOLS, 120)
     model = tmp_path / "models" / "q.bin"

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from dolma_pipeline.cli.main import main
+from tests import needs
 
 EXPECTED = Path(__file__).resolve().parent / "dolma_mix_expected.json"
 
@@ -134,7 +135,7 @@ def peer_command() -> Path | None:
 def test_what_was_recorded_is_what_dolma_writes(case: str, tmp_path: Path) -> None:
     peer = peer_command()
     if peer is None:
-        pytest.skip("$DOLMA_PEER_VENV names no environment that has dolma 1.2.1")
+        needs.skip("$DOLMA_PEER_VENV names no environment that has dolma 1.2.1", "make parity")
     assert mixed(tmp_path, CASES[case], peer) == json.loads(EXPECTED.read_text())[case]
 
 

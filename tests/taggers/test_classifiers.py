@@ -15,9 +15,10 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.recipe import CustomTagger
 from dolma_pipeline.taggers import classifiers
 from dolma_pipeline.taggers.registry import load_taggers
+from tests import needs
 from tests.taggers.toys import documents, rows
 
-fasttext: Any = pytest.importorskip("fasttext")
+fasttext: Any = needs.module("fasttext")
 
 CODE, PROSE = ["def", "return", "import", "=", "(", ")", ";", "{"], ["the", "house", "was", "cold", "and", "we", "went"]
 TEXTS = [

@@ -21,8 +21,9 @@ from dolma_pipeline.taggers.language import (
     EnglishParagraphTagger,
     EnglishTagger,
 )
+from tests import needs
 
-fasttext: Any = pytest.importorskip("fasttext")
+fasttext: Any = needs.module("fasttext")
 
 VOCABULARY = {
     "en": ["the", "of", "and", "house", "garden", "river", "winter", "bread"],
@@ -194,7 +195,7 @@ def test_every_score_of_real_documents_is_that_of_the_reference(shared_data: Pat
     try:
         path = find_model(LANGUAGE_ID)
     except ModelNotFound as missing:
-        pytest.skip(str(missing))
+        needs.skip(str(missing), "make test")
     texts = []
     for file in sorted(shared_data.glob("*/documents/*.jsonl.gz")):
         with gzip.open(file, "rt", encoding="utf-8") as lines:

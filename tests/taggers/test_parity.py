@@ -21,6 +21,7 @@ import pytest
 
 from dolma_pipeline.taggers import load_taggers
 from dolma_pipeline.taggers.tokenizer import FACTORIES
+from tests import needs
 from tests.taggers.test_native import NAMES
 from tests.taggers.toys import documents, rows
 
@@ -61,7 +62,7 @@ def dolma(names: list[str], texts: list[str], characters: int = 10**12) -> Found
     """What Dolma gives for `texts`; its slow taggers are given `characters` of them."""
     venv = os.environ.get("DOLMA_PEER_VENV")
     if not venv:
-        pytest.skip("$DOLMA_PEER_VENV names no environment that has dolma 1.2.1")
+        needs.skip("$DOLMA_PEER_VENV names no environment that has dolma 1.2.1", "make parity")
     slow = re.compile("repetitions|uniseg|olmo_|tokenizers_|dolma_v")
     limits = {name: characters if slow.search(name) else 10**12 for name in names}
     asked = json.dumps({"taggers": limits, "texts": texts})
@@ -148,7 +149,7 @@ def test_real_documents_have_the_attributes_of_dolma(shared_data: Path) -> None:
 @pytest.mark.timeout(7200)
 def test_real_documents_have_the_tokens_of_dolma(shared_data: Path) -> None:
     if "DOLMA_MODELS" not in os.environ:
-        pytest.skip("$DOLMA_MODELS names no directory of tokenizers")
+        needs.skip("$DOLMA_MODELS names no directory of tokenizers", "make parity")
     assert differences(TOKENIZED, some_texts(shared_data), SLOW) == []
 
 

@@ -9,6 +9,7 @@ import pytest
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.taggers import second_opinions
 from dolma_pipeline.taggers.registry import load_taggers
+from tests import needs
 from tests.taggers.toys import documents, rows
 
 ENGLISH = "The quick brown fox jumps over the lazy dog, and then it goes home to sleep for the night.\n"
@@ -23,7 +24,7 @@ def found(name: str) -> list[dict[str, object]]:
 
 def test_languages_by_cld2_have_their_codes() -> None:
     """Not the first letters of their names, `ge` for German; and control characters change nothing."""
-    pytest.importorskip("pycld2")
+    needs.module("pycld2", "make parity")
     by_document = found("cld2_doc_v2")
     assert [max(row, key=lambda k: row[k], default=None) for row in by_document] == ["en", "de", "de", None, "de"]  # type: ignore[arg-type,return-value]
     english = found("cld2_en_paragraph_with_doc_score_v2")
@@ -36,7 +37,7 @@ def test_languages_by_cld2_have_their_codes() -> None:
 
 
 def test_english_by_lingua() -> None:
-    pytest.importorskip("lingua")
+    needs.module("lingua", "make parity")
     scores = found("lingua_doc_en_v1")
     assert scores[0]["en"] > 0.4  # type: ignore[operator]
     assert scores[1]["en"] < 0.1  # type: ignore[operator]

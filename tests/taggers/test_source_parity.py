@@ -20,6 +20,7 @@ import pytest
 
 from dolma_pipeline.recipe import CustomTagger
 from dolma_pipeline.taggers.registry import load_taggers
+from tests import needs
 from tests.taggers.toys import documents, rows
 
 HERE = Path(__file__).resolve().parent
@@ -84,7 +85,7 @@ def dolma(texts: list[str], metadata: list[dict[str, Any]], names: list[str] = N
     venv = os.environ.get("DOLMA_PEER_VENV")
     python = os.environ.get("DOLMA_PYTHON") or (f"{venv}/bin/python" if venv else None)
     if not python:
-        pytest.skip("neither $DOLMA_PYTHON nor $DOLMA_PEER_VENV names an interpreter that has dolma 1.2.1")
+        needs.skip("neither $DOLMA_PYTHON nor $DOLMA_PEER_VENV names a Python that has dolma 1.2.1", "make parity")
     with tempfile.TemporaryDirectory() as directory:
         lists = {}
         for name, (_, lines) in LISTS.items():
@@ -93,7 +94,7 @@ def dolma(texts: list[str], metadata: list[dict[str, Any]], names: list[str] = N
         asked = json.dumps({"taggers": names, "texts": texts, "metadata": metadata, "lists": lists})
         run = subprocess.run([python, HERE / "metadata_runner.py"], input=asked, capture_output=True, text=True)
     if "Code dependencies are not available" in run.stderr:
-        pytest.skip("dolma 1.2.1 is there without beautifulsoup4 and detect-secrets")
+        needs.skip("dolma 1.2.1 is there without beautifulsoup4 and detect-secrets", "make parity")
     assert run.returncode == 0, run.stderr
     found: dict[str, list[Any]] = json.loads(run.stdout[run.stdout.index('{"' + names[0]) :])
     return found

@@ -23,6 +23,7 @@ from dolma_pipeline.tokens.inspect import read_places, read_tokens
 from dolma_pipeline.tokens.manifest import Manifest, read_manifest
 from dolma_pipeline.tokens.source import open_source, read_rows
 from dolma_pipeline.train.data import Instances, epoch_order
+from tests import needs
 from tests.tokens.token_toys import letters, run_recipe, run_stage, write_shard, write_tokenizer
 
 LENGTH = 16
@@ -34,7 +35,10 @@ def ask() -> Iterator[Ask]:
     """Answers of the peers: `ask("function of peer_server", **given)`."""
     environment = os.environ.get("DOLMA_OLMO_VENV")
     if not environment:
-        pytest.skip("no peers: scripts/olmo_environment.sh builds an environment for DOLMA_OLMO_VENV")
+        needs.skip(
+            "$DOLMA_OLMO_VENV names no environment of peers, which scripts/olmo_environment.sh builds",
+            "DOLMA_OLMO_VENV=DIR make parity",
+        )
     command = [f"{environment}/bin/python", str(Path(__file__).with_name("peer_server.py"))]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdin is not None

@@ -11,6 +11,7 @@ import pytest
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.tokens import shard
 from dolma_pipeline.tokens.shard import Order, ShardFiles, ShardIndex, ShardWriter
+from tests import needs
 
 DTYPE = np.dtype("<u2")
 
@@ -88,7 +89,7 @@ def test_files_that_are_not_those_of_a_shard(tmp_path: Path) -> None:
 def test_shards_that_are_open_need_no_file_descriptors(tmp_path: Path) -> None:
     descriptors = Path("/proc/self/fd")
     if not descriptors.is_dir():
-        pytest.skip("no /proc")
+        needs.skip("no /proc", "Linux")
     files = write(tmp_path / "a", ROWS)
     before = len(list(descriptors.iterdir()))
     indexes = [ShardIndex(files) for _ in range(50)]

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+from tests import needs
+
+torch = needs.module("torch")
 
 from dolma_pipeline.errors import DataError  # noqa: E402
 from dolma_pipeline.storage import read_json, write_json  # noqa: E402

@@ -9,6 +9,7 @@ import pytest
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.train.data import Batches, Instances, epoch_order, read_manifest
+from tests import needs
 from tests.train.train_toys import write_tokens
 
 
@@ -72,7 +73,7 @@ def test_packed_instances_have_masks(tmp_path: Path) -> None:
 
 def test_targets_are_masked_then_shifted(tmp_path: Path) -> None:
     """OLMo's get_labels: labels.masked_fill_(~label_mask, -100), then labels[..., 1:]."""
-    torch = pytest.importorskip("torch")
+    torch = needs.module("torch")
     from dolma_pipeline.train.targets import make_batch
 
     mask = [[0, 1, 1, 0, 1, 0, 1, 1]]

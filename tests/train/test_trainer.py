@@ -14,9 +14,10 @@ import pytest
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.train.launch import launch
 from dolma_pipeline.train.metrics import Result, Row, read_rows
+from tests import needs
 from tests.train.train_toys import VOCABULARY, config, write_config, write_tokens
 
-pytest.importorskip("torch")
+needs.module("torch")
 SAME = ("hf/model.safetensors", "hf/config.json", "checkpoints/step-00000030")
 
 
@@ -137,8 +138,8 @@ def test_the_export_is_the_model(one_rank: Path, tokens: Path, tmp_path: Path) -
 
 
 def test_the_export_in_transformers(one_rank: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    torch = pytest.importorskip("torch")
+    transformers = needs.module("transformers", "make parity")
+    torch = needs.module("torch")
     model = transformers.AutoModelForCausalLM.from_pretrained(one_rank / "hf")
     ids = torch.arange(16)[None] % VOCABULARY
     found = model(ids, labels=ids).loss
