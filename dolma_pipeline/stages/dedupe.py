@@ -105,7 +105,7 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
     key = mode.attribute if mode is not None else "duplicate"
     marked = 0
     writer = AttributeWriter(config.path, with_source=False, empty=lines, any_id=config.any_id)
-        writer.record = recorded(config.rows)
+    writer.record = recorded(config.rows)
     try:
         for rows in _rows(config.rows):
             column = verdicts.next_rows(rows.num_rows)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.tokens.token_toys import run_recipe, run_stage, word_tokens, write_shard, write_tokenizer
-
 from dolma_pipeline.recipe import Recipe, Reshard, Source, Stage, Tokenizer, Tokens
 from dolma_pipeline.tokens.inspect import read_places, read_tokens
+from tests.tokens.token_toys import run_recipe, run_stage, word_tokens, write_shard, write_tokenizer
 
 Found = tuple[str, str, int, tuple[int, ...]]
 

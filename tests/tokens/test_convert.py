@@ -12,16 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.tokens.reshard_toys import contents
-from tests.tokens.test_source import bare, write_pair
-from tests.tokens.token_toys import file_bytes, letters, run_recipe, run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.recipe import Convert, Recipe, Source, Stage, Tokenizer
 from dolma_pipeline.task import Report
 from dolma_pipeline.tokens import convert as module
 from dolma_pipeline.tokens.manifest import read_manifest
-from tests.tokens.test_reshard import contents
+from tests.tokens.reshard_toys import contents
 from tests.tokens.test_source import bare, write_pair
 from tests.tokens.token_toys import (
     file_bytes,

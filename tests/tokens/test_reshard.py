@@ -11,14 +11,22 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.tokens.reshard_toys import contents, make, recipe, reshard
-from tests.tokens.token_toys import file_bytes, letters, run_recipe, run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.tokens import select
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.inspect import Place, read_places
 from dolma_pipeline.tokens.manifest import read_manifest
+from tests.tokens.reshard_toys import contents, make, recipe, reshard
+from tests.tokens.token_toys import (
+    file_bytes,
+    letters,
+    run_recipe,
+    run_stage,
+    word_tokens,
+    write_shard,
+    write_tokenizer,
+)
 
 
 @pytest.mark.parametrize("block", [1, 20, 1 << 26])

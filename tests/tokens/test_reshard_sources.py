@@ -8,9 +8,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from tests.tokens.reshard_toys import contents, make, recipe, reshard
-from tests.tokens.test_source import bare
-from tests.tokens.token_toys import file_bytes, letters, run_recipe, run_stage, word_tokens, write_shard, write_tokenizer
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.recipe import Pack, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
@@ -18,6 +15,17 @@ from dolma_pipeline.tokens import select
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.manifest import read_manifest
 from dolma_pipeline.tokens.source import SourceFile, open_source
+from tests.tokens.reshard_toys import contents, make, recipe, reshard
+from tests.tokens.test_source import bare
+from tests.tokens.token_toys import (
+    file_bytes,
+    letters,
+    run_recipe,
+    run_stage,
+    word_tokens,
+    write_shard,
+    write_tokenizer,
+)
 
 
 def test_dolmas_files_alone(tmp_path: Path) -> None:
