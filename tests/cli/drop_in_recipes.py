@@ -14,7 +14,7 @@ from dolma_pipeline.recipe import (
 )
 from dolma_pipeline.validation import validate
 
-FORMS = {
+FORMS: dict[Any, Any] = {
     tag: tag.TagConfig,
     dedupe: dedupe.DeduperConfig,
     mix: mix.MixerConfig,

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import tokenizers
-from test_coverage import byte_level
 from tokenizers import models, pre_tokenizers
 
 from dolma_pipeline.cli.main import main
@@ -19,6 +18,7 @@ from dolma_pipeline.plan import make_plan
 from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.run import RunOptions, run_recipe
 from dolma_pipeline.verify import verify_run
+from tests.tokens.test_coverage import byte_level
 from tests.tokens.token_toys import write_byte_tokenizer, write_tokenizer
 
 TEXTS = {"a": ["ab", "cd"], "b": ["ab", "fuzz", "z", "z"]}

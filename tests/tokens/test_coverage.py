@@ -116,7 +116,7 @@ def test_documents_that_lose_text(
 def test_a_vocabulary_that_lacks_nothing_has_nothing_to_count(tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text(byte_level().to_str())
     for choice in ("fast", "reference"):
-        engine = load_engine(str(tmp_path / "t.json"), choice=choice)  # type: ignore[arg-type]
+        engine = load_engine(str(tmp_path / "t.json"), choice=choice)
         assert engine.encode(pa.array(TEXTS, pa.large_string())).lacking is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -185,9 +186,14 @@ def test_blocks_are_bounded_by_their_copies(tmp_path: Path, monkeypatch: pytest.
     a = make(tmp_path, letters(9), "a", order="input")
     whole = file_bytes(reshard(tmp_path, {"a": a}, rates={"a": 30.5}))
     monkeypatch.setattr(select, "BLOCK_DOCUMENTS", 61)
-    sizes = []
-    write = select._write
-    monkeypatch.setattr(select, "_write", lambda *a: (sizes.append(len(a[3])), write(*a))[1])
+    sizes: list[int] = []
+    write: Callable[..., Any] = select._write
+
+    def counting(*arguments: Any) -> Any:
+        sizes.append(len(arguments[3]))
+        return write(*arguments)
+
+    monkeypatch.setattr(select, "_write", counting)
     run_recipe(recipe(tmp_path / "again", {"a": a}, rates={"a": 30.5}))
     assert file_bytes(tmp_path / "again" / "out") == whole
     assert max(sizes) <= 62

@@ -73,7 +73,7 @@ def test_tokens_made_without_padding_are_packed_with_one_that_is_named(tmp_path:
     assert (read_manifest(out).pad_token_id, read_manifest(out).tokens) == (1, read_manifest(a).tokens)
 
 
-@pytest.mark.parametrize("pack", [Pack(length=4, by=by) for by in ("best_fit", "concatenate")], ids=lambda p: p.by)  # type: ignore[arg-type]
+@pytest.mark.parametrize("pack", [Pack(length=4, by=by) for by in ("best_fit", "concatenate")], ids=lambda p: p.by)
 def test_documents_without_a_token_are_not_packed(pack: Pack, tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     np.array([4, 5, 1, 6, 1], dtype="u1").tofile(tmp_path / "raw" / "x.npy")

@@ -109,7 +109,7 @@ def test_tokens_in_no_document_are_said_to_be_left_out(tmp_path: Path) -> None:
     directory = bare(tmp_path / "d", dtype="<u1")
     with (directory / "part-1-00000.npy").open("ab") as file:
         file.write(b"\5\5")
-    stage = {"tokenizer": Tokenizer(path=str(path), eos="</s>")}
+    stage: dict[str, Any] = {"tokenizer": Tokenizer(path=str(path), eos="</s>")}
     reports = run_recipe(recipe(tmp_path, {"d": directory}, **stage))
     assert [r.warnings for r in reports["01-reshard-select"]] == [
         [],
