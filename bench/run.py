@@ -102,8 +102,8 @@ def text_size(directory: Path) -> float:
 
 def make_tokenizer(files: list[Path], work: Path) -> Path:
     """A BPE of 8,192 tokens from the first documents, the same for both tools."""
-    from dolma_pipeline.recipe import TrainTokenizer
-    from dolma_pipeline.task import Context
+    from dolma_pipeline.config.recipe import TrainTokenizer
+    from dolma_pipeline.engine.task import Context
     from dolma_pipeline.tokens.sample import SampledShard
     from dolma_pipeline.tokens.training import TrainOnShards, train_tokenizer
 

@@ -16,8 +16,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Bloom, Dedupe
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.recipe import Bloom, Dedupe
 
 SCHEME = 1
 """Version of how items are cut and hashed: raised when the same settings give other keys."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Bloom, Dedupe
+from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.recipe import Bloom, Dedupe
-from dolma_pipeline.storage import atomic_path, output, read_json, write_json
-from dolma_pipeline.task import Context, Report
+from dolma_pipeline.io.files import atomic_path, output, read_json, write_json
 
 BLOCK_BYTES = 64
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Dedupe
+from dolma_pipeline.engine.task import Output
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.documents import Documents
-from dolma_pipeline.recipe import Dedupe
-from dolma_pipeline.task import Output
 
 BUFFER_BYTES = 64 << 20
 """Keys and items up to this size are held in memory; what is over goes to a file without a name beside the output."""

@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Bloom, Dedupe
 from dolma_pipeline.dedupe.filter_keys import FilterKeys, encode, joined, keys_of, left_out, mismatch, read_filter
 from dolma_pipeline.dedupe.filters import filter_to_load, part_of
+from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.recipe import Bloom, Dedupe
-from dolma_pipeline.task import Context, Output, Report
 
 
 class ReducePartition(Struct, frozen=True, kw_only=True):

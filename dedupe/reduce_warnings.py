@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dolma_pipeline import _native
-from dolma_pipeline.recipe import Bloom, Dedupe
+from dolma_pipeline.config.recipe import Bloom, Dedupe
 
 NEARLY_ALL = 0.9
 """Share of the input's keys that are marked, from which a filter that was loaded is doubted."""

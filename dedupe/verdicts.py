@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from dolma_pipeline import _native
-from dolma_pipeline.recipe import Dedupe
+from dolma_pipeline.config.recipe import Dedupe
 
 
 class VerdictColumns:

@@ -158,7 +158,7 @@ def _strings(value: str) -> list[str]:
     """The strings in a mapping or list that is written as YAML; their keys are not secret."""
     if not re.match(r"\s*[\[{]|[^\n]*:\s|\s*- ", value):
         return []
-    from dolma_pipeline.yaml_file import parse_value
+    from dolma_pipeline.config.yaml_file import parse_value
 
     def within(found: Any) -> Iterator[str]:
         if isinstance(found, str):

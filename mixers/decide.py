@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Mix, OnError
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.columns import Columns as FieldNames
@@ -23,7 +24,6 @@ from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.fields import field_columns
 from dolma_pipeline.mixers.names import selectors
 from dolma_pipeline.mixers.use import ATTRIBUTES, Use
-from dolma_pipeline.recipe import Mix, OnError
 
 SELECT = "select"
 """The rule under which documents count that Dolma's filters leave out."""

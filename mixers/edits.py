@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dolma_pipeline.config.recipe import Edit
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers import attributes
 from dolma_pipeline.mixers.attributes import Integers
-from dolma_pipeline.recipe import Edit
 
 ORIGINAL = "{}"
 """Stands for the original text in the replacement of a `span`."""

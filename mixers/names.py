@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Mix
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.attributes import attribute_keys
 from dolma_pipeline.mixers import edits, expression
 from dolma_pipeline.mixers.keys import resolve
-from dolma_pipeline.recipe import Mix
 
 
 def resolve_names(

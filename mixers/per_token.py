@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from msgspec import Struct
 
+from dolma_pipeline.config.recipe import Tokenizer
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.sampling import Hashes
-from dolma_pipeline.recipe import Tokenizer
-from dolma_pipeline.task import Context
 
 SOURCE_BYTES = 2 << 20
 """About how much text of a source is encoded, in all its files."""

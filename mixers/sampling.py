@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Budget
 from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.mixers.attributes import Integers
-from dolma_pipeline.recipe import Budget
 
 BINS = 1 << 16
 SHIFT = 48

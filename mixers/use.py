@@ -1,7 +1,7 @@
 """What rules found in the documents: how many they are true of, and how many have the names that they read.
 
 A rule on a name that no document has does nothing, and nothing in its result says so. These counts add up over shards,
-so that a run can tell it at its end; see `dolma_pipeline.idle_rules`.
+so that a run can tell it at its end; see `dolma_pipeline.engine.idle_rules`.
 """
 
 from __future__ import annotations

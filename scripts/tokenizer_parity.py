@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dolma_pipeline.config.recipe import TrainTokenizer
 from dolma_pipeline.formats.documents import read_documents
-from dolma_pipeline.recipe import TrainTokenizer
 from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.engine import Engine
 from dolma_pipeline.tokens.fast import FastEngine

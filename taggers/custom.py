@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dolma_pipeline.config.recipe import CustomTagger
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.models import ModelFiles, find_model
-from dolma_pipeline.recipe import CustomTagger
 from dolma_pipeline.taggers.base import Tagger
 from dolma_pipeline.taggers.classifiers import FastTextTagger
 from dolma_pipeline.taggers.urls import UrlTagger

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Literal
 
+from dolma_pipeline.config.recipe import CustomTagger
 from dolma_pipeline.errors import ConfigError, unknown
-from dolma_pipeline.recipe import CustomTagger
 from dolma_pipeline.taggers.base import Tagger
 from dolma_pipeline.taggers.tagger_set import TaggerSet
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.config.validation import validate
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.validation import validate
 
 SOURCES = {"one": {"documents": "one/documents/*"}, "two": {"documents": "two/documents/*"}}
 

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.manifest import RunManifest
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import BadInputError, DataError, StageError, VerifyError
-from dolma_pipeline.manifest import RunManifest
-from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.run import RunOptions, run_recipe
-from dolma_pipeline.verify import verify_run
 
 MODULE = """
 import os

@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.manifest import RunManifest, read_manifest
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.task import BadInput
+from dolma_pipeline.engine.verify import account_problems, verify_run
 from dolma_pipeline.errors import BadInputError
-from dolma_pipeline.manifest import RunManifest, read_manifest
-from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.html import write_report
 from dolma_pipeline.report.summary import render_summary
-from dolma_pipeline.run import RunOptions, run_recipe
-from dolma_pipeline.task import BadInput
-from dolma_pipeline.verify import account_problems, verify_run
 
 STAGES: list[dict[str, Any]] = [
     {"tag": {"experiment": "e", "taggers": ["char_length_v1"]}},

@@ -30,8 +30,8 @@ def blocks(language: str) -> list[ParameterSet]:
 
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_recipes_validate(text: str, tmp_path: Path) -> None:
-    from dolma_pipeline.config import load_recipe
-    from dolma_pipeline.validation import validate
+    from dolma_pipeline.config.load import load_recipe
+    from dolma_pipeline.config.validation import validate
 
     # What a recipe of the page extends is the first one of docs/recipes.md.
     example = next(m[2] for m in BLOCK.finditer((ROOT / "docs" / "recipes.md").read_text()) if m[1] == "yaml")

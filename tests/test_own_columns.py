@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.config import load_recipe
+from dolma_pipeline.config.load import load_recipe
+from dolma_pipeline.engine.manifest import RunManifest
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.formats.documents import read_documents
-from dolma_pipeline.manifest import RunManifest
-from dolma_pipeline.run import RunOptions, run_recipe
-from dolma_pipeline.verify import verify_run
 from tests.tokens.token_toys import write_byte_tokenizer
 
 TOKENIZER = {"train": {"vocab_size": 300}, "eos": "<|endoftext|>"}

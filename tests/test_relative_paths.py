@@ -14,11 +14,11 @@ import pytest
 from msgspec import Struct
 
 from dolma_pipeline.cli.main import main
+from dolma_pipeline.engine.ledger import Job, Work, execute
+from dolma_pipeline.engine.task import Context, Report, make_task
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.executors.answer import Answer, perform
-from dolma_pipeline.ledger import Job, Work, execute
-from dolma_pipeline.storage import output
-from dolma_pipeline.task import Context, Report, make_task
+from dolma_pipeline.io.files import output
 
 RECIPE = """
 name: near

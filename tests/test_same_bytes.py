@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dolma_pipeline.verify import verify_run
+from dolma_pipeline.engine.verify import verify_run
 from tests.corpus import make_corpus, recipe
 
 DATA = ("attributes", "mixed", "tokens", "tokenizer", "quarantine")

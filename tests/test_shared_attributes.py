@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from dolma_pipeline.config import make_recipe
+from dolma_pipeline.config.load import make_recipe
+from dolma_pipeline.config.yaml_file import File
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.run import RunOptions, run_recipe
-from dolma_pipeline.verify import verify_run
-from dolma_pipeline.yaml_file import File
 
 TAG = {"tag": {"experiment": "base", "taggers": ["char_length_v1"]}}
 DEDUPE = {"dedupe": {"name": "dup", "documents": {}}}

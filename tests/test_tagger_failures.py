@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import BadInputError, StageError
-from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.run import RunOptions, run_recipe
 from dolma_pipeline.taggers import TaggerSet
 from dolma_pipeline.taggers.registry import load_taggers
-from dolma_pipeline.verify import verify_run
 from tests.taggers.toys import documents
 
 MODULE = """

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from dolma_pipeline.config.recipe import FastText, Quantize
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.recipe import FastText, Quantize
 
 ZEROED = {"MALLOC_PERTURB_": "255"}
 """glibc fills new memory with the complement of this byte."""

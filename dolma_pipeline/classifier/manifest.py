@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from dolma_pipeline.classifier.line import TextForm
 from dolma_pipeline.classifier.metrics import Metrics, Removal
-from dolma_pipeline.recipe import FastText, Quantize
-from dolma_pipeline.storage import read_json
-from dolma_pipeline.task import Output
+from dolma_pipeline.config.recipe import FastText, Quantize
+from dolma_pipeline.engine.task import Output
+from dolma_pipeline.io.files import read_json
 
 
 class Examples(Struct, kw_only=True):

@@ -17,11 +17,11 @@ from dolma_pipeline.classifier.examples import rows_in_order
 from dolma_pipeline.classifier.fit import Fit, fit
 from dolma_pipeline.classifier.line import PREFIX, TextForm, training_line
 from dolma_pipeline.classifier.manifest import ClassifierManifest, Examples, manifest_path
+from dolma_pipeline.config.recipe import Classifier
+from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.recipe import Classifier
+from dolma_pipeline.io.files import atomic_path, output, write_json
 from dolma_pipeline.secrets import hide_in_settings
-from dolma_pipeline.storage import atomic_path, output, write_json
-from dolma_pipeline.task import Context, Output, Report
 
 SCORED = 512
 """Held-out documents scored at a time."""

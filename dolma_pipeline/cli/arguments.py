@@ -15,8 +15,8 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import NODEFAULT, UNSET, Struct
 
-from dolma_pipeline.config import Label, alternatives, decode, description_of, is_option, merge, struct_of
-from dolma_pipeline.yaml_file import File, parse_value, read
+from dolma_pipeline.config.load import Label, alternatives, decode, description_of, is_option, merge, struct_of
+from dolma_pipeline.config.yaml_file import File, parse_value, read
 
 S = TypeVar("S", bound=Struct)
 _DEST = "option "

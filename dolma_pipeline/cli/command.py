@@ -14,14 +14,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dolma_pipeline.cli.arguments import Given, load
-from dolma_pipeline.config import place
+from dolma_pipeline.config.load import place
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.config.yaml_file import Step, json_path, leading_path, parse_path
+from dolma_pipeline.engine.outputs import Existing
+from dolma_pipeline.engine.task import BadInput
 from dolma_pipeline.errors import BadInputError, ConfigError
-from dolma_pipeline.outputs import Existing
-from dolma_pipeline.recipe import Recipe
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import hide, hide_in_settings
-from dolma_pipeline.task import BadInput
-from dolma_pipeline.yaml_file import Step, json_path, leading_path, parse_path
 
 S = TypeVar("S", bound=Struct)
 Compression = Literal["gz", "zst", ""]
@@ -76,7 +76,7 @@ def run_command(
     if getattr(config, "dryrun", False):
         print_config(config)
         return 0
-    from dolma_pipeline.run import RunOptions, run_recipe
+    from dolma_pipeline.engine.run import RunOptions, run_recipe
 
     again = force(config)
     settings = RunOptions(processes=processes(config), force=again, existing="replace" if again else existing)

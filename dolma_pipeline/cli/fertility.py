@@ -13,8 +13,8 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, root_of, sources, spread
+from dolma_pipeline.config.recipe import Fertility, PositiveInt, Recipe, Stage
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.recipe import Fertility, PositiveInt, Recipe, Stage
 
 
 class FertilityConfig(Config, frozen=True):
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 def print_result(config: FertilityConfig, recipe: Recipe) -> None:
     from dolma_pipeline.fertility.merge import RESULT
     from dolma_pipeline.fertility.table import render
-    from dolma_pipeline.storage import local
+    from dolma_pipeline.io.files import local
 
     result = local(directory_of(config)) / RESULT
     print(result.read_text(encoding="utf-8").rstrip("\n") if config.json else render(result))

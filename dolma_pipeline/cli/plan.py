@@ -16,8 +16,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     given = load_given(arguments)
-    from dolma_pipeline.outputs import check_places
-    from dolma_pipeline.plan import make_plan
+    from dolma_pipeline.engine.outputs import check_places
+    from dolma_pipeline.engine.plan import make_plan
 
     with own_keys(given):
         plan = make_plan(given.config)

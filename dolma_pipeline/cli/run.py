@@ -10,11 +10,11 @@ from pathlib import Path
 
 from dolma_pipeline.cli.arguments import Given
 from dolma_pipeline.cli.command import own_keys
-from dolma_pipeline.config import make_recipe, override
+from dolma_pipeline.config.extends import extended
+from dolma_pipeline.config.load import make_recipe, override
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.config.yaml_file import File, parse, read
 from dolma_pipeline.errors import ConfigError, listed, suggest
-from dolma_pipeline.extends import extended
-from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.yaml_file import File, parse, read
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +49,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     given = load_given(arguments)
     recipe = given.config
+    from dolma_pipeline.engine.run import RunOptions, run_recipe
     from dolma_pipeline.errors import BadInputError
-    from dolma_pipeline.run import RunOptions, run_recipe
-    from dolma_pipeline.storage import local
+    from dolma_pipeline.io.files import local
 
     options = RunOptions(
         processes=arguments.processes,

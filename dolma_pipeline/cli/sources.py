@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dolma_pipeline.cli.command import WorkDir
+from dolma_pipeline.config.recipe import Source
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.globbing import expand
-from dolma_pipeline.recipe import Source
-from dolma_pipeline.storage import WILDCARD, fixed_directory, is_directory, local
+from dolma_pipeline.io.files import WILDCARD, fixed_directory, is_directory, local
+from dolma_pipeline.io.globbing import expand
 
 LEDGER = ".dolma"
 """Directory of the ledgers beside the data: it is hidden, so no glob of documents finds it."""

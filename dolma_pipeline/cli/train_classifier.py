@@ -14,10 +14,10 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, name_of, sources, spread, unused
+from dolma_pipeline.config.recipe import Classifier, FastText, Labelled, PositiveInt, Quantize, Recipe, Source, Stage
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.recipe import Classifier, FastText, Labelled, PositiveInt, Quantize, Recipe, Source, Stage
-from dolma_pipeline.storage import find_files, local
+from dolma_pipeline.io.files import find_files, local
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Globs = list[str]

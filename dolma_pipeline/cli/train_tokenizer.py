@@ -12,10 +12,10 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import Config, own_keys, print_config, require, say_passed_over
 from dolma_pipeline.cli.sources import sources, spread
+from dolma_pipeline.config.recipe import Fraction, TrainTokenizer
+from dolma_pipeline.config.recipe_tokenizer import Digits, Normalizer, PreTokenizer
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.recipe import Fraction, TrainTokenizer
-from dolma_pipeline.recipe_tokenizer import Digits, Normalizer, PreTokenizer
 from dolma_pipeline.secrets import hide
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
             )
     import sys
 
+    from dolma_pipeline.engine.task import Context
     from dolma_pipeline.formats.detect import refuse_foreign
-    from dolma_pipeline.task import Context
     from dolma_pipeline.tokens.training import train_tokenizer
 
     refuse_foreign([s.path for s in settings.shards])
@@ -138,9 +138,9 @@ def to_training(config: TrainTokenizerConfig) -> TrainOnShards:
 
 def render(tokenizer: str) -> str:
     """The figures of a trained tokenizer, from its manifest."""
+    from dolma_pipeline.io.files import read_json
     from dolma_pipeline.report.summary import table
     from dolma_pipeline.report.units import count, share, size
-    from dolma_pipeline.storage import read_json
     from dolma_pipeline.tokens.training import TrainingManifest, manifest_path
 
     path = manifest_path(tokenizer)

@@ -15,7 +15,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dolma_pipeline.verify import judge
+    from dolma_pipeline.engine.verify import judge
 
     total = 0
     for directory in arguments.runs:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.collect.base import Collection, collection
-from dolma_pipeline.task import Context, Counts, Output, Report
+from dolma_pipeline.engine.task import Context, Counts, Output, Report
 
 LISTED_PROBLEMS = 5
 

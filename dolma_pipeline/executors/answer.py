@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline import errors
+from dolma_pipeline.engine.ledger import Job
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import DolmaError, StageError, WorkerFault, add_note
 from dolma_pipeline.executors.base import Done, measure
-from dolma_pipeline.ledger import Job
-from dolma_pipeline.task import Context
 
 
 class Failure(Struct, frozen=True, kw_only=True):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from dolma_pipeline.engine.ledger import Job
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.executors.base import Done, measure
-from dolma_pipeline.ledger import Job
-from dolma_pipeline.task import Context
 
 
 class LocalExecutor:

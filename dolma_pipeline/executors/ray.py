@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 import ray
 
+from dolma_pipeline.engine.ledger import Job
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.executors.answer import Answer
 from dolma_pipeline.executors.base import Done
 from dolma_pipeline.executors.ray_cluster import check_shared, connect, own_ray_lives
 from dolma_pipeline.executors.ray_worker import code_here, make_worker
-from dolma_pipeline.ledger import Job
 
 log = logging.getLogger(__name__)
 

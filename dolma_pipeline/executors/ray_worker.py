@@ -129,7 +129,7 @@ def make_worker() -> type:
 
             name, problem = platform.node(), use_package(self._code)
             if problem is None:
-                from dolma_pipeline.task import Context
+                from dolma_pipeline.engine.task import Context
 
                 self._context = Context()
             return name, problem

@@ -10,6 +10,8 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from dolma_pipeline.engine.task import Context, Report
+from dolma_pipeline.engine.task import Counts as Account
 from dolma_pipeline.errors import DataError, StageError
 from dolma_pipeline.fertility.pieces import Integers, Measured, Pieces, words_of
 from dolma_pipeline.fertility.result import NO_GROUP, Counts, ShardCounts, TokenCounts
@@ -17,10 +19,8 @@ from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
+from dolma_pipeline.io.files import output, read_msgpack, write_msgpack
 from dolma_pipeline.mixers.attributes import maximum
-from dolma_pipeline.storage import output, read_msgpack, write_msgpack
-from dolma_pipeline.task import Context, Report
-from dolma_pipeline.task import Counts as Account
 from dolma_pipeline.tokens.encode import document_ids, needs_raw
 from dolma_pipeline.tokens.keys import chosen, content_hashes
 from dolma_pipeline.tokens.reference import CannotEncodeError

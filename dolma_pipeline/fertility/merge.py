@@ -7,12 +7,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.fertility.measure import read_counts
 from dolma_pipeline.fertility.page import write_page
 from dolma_pipeline.fertility.result import NO_GROUP, TokenizerInfo, fertility
-from dolma_pipeline.storage import output, write_json
-from dolma_pipeline.task import Context, Report
+from dolma_pipeline.io.files import output, write_json
 from dolma_pipeline.tokens.reference import ReferenceEngine
 
 RESULT = "fertility.json"

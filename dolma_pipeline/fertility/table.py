@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from dolma_pipeline.fertility.result import Fertility, Figures, Row
+from dolma_pipeline.io.files import read_json
 from dolma_pipeline.report.summary import table
 from dolma_pipeline.report.units import count, size
-from dolma_pipeline.storage import read_json
 
 NOTE = (
     "tokens/word: all tokens; pieces/word: those in a word, and whole words: words of one token; byte tokens: a single "

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dolma_pipeline import _native
+from dolma_pipeline.engine.task import Output
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, recorded
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.storage import output, sync
-from dolma_pipeline.task import Output
-from dolma_pipeline.writing import temporary_path, writing
+from dolma_pipeline.io.files import output, sync
+from dolma_pipeline.io.writing import temporary_path, writing
 
 SPANS = pa.list_(
     pa.field(

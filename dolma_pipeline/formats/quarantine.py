@@ -9,9 +9,9 @@ from types import TracebackType
 import msgspec
 
 from dolma_pipeline import _native
+from dolma_pipeline.engine.task import BadInput, Counts, Output
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import MAX_LINE_BYTES, OWN_LINE_BYTES, BadLine, DocumentStream
-from dolma_pipeline.task import BadInput, Counts, Output
 
 MAX_BYTES = 256 << 20
 """Size from which a quarantine file takes only places and reasons, without the bytes of the lines: a shard of nothing

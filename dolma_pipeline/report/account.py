@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from dolma_pipeline.engine.manifest import TIMINGS, RunManifest, StageAccount, Timings, read_manifest
+from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.formats.quarantine import QuarantineRow
-from dolma_pipeline.manifest import TIMINGS, RunManifest, StageAccount, Timings, read_manifest
-from dolma_pipeline.storage import read_json
-from dolma_pipeline.task import Counts
+from dolma_pipeline.io.files import read_json
 
 MOST_EXAMPLES = 20
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dolma_pipeline.manifest import StageAccount
+from dolma_pipeline.engine.manifest import StageAccount
 from dolma_pipeline.report.units import counted, share
 
 

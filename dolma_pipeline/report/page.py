@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from dolma_pipeline.io.files import atomic_path
 from dolma_pipeline.report.markup import Content, Markup, element
 from dolma_pipeline.secrets import hide_in_page
-from dolma_pipeline.storage import atomic_path
 
 
 def page(kind: str, what: str, title: str, facts: str, *content: Content) -> str:

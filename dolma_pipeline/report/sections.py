@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import yaml
 
-from dolma_pipeline.bad_input import find
+from dolma_pipeline.engine.bad_input import find
+from dolma_pipeline.engine.manifest import StageAccount
+from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.formats.quarantine import QuarantineRow
-from dolma_pipeline.manifest import StageAccount
 from dolma_pipeline.report.account import MOST_EXAMPLES, Run, rules, total
 from dolma_pipeline.report.charts import Segment, bar, loss_chart
 from dolma_pipeline.report.markup import Content, Markup, element
 from dolma_pipeline.report.packing import packing
 from dolma_pipeline.report.units import count, counted, duration, share, short, size
-from dolma_pipeline.task import Counts
 
 NOTHING = Markup("")
 COLOURS = 8

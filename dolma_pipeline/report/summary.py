@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from dolma_pipeline.asked import budget_line
-from dolma_pipeline.idle_rules import idle
-from dolma_pipeline.manifest import StageAccount
+from dolma_pipeline.engine.asked import budget_line
+from dolma_pipeline.engine.idle_rules import idle
+from dolma_pipeline.engine.manifest import StageAccount
+from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.report.account import Run, Training, load_run, rules, total
 from dolma_pipeline.report.packing import packing
 from dolma_pipeline.report.units import count, counted, duration, share, short, size
-from dolma_pipeline.task import Counts
 
 WIDEST = 6
 """Sources with a column each; of more only the sum is shown, and the HTML report has the rest."""

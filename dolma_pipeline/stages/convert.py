@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 
+from dolma_pipeline.config.recipe import Convert
+from dolma_pipeline.config.yaml_file import json_path
+from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.task import Counts, Task, make_task
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.plan import Builder, Phase, StageInfo, State
-from dolma_pipeline.recipe import Convert
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.task import Counts, Task, make_task
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
 from dolma_pipeline.tokens.engine import tokenizer_file
@@ -26,7 +27,6 @@ from dolma_pipeline.tokens.source import (
     refuse_packed,
 )
 from dolma_pipeline.tokens.vocabulary import token_dtype
-from dolma_pipeline.yaml_file import json_path
 
 VERSION = 1
 PACKAGE = "dolma_pipeline.tokens"

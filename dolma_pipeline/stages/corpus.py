@@ -6,11 +6,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from dolma_pipeline.config.recipe import Recipe, Source
+from dolma_pipeline.config.yaml_file import json_path
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.recipe import Recipe, Source
-from dolma_pipeline.report.units import counted
-from dolma_pipeline.storage import (
+from dolma_pipeline.io.files import (
     find_files,
     fixed_directory,
     local,
@@ -18,7 +18,7 @@ from dolma_pipeline.storage import (
     relative_name,
     replace_component,
 )
-from dolma_pipeline.yaml_file import json_path
+from dolma_pipeline.report.units import counted
 
 FORMS = ("parquet", "jsonl.gz", "jsonl.zst", "jsonl")
 """Extensions of attribute files, in the order in which they are looked for."""

@@ -17,25 +17,25 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Dedupe
 from dolma_pipeline.dedupe.filter_keys import differences, keys_of, mismatch, read_filter
 from dolma_pipeline.dedupe.filters import MergeFilters, filter_to_load, part_of
 from dolma_pipeline.dedupe.keys import KeyStep
 from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
+from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import recorded
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.plan import Builder, Phase, StageInfo, State
-from dolma_pipeline.recipe import Dedupe
+from dolma_pipeline.io.files import local
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig
-from dolma_pipeline.storage import local
-from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
 
 VERSION = 5
 VERDICTS_VERSION = 6

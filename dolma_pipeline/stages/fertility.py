@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from dolma_pipeline.config.recipe import Fertility
+from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.task import Task, make_task
 from dolma_pipeline.errors import ConfigError, suggest
 from dolma_pipeline.fertility.measure import GroupByTagger, MeasureFertility
 from dolma_pipeline.fertility.merge import PAGE, RESULT, MergeFertility
 from dolma_pipeline.formats.attributes import attribute_keys
 from dolma_pipeline.formats.columns import with_fields
 from dolma_pipeline.mixers.keys import sanitize
-from dolma_pipeline.plan import Builder, Phase, StageInfo, State
-from dolma_pipeline.recipe import Fertility
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Shard
-from dolma_pipeline.task import Task, make_task
 from dolma_pipeline.tokens.check import check_measured
 from dolma_pipeline.tokens.engine import tokenizer_file
 

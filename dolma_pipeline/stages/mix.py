@@ -12,10 +12,14 @@ import pyarrow as pa
 from msgspec import UNSET, Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Mix, Tokenizer
+from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_documents import document_writer
 from dolma_pipeline.formats.quarantine import SetAside, longest_line
+from dolma_pipeline.io.files import output, read_json, relative_name, write_json
 from dolma_pipeline.mixers.decide import Decider, MixInput
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.mixers.names import resolve_names
@@ -28,13 +32,9 @@ from dolma_pipeline.mixers.per_token import (
     share_of_file,
 )
 from dolma_pipeline.mixers.sampling import Hashes, Rate, SourceHistogram, located_hashes, plan_budget
-from dolma_pipeline.plan import Builder, Phase, StageInfo, State
-from dolma_pipeline.recipe import Mix, Tokenizer
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Shard, stem
 from dolma_pipeline.stages.tag import FAILED
-from dolma_pipeline.storage import output, read_json, relative_name, write_json
-from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.tokens.engine import tokenizer_file
 
 VERSION = 5

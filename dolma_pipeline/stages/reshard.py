@@ -6,19 +6,19 @@ from pathlib import Path
 
 import msgspec
 
+from dolma_pipeline.config.recipe import MOST_COPIES, Reshard, Tokenizer
+from dolma_pipeline.config.yaml_file import json_path
+from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.task import Counts, Report, Task
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.plan import Builder, Phase, StageInfo, State
-from dolma_pipeline.recipe import MOST_COPIES, Reshard, Tokenizer
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.token_files import TokenFilePhases
-from dolma_pipeline.task import Counts, Report, Task
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.bare import open_below
 from dolma_pipeline.tokens.engine import tokenizer_file
 from dolma_pipeline.tokens.select import SelectDocuments
 from dolma_pipeline.tokens.shard import ShardFiles
 from dolma_pipeline.tokens.source import SourceFile, TokenSource, refuse_destination, refuse_packed
-from dolma_pipeline.yaml_file import json_path
 
 
 class ReshardPhases(TokenFilePhases):

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, call
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.task import BadInput, Context, Counts, Output, Report, Task, call
 
 
 class StepConfig(Struct, frozen=True, kw_only=True):

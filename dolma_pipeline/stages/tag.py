@@ -7,18 +7,18 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from dolma_pipeline.config.recipe import CustomTagger, Tag
+from dolma_pipeline.engine.plan import Builder, StageInfo, State
+from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Task, make_task
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
 from dolma_pipeline.formats.columns import shown_id, takes_any_id
 from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
-from dolma_pipeline.plan import Builder, StageInfo, State
-from dolma_pipeline.recipe import CustomTagger, Tag
 from dolma_pipeline.stages.corpus import Shard, stem
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
-from dolma_pipeline.task import BadInput, Context, Counts, Output, Task, make_task
 
 VERSION = 5
 LONGEST = 1000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dolma_pipeline.config.recipe import Train
+from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.task import Task, make_task
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.plan import Builder, Phase, StageInfo, State
-from dolma_pipeline.recipe import Train
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.task import Task, make_task
 
 VERSION = 1
 

@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.engine.task import Context, Output, Report
+from dolma_pipeline.io.files import output, read_json, write_json
 from dolma_pipeline.stat.histogram import Histogram, Summary
 from dolma_pipeline.stat.page import write_page
 from dolma_pipeline.stat.result import WhatIf, merge
 from dolma_pipeline.stat.summaries import read_summary
-from dolma_pipeline.storage import output, read_json, write_json
-from dolma_pipeline.task import Context, Output, Report
 
 SUMMARIES = "summaries.jsonl.gz"
 WHATIF = "whatif.json"

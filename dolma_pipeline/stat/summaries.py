@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.parquet_errors import named
+from dolma_pipeline.io.files import output, read_msgpack, write_msgpack
 from dolma_pipeline.mixers import attributes
 from dolma_pipeline.stat.histogram import Histogram, Stored
-from dolma_pipeline.storage import output, read_msgpack, write_msgpack
-from dolma_pipeline.task import Context, Report
 
 ROWS = 16_384
 """Read at a time."""

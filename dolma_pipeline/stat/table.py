@@ -8,12 +8,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from dolma_pipeline.io.files import read_json
 from dolma_pipeline.report.summary import table
 from dolma_pipeline.report.units import count, counted, share, size
 from dolma_pipeline.stat.histogram import Summary, parts
 from dolma_pipeline.stat.merge import SUMMARIES, WHATIF, read_summaries
 from dolma_pipeline.stat.result import Amount, Example, SweepResult, WhatIf, total
-from dolma_pipeline.storage import read_json
 
 PARTS = 10
 """Ranges of a distribution, of about equal counts."""

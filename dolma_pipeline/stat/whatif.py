@@ -11,18 +11,18 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Sweep
+from dolma_pipeline.engine.task import Context, Counts, Report
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
+from dolma_pipeline.io.files import output, write_json
 from dolma_pipeline.mixers import attributes, expression
 from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
 from dolma_pipeline.mixers.expression import Rule
 from dolma_pipeline.mixers.fields import needs_lines
-from dolma_pipeline.recipe import Sweep
 from dolma_pipeline.secrets import hide_in_settings
 from dolma_pipeline.stat.result import Amount, Example, RuleResult, SweepResult, Threshold, WhatIf, nearest
 from dolma_pipeline.stat.sweep import Compiled, compile_sweep
-from dolma_pipeline.storage import output, write_json
-from dolma_pipeline.task import Context, Counts, Report
 
 EXCERPT = 200
 """Code points of a document that an example shows."""

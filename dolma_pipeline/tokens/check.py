@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dolma_pipeline.config.recipe import Tokenizer, TrainTokenizer
 from dolma_pipeline.errors import ConfigError, listed, suggest
-from dolma_pipeline.recipe import Tokenizer, TrainTokenizer
 from dolma_pipeline.tokens.coverage import byte_letters
 from dolma_pipeline.tokens.engine import Engine, load_engine, tokenizer_file
 from dolma_pipeline.tokens.specials import special_tokens

@@ -12,11 +12,11 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from dolma_pipeline.engine.task import BadInput
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.columns import Columns, with_fields
 from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.formats.quarantine import PassedOver
-from dolma_pipeline.task import BadInput
 from dolma_pipeline.tokens.encode import document_ids
 from dolma_pipeline.tokens.engine import Engine, load_engine
 from dolma_pipeline.tokens.keys import chosen, sample_keys

@@ -19,9 +19,10 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline._native import LineWriter
+from dolma_pipeline.engine.task import Context, Counts, Output, Report
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.storage import atomic_path, output, write_json
-from dolma_pipeline.task import Context, Counts, Output, Report
+from dolma_pipeline.io.files import atomic_path, output, write_json
+from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens import datatrove, megatron
 from dolma_pipeline.tokens.engine import tokenizer_file
 from dolma_pipeline.tokens.manifest import FORMAT, TOKENIZER, Manifest, TokenFile
@@ -39,7 +40,6 @@ from dolma_pipeline.tokens.source import (
     read_rows,
     token_files,
 )
-from dolma_pipeline.writing import write_array
 
 CHUNK_TOKENS = 1 << 22
 """In memory at once, or one document."""

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from dolma_pipeline.config.recipe import Tokenizer
+from dolma_pipeline.engine.task import Context, Counts, Report
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.recipe import Tokenizer
-from dolma_pipeline.task import Context, Counts, Report
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.engine import Engine, loaded_engine
 from dolma_pipeline.tokens.keys import chosen, holdout_hashes, order_keys

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.coverage import Coverage
 from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.fast import FastEngine, Unsupported

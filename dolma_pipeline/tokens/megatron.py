@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens.rows import BATCH, Rows, numbered
-from dolma_pipeline.writing import write_array
 
 MAGIC = b"MMIDIDX\0\0"
 VERSION = 1

@@ -13,16 +13,16 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Pack
+from dolma_pipeline.engine.task import Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.recipe import Pack
-from dolma_pipeline.storage import atomic_path, output
-from dolma_pipeline.task import Output, Report
+from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens.amount import PackedAmount
 from dolma_pipeline.tokens.manifest import TokenFile
 from dolma_pipeline.tokens.merge import TOKENS, Merge
 from dolma_pipeline.tokens.packing import Integers, Layout, kept_tokens, lay_out
 from dolma_pipeline.tokens.parts import Part, Parts
-from dolma_pipeline.writing import write_array
 
 ROWS = 1 << 18
 """Rows of a table in memory, with their ids."""

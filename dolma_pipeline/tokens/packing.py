@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
-from dolma_pipeline.recipe import Pack
+from dolma_pipeline.config.recipe import Pack
 from dolma_pipeline.tokens.shard import Order
 
 Integers = NDArray[np.int64]

@@ -12,11 +12,11 @@ from fractions import Fraction
 
 from msgspec import Struct
 
+from dolma_pipeline.engine.task import BadInput
 from dolma_pipeline.errors import ConfigError, suggest
 from dolma_pipeline.formats.columns import Columns, with_fields
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import PassedOver
-from dolma_pipeline.task import BadInput
 from dolma_pipeline.tokens.encode import document_ids
 from dolma_pipeline.tokens.keys import held_out, sample_keys
 

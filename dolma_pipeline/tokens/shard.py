@@ -17,10 +17,10 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
+from dolma_pipeline.engine.task import Output
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.storage import atomic_path, output, sync
-from dolma_pipeline.task import Output
-from dolma_pipeline.writing import temporary_path, write_array, writing
+from dolma_pipeline.io.files import atomic_path, output, sync
+from dolma_pipeline.io.writing import temporary_path, write_array, writing
 
 Order: TypeAlias = Literal["shuffle", "input"]
 COPY_TOKENS = 4 << 20

@@ -14,9 +14,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Tokenizer
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.recipe import Tokenizer
-from dolma_pipeline.storage import local, read_json
+from dolma_pipeline.io.files import local, read_json
 from dolma_pipeline.tokens.datatrove import read_ends, read_metadata
 from dolma_pipeline.tokens.engine import load_engine, tokenizer_file
 from dolma_pipeline.tokens.manifest import MANIFEST, Manifest, read_manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from dolma_pipeline.recipe import TrainTokenizer
+from dolma_pipeline.config.recipe import TrainTokenizer
 
 MASK = re.compile(r"\|\|\|\w+\|\|\|")
 """What a mix puts in the place of personal data. As with OLMo's tokenizers it is text, not control: one token even

@@ -13,10 +13,11 @@ import tokenizers
 from msgspec import Struct, structs
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from dolma_pipeline import __version__, recipe
+from dolma_pipeline import __version__
+from dolma_pipeline.config import recipe
+from dolma_pipeline.engine.task import BadInput, Context, Report
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.storage import atomic_path, output, write_json
-from dolma_pipeline.task import BadInput, Context, Report
+from dolma_pipeline.io.files import atomic_path, output, write_json
 from dolma_pipeline.tokens.reference import one_thread
 from dolma_pipeline.tokens.sample import SampledShard, Sampling, check_weights, sample, wanted
 from dolma_pipeline.tokens.specials import MASK, special_tokens

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
+from dolma_pipeline.config.recipe import Tokenizer
 from dolma_pipeline.errors import ConfigError, suggest
-from dolma_pipeline.recipe import Tokenizer
 from dolma_pipeline.tokens.engine import Engine
 from dolma_pipeline.tokens.specials import special_tokens
 

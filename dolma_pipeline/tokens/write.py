@@ -11,15 +11,15 @@ import pyarrow as pa
 from msgspec import Struct
 
 from dolma_pipeline._native import LineWriter
+from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.storage import atomic_path, output
-from dolma_pipeline.task import Context, Output, Report
+from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens.manifest import TokenFile
 from dolma_pipeline.tokens.merge import Chunk, Merge
 from dolma_pipeline.tokens.packed import write_packed
 from dolma_pipeline.tokens.parts import Parts, read_parts
 from dolma_pipeline.tokens.shard import ShardIndex, gather
-from dolma_pipeline.writing import write_array
 
 
 class WritePart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -8,8 +8,8 @@ from types import TracebackType
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.storage import atomic_path
-from dolma_pipeline.writing import writing
+from dolma_pipeline.io.files import atomic_path
+from dolma_pipeline.io.writing import writing
 
 NAME = "metrics.jsonl"
 RESULT = "result.json"

@@ -17,10 +17,10 @@ from dolma_pipeline.classifier.line import TextForm
 from dolma_pipeline.classifier.manifest import ClassifierManifest, read_manifest
 from dolma_pipeline.classifier.metrics import evaluate
 from dolma_pipeline.classifier.train import in_order
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.run import RunOptions, run_recipe
 from tests import needs
 
 fasttext: Any = needs.module("fasttext")

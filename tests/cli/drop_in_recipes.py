@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from dolma_pipeline.cli.drop_in import dedupe, mix, tag, tokens
-from dolma_pipeline.config import decode
-from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import (
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import (
     Recipe,
 )
-from dolma_pipeline.validation import validate
+from dolma_pipeline.config.validation import validate
+from dolma_pipeline.errors import ConfigError
 
 FORMS: dict[Any, Any] = {
     tag: tag.TagConfig,

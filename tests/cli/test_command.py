@@ -7,9 +7,9 @@ import pytest
 
 from dolma_pipeline.cli.arguments import Given
 from dolma_pipeline.cli.command import Config, own_keys
-from dolma_pipeline.config import Label
+from dolma_pipeline.config.load import Label
+from dolma_pipeline.config.yaml_file import parse
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.yaml_file import parse
 
 KEYS = {"sources.**": "documents", "stages[0].mix": "streams[#]", "stages[0].mix.select": "streams[#].filter"}
 

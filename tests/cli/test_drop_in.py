@@ -13,13 +13,13 @@ import yaml
 from dolma_pipeline.cli.command import notes
 from dolma_pipeline.cli.drop_in import dedupe, tag, tokens
 from dolma_pipeline.cli.main import main, make_parser
-from dolma_pipeline.config import decode
-from dolma_pipeline.formats.columns import AS_DOLMA, Columns
-from dolma_pipeline.recipe import (
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import (
     Source,
     Stage,
     Tag,
 )
+from dolma_pipeline.formats.columns import AS_DOLMA, Columns
 from tests.cli.drop_in_recipes import FORMS, TOKENS, message, recipes
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from dolma_pipeline.cli.drop_in import dedupe
-from dolma_pipeline.config import decode
-from dolma_pipeline.formats.columns import AS_DOLMA
-from dolma_pipeline.recipe import (
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import (
     Bloom,
     Dedupe,
     DocumentKey,
@@ -21,6 +20,7 @@ from dolma_pipeline.recipe import (
     Source,
     Stage,
 )
+from dolma_pipeline.formats.columns import AS_DOLMA
 from tests.cli.drop_in_recipes import message, recipes
 
 BLOOM = {"file": "f.bin", "read_only": False, "estimated_doc_count": "1_000", "desired_false_positive_rate": 1e-4}

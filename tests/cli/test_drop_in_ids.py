@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.config import make_recipe
+from dolma_pipeline.config.load import make_recipe
+from dolma_pipeline.config.yaml_file import File
+from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.run import RunOptions, run_recipe
-from dolma_pipeline.yaml_file import File
 
 LINES = [
     '{"id":"a","text":"one"}',

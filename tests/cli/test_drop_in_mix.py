@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dolma_pipeline.cli.drop_in import mix
+from dolma_pipeline.config.recipe import Edit, Mix, Select, Source, Stage
 from dolma_pipeline.formats.columns import AS_DOLMA, Columns
-from dolma_pipeline.recipe import Edit, Mix, Select, Source, Stage
 from tests.cli.drop_in_recipes import message, recipes
 
 STREAM = {

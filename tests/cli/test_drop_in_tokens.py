@@ -9,14 +9,14 @@ import pytest
 
 from dolma_pipeline.cli.drop_in import tokens
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.recipe import (
+from dolma_pipeline.config.recipe import (
     Pack,
     Source,
     Stage,
     Tokenizer,
     Tokens,
 )
+from dolma_pipeline.formats.columns import Columns
 from tests.cli.drop_in_recipes import TOKENS, message, recipes
 
 

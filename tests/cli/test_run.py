@@ -9,7 +9,7 @@ import pytest
 
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.cli.run import find_recipe, load_given, shipped
-from dolma_pipeline.config import make_recipe
+from dolma_pipeline.config.load import make_recipe
 from dolma_pipeline.errors import ConfigError
 
 RECIPE = "name: t\nwork_dir: w\nsources: {s: {documents: 'd/*'}}\nstages: [{mix: {}}]\n"

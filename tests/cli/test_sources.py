@@ -9,10 +9,10 @@ import pytest
 
 from dolma_pipeline.cli.command import WorkDir
 from dolma_pipeline.cli.sources import dataset_root, ledger, parent_of, sources
-from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import (
+from dolma_pipeline.config.recipe import (
     Source,
 )
+from dolma_pipeline.errors import ConfigError
 
 
 @pytest.mark.parametrize(

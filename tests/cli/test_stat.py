@@ -14,9 +14,9 @@ import yaml
 from dolma_pipeline.cli.drop_in.stat import StatConfig, to_recipe
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.cli.sources import root_of, spread
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Source, Stage, Stat, Sweep
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Source, Stage, Stat, Sweep
 from tests.corpus import make_corpus
 from tests.stat.test_summaries import EXPECTED, ROWS, write_lines
 

@@ -17,10 +17,10 @@ import yaml
 
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.cli.tokens import convert, reshard
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Convert, Recipe, Reshard, Source, Stage, Tokenizer
+from dolma_pipeline.config.validation import validate
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Convert, Recipe, Reshard, Source, Stage, Tokenizer
-from dolma_pipeline.validation import validate
 
 RECIPE = """\
 name: toy

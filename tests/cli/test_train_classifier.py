@@ -11,10 +11,10 @@ import pytest
 from dolma_pipeline.classifier.manifest import read_manifest
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.cli.train_classifier import TrainClassifierConfig, to_recipes
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Classifier, FastText, Labelled, Quantize, Recipe, Source, Stage
+from dolma_pipeline.config.validation import validate
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Classifier, FastText, Labelled, Quantize, Recipe, Source, Stage
-from dolma_pipeline.validation import validate
 from tests import needs
 from tests.classifier.test_train import FRUIT, TOOLS, write
 

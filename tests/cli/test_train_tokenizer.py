@@ -10,9 +10,9 @@ import pytest
 
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.cli.train_tokenizer import TrainTokenizerConfig, to_training
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import TrainTokenizer
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import TrainTokenizer
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.sample import SampledShard
 

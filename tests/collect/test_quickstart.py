@@ -10,8 +10,8 @@ import yaml
 from msgspec import UNSET
 
 from dolma_pipeline.collect.base import COLLECTIONS
+from dolma_pipeline.config.recipe import Mix, Recipe
 from dolma_pipeline.mixers.sampling import ASSUMED
-from dolma_pipeline.recipe import Mix, Recipe
 
 
 @pytest.fixture(scope="module")

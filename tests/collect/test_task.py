@@ -13,7 +13,7 @@ from dolma_pipeline.collect import installed
 from dolma_pipeline.collect.base import COLLECTIONS, reading
 from dolma_pipeline.collect.items import Item
 from dolma_pipeline.collect.task import CollectShard, collect_shard, warnings, write_shard
-from dolma_pipeline.task import Context, Counts, Task, call
+from dolma_pipeline.engine.task import Context, Counts, Task, call
 
 TOPICS = "topics = {'with': 'Wörter.\\n', 'assert': 'Debug.\\n', 'blank': ' '}\n"
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from dolma_pipeline.config.recipe import Bloom, Dedupe, DocumentKey, Ngrams, Paragraphs, Recipe, Source, Stage
 from dolma_pipeline.dedupe.filter_keys import read_filter
 from dolma_pipeline.dedupe.reduce import ReducePartition, reduce_partition
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import ConfigError, DataError, StageError
-from dolma_pipeline.recipe import Bloom, Dedupe, DocumentKey, Ngrams, Paragraphs, Recipe, Source, Stage
-from dolma_pipeline.run import RunOptions, run_recipe
-from dolma_pipeline.task import Context
 
 
 def marked(directory: Path, name: str, texts: str, file: Path, **bloom: Any) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import ConfigError, StageError, WorkerFault
 from dolma_pipeline.executors.answer import Answer, Failure, perform
 from dolma_pipeline.taggers.base import TaggerFailure
-from dolma_pipeline.task import Context
 from tests.executors.test_executors import job
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.executors import ray as executor
 from dolma_pipeline.executors.base import measure
 from dolma_pipeline.executors.ray_cluster import connect
-from dolma_pipeline.task import Context
 from tests.executors.test_executors import job
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,15 +10,15 @@ import msgspec
 import pytest
 
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.manifest import RunManifest
+from dolma_pipeline.engine.plan import make_plan
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.fertility.result import Counts, Fertility, TokenCounts
-from dolma_pipeline.manifest import RunManifest
-from dolma_pipeline.plan import make_plan
-from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.run import RunOptions, run_recipe
-from dolma_pipeline.storage import read_json
-from dolma_pipeline.verify import verify_run
+from dolma_pipeline.io.files import read_json
 from tests.tokens.token_toys import write_byte_tokenizer
 
 ROWS: dict[str, list[dict[str, Any]]] = {

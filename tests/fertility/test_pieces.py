@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import TrainTokenizer
 from dolma_pipeline.fertility.pieces import Measured, Words, overlaps, words_of
-from dolma_pipeline.recipe import TrainTokenizer
 from dolma_pipeline.tokens.training import train
 
 TEXTS = ["the naïve cafe\u0301 — the 数据 the café", "don't stop 3.14 the", "😀 <|endoftext|>the ñandú"]

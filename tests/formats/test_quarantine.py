@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dolma_pipeline.engine.task import BadInput, Counts
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import BadLine, read_documents
 from dolma_pipeline.formats.quarantine import Quarantine, SetAside, quarantine_row
-from dolma_pipeline.task import BadInput, Counts
 
 GOOD = '{"id":"1","text":"x"}\n'
 BROKEN = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff"

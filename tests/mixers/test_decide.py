@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dolma_pipeline.config.recipe import Edit, Mix, OnError, Select
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.attributes import DOCUMENT, SPANS, AttributeWriter
 from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.mixers.decide import Decider, Decision, MixInput
 from dolma_pipeline.mixers.names import resolve_names
-from dolma_pipeline.recipe import Edit, Mix, OnError, Select
 
 TEXTS = ["hello añejo world", "short", "mail me@x.org now", "   x   ", "again and again"]
 EN = pa.array([0.9, 0.8, 0.2, None, 0.7], DOCUMENT)

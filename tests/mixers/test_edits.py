@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Edit
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.attributes import SPANS
 from dolma_pipeline.mixers.edits import EditPlan, attribute, check, label, plan_edits
-from dolma_pipeline.recipe import Edit
 
 Span = tuple[int, int, float]
 

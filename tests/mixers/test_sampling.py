@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dolma_pipeline.config.recipe import Budget
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers.sampling import SHIFT, Rate, SourceHistogram, located_hashes, plan_budget
-from dolma_pipeline.recipe import Budget
 
 TOP = np.uint64(SHIFT)
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from dolma_pipeline.config import decode
-from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.run import RunOptions, run_recipe
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.run import RunOptions, run_recipe
 
 RECIPE: dict[str, Any] = {
     "name": "toy",

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.report.account import MOST_EXAMPLES, load_run, rules, total
-from dolma_pipeline.task import Counts
 
 
 def test_rules_are_ordered_by_what_they_drop() -> None:

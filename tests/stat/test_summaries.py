@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attributes import SPANS
 from dolma_pipeline.stat.histogram import Histogram, Summary
 from dolma_pipeline.stat.summaries import FileSummary, SummarizeFile, read_summary, summarize_file
-from dolma_pipeline.task import Context
 
 ROWS = [
     {"e__t__n": [[0, 12, 3.0]], "dup": [[0, 4, 1.0], [4, 12, 1.0]]},

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.manifest import RunManifest
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.errors import BadInputError, ConfigError
-from dolma_pipeline.manifest import RunManifest
-from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.run import RunOptions, run_recipe
+from dolma_pipeline.io.files import read_json
 from dolma_pipeline.stat.result import WhatIf, total
-from dolma_pipeline.storage import read_json
-from dolma_pipeline.task import Counts
 from tests.corpus import make_corpus, recipe
 from tests.report.test_html import EVIL, Page
 

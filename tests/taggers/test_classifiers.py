@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from dolma_pipeline.config.recipe import CustomTagger
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import CustomTagger
 from dolma_pipeline.taggers import classifiers
 from dolma_pipeline.taggers.registry import load_taggers
 from tests import needs

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dolma_pipeline.config import load_recipe
+from dolma_pipeline.config.load import load_recipe
+from dolma_pipeline.config.recipe import CustomTagger, Tag
+from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import CustomTagger, Tag
-from dolma_pipeline.run import RunOptions, run_recipe
 from dolma_pipeline.taggers.registry import load_taggers
 
 RECIPE = """

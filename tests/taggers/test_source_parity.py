@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from dolma_pipeline.recipe import CustomTagger
+from dolma_pipeline.config.recipe import CustomTagger
 from dolma_pipeline.taggers.registry import load_taggers
 from tests import needs
 from tests.taggers.toys import documents, rows

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from dolma_pipeline.config.recipe import CustomTagger
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.models import find_list
-from dolma_pipeline.recipe import CustomTagger
 from dolma_pipeline.taggers.registry import built_in, load_taggers
 from dolma_pipeline.taggers.url_lists import LISTS, WIKIDATA
 from dolma_pipeline.taggers.urls import is_clean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dolma_pipeline.recipe import Pack
+from dolma_pipeline.config.recipe import Pack
 
 Piece = tuple[int, int, int]
 """A document, its first token in the piece, and the tokens of the piece."""

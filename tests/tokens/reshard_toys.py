@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dolma_pipeline.recipe import Recipe, Reshard, Source, Stage, Tokenizer, Tokens
+from dolma_pipeline.config.recipe import Recipe, Reshard, Source, Stage, Tokenizer, Tokens
 from dolma_pipeline.tokens.inspect import read_places, read_tokens
 from tests.tokens.token_toys import run_recipe, run_stage, word_tokens, write_shard, write_tokenizer
 

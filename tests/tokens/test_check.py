@@ -11,13 +11,13 @@ import tokenizers
 from tokenizers import models, pre_tokenizers
 
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.config import decode
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.manifest import read_manifest
+from dolma_pipeline.engine.plan import make_plan
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.manifest import read_manifest
-from dolma_pipeline.plan import make_plan
-from dolma_pipeline.recipe import Recipe
-from dolma_pipeline.run import RunOptions, run_recipe
-from dolma_pipeline.verify import verify_run
 from tests.tokens.test_coverage import byte_level
 from tests.tokens.token_toys import write_byte_tokenizer, write_tokenizer
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dolma_pipeline.config.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.tokens import compare as module
 from dolma_pipeline.tokens.compare import Mismatch, Settings, compare, render
 from dolma_pipeline.tokens.source import open_source

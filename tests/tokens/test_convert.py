@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dolma_pipeline.config.recipe import Convert, Recipe, Source, Stage, Tokenizer
+from dolma_pipeline.engine.task import Report
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.recipe import Convert, Recipe, Source, Stage, Tokenizer
-from dolma_pipeline.task import Report
 from dolma_pipeline.tokens import convert as module
 from dolma_pipeline.tokens.manifest import read_manifest
 from tests.tokens.reshard_toys import contents

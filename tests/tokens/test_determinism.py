@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dolma_pipeline.config.recipe import Pack
 from dolma_pipeline.formats.documents import read_documents
-from dolma_pipeline.recipe import Pack
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.inspect import read_places, read_tokens
 from dolma_pipeline.tokens.manifest import read_manifest

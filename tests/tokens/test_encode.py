@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from dolma_pipeline.config.recipe import Tokenizer
+from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import read_documents
-from dolma_pipeline.recipe import Tokenizer
-from dolma_pipeline.task import Context, Report
 from dolma_pipeline.tokens.encode import EncodedSplit, EncodeShard, ShardEncoder, encode_shard
 from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.engine import load_engine

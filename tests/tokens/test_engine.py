@@ -10,8 +10,8 @@ import pytest
 import tokenizers
 import tokenizers.processors
 
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.engine import load_engine, loaded_engine
 from tests.tokens.token_toys import write_byte_tokenizer, write_tokenizer
 

@@ -14,8 +14,8 @@ import pytest
 import tokenizers
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
+from dolma_pipeline.config.recipe import TrainTokenizer
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import TrainTokenizer
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.fast import SELF_TEST, FastEngine, Unsupported
 from dolma_pipeline.tokens.reference import ReferenceEngine

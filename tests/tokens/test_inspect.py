@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dolma_pipeline.config.recipe import Tokenizer, Tokens
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.recipe import Tokenizer, Tokens
 from dolma_pipeline.tokens.inspect import Place, decode_range, read_document, read_places, read_tokens
 from tests.tokens.token_toys import (
     letters,

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from dolma_pipeline import _native
+from dolma_pipeline.config.recipe import Pack, Tokenizer, Tokens
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
-from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.manifest import TokenFile, WriteManifest, read_manifest, write_manifest
 from tests.tokens.token_toys import letters, run_stage, word_tokens, write_shard, write_tokenizer

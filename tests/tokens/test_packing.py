@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolma_pipeline import _native
-from dolma_pipeline.recipe import Pack
+from dolma_pipeline.config.recipe import Pack
 from dolma_pipeline.tokens.packing import Layout, kept_tokens, lay_out, packed_tokens
 from tests.tokens import packing_twin as twin
 

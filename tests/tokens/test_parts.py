@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dolma_pipeline.config.recipe import Pack
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.recipe import Pack
-from dolma_pipeline.task import Context
 from dolma_pipeline.tokens.merge import Chunk, Mark, Merge
 from dolma_pipeline.tokens.packing import packed_tokens
 from dolma_pipeline.tokens.parts import (

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dolma_pipeline.recipe import Convert, Pack, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
+from dolma_pipeline.config.recipe import Convert, Pack, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
 from dolma_pipeline.tokens.datatrove import for_people
 from dolma_pipeline.tokens.inspect import read_places, read_tokens
 from dolma_pipeline.tokens.manifest import Manifest, read_manifest

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dolma_pipeline.config.recipe import Convert, Pack, Recipe, Source, Stage, Tokenizer
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Convert, Pack, Recipe, Source, Stage, Tokenizer
 from dolma_pipeline.tokens.manifest import read_manifest
 from tests.tokens.reshard_toys import PAD, contents, make, padded, recipe, reshard
 from tests.tokens.token_toys import file_bytes, letters, run_recipe, write_tokenizer

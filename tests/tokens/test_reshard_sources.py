@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from dolma_pipeline.config.recipe import Pack, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.recipe import Pack, Recipe, Reshard, Source, Stage, Tokenizer, Tokens
 from dolma_pipeline.tokens import select
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.manifest import read_manifest
@@ -180,7 +180,7 @@ def test_a_wrong_type_does_not_pass(tmp_path: Path) -> None:
 
 def test_a_file_that_was_cut_meanwhile(tmp_path: Path) -> None:
     file = open_source(str(make(tmp_path, letters(5), "a"))).files[0]
-    from dolma_pipeline.task import Context
+    from dolma_pipeline.engine.task import Context
 
     config = select.SelectDocuments(
         source="a", file=msgspec.structs.replace(file, size=file.size + 1), output=str(tmp_path / "x"), rate=1.0,

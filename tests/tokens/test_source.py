@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dolma_pipeline.config.recipe import Tokenizer
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.recipe import Tokenizer
 from dolma_pipeline.tokens.source import check_ids, open_source, open_tokens, read_range, read_rows
 from tests.tokens.token_toys import run_stage, word_tokens, write_shard, write_tokenizer
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dolma_pipeline.config.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.tokens import statistics as module
 from dolma_pipeline.tokens.source import open_source
 from dolma_pipeline.tokens.statistics import IdStatistics, Lengths, SourceStatistics, render, statistics

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dolma_pipeline.config.recipe import TrainTokenizer
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.recipe import TrainTokenizer
-from dolma_pipeline.task import Context
 from dolma_pipeline.tokens import sample as sampling
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.sample import SampledShard, Sampling, check_weights, fill, sample
@@ -78,7 +78,7 @@ def test_the_same_bytes_in_every_process_with_and_without_threads(tmp_path: Path
     (tmp_path / "config.json").write_bytes(msgspec.json.encode(settings))
     program = (
         "import sys, msgspec\n"
-        "from dolma_pipeline.task import Context\n"
+        "from dolma_pipeline.engine.task import Context\n"
         "from dolma_pipeline.tokens import engine, training\n"
         "if sys.argv[2] == 'threads': training.one_thread = lambda: None\n"
         "config = msgspec.json.decode(open(sys.argv[1], 'rb').read(), type=training.TrainOnShards)\n"

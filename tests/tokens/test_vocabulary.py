@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dolma_pipeline.config.recipe import Tokenizer, TrainTokenizer
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Tokenizer, TrainTokenizer
 from dolma_pipeline.tokens.engine import Engine, load_engine
 from dolma_pipeline.tokens.vocabulary import SpecialIds, special_ids, token_dtype
 from tests.tokens.token_toys import write_tokenizer

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dolma_pipeline.config.recipe import Tokenizer, Tokens
+from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.recipe import Tokenizer, Tokens
-from dolma_pipeline.storage import write_json
-from dolma_pipeline.task import Context
+from dolma_pipeline.io.files import write_json
 from dolma_pipeline.tokens import merge
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.parts import Parts, read_parts

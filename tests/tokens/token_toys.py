@@ -11,11 +11,11 @@ import msgspec
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from dolma_pipeline.plan import Builder, State, make_plan
-from dolma_pipeline.recipe import Recipe, Source, Stage, Tokenizer, Tokens, TrainTokenizer
+from dolma_pipeline.config.recipe import Recipe, Source, Stage, Tokenizer, Tokens, TrainTokenizer
+from dolma_pipeline.engine.plan import Builder, State, make_plan
+from dolma_pipeline.engine.task import Context, Report, Task, call
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.tokens import plan
-from dolma_pipeline.task import Context, Report, Task, call
 
 WORDS = ["<s>", "</s>", "<pad>", "[unk]", *"abcdefghij"]
 """Ids: <s> 0, </s> 1, <pad> 2, [unk] 3, a 4 ... j 13."""

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from dolma_pipeline.recipe import Train
+from dolma_pipeline.config.recipe import Train
 from dolma_pipeline.train.stage import MADE, TrainTask, start_over_if_changed, trainer_config
 
 

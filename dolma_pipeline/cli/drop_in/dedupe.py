@@ -16,9 +16,7 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import CompressionConfig, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, root_of, sources
-from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.formats.columns import AS_DOLMA, Columns
-from dolma_pipeline.recipe import (
+from dolma_pipeline.config.recipe import (
     Bloom,
     Dedupe,
     DocumentKey,
@@ -30,7 +28,9 @@ from dolma_pipeline.recipe import (
     Recipe,
     Stage,
 )
-from dolma_pipeline.storage import local
+from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.columns import AS_DOLMA, Columns
+from dolma_pipeline.io.files import local
 
 Count = Annotated[int, Meta(ge=0)]
 

@@ -10,9 +10,9 @@ from msgspec import Meta, field
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, CompressionConfig, Config, WorkDir, run_command
 from dolma_pipeline.cli.sources import ledger, name_of, parent_of
+from dolma_pipeline.config.recipe import DocumentFormat, Edit, Mix, PositiveInt, Recipe, Select, Source, Stage
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import AS_DOLMA, Columns
-from dolma_pipeline.recipe import DocumentFormat, Edit, Mix, PositiveInt, Recipe, Select, Source, Stage
 
 Count = Annotated[int, Meta(ge=0)]
 Syntax = Literal["jsonpath", "jq"]

@@ -13,9 +13,9 @@ from msgspec import UNSET, Meta, field, structs
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, notes, own_keys
 from dolma_pipeline.cli.sources import ledger, name_of, parent_of, sources, spread
+from dolma_pipeline.config.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep
 from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep
 from dolma_pipeline.secrets import hide
 
 Count = Annotated[int, Meta(ge=0)]
@@ -77,9 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
         recipe = to_recipe(config, scratch)
         for line in notes(config, NO_EFFECT):
             print(hide(f"dolma: note: {line}"), file=sys.stderr)
-        from dolma_pipeline.run import RunOptions, run_recipe
+        from dolma_pipeline.engine.run import RunOptions, run_recipe
+        from dolma_pipeline.io.files import local
         from dolma_pipeline.stat.table import print_stat
-        from dolma_pipeline.storage import local
 
         processes = 1 if config.debug else config.processes
         run_recipe(recipe, RunOptions(processes=processes, account=ACCOUNT if config.recipe is not None else "."))
@@ -190,7 +190,7 @@ def _of_recipe(config: StatConfig, name: str) -> Recipe:
     The stages before it keep their places and so their ledger entries: what was run already is not run again.
     """
     from dolma_pipeline.cli.run import find_recipe
-    from dolma_pipeline.config import make_recipe
+    from dolma_pipeline.config.load import make_recipe
 
     for key in ("documents", "attributes", "drop"):
         if getattr(config, key):

@@ -11,9 +11,9 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, parent_of, root_of, sources
+from dolma_pipeline.config.recipe import PositiveInt, Recipe, Stage, Tag
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import AS_DOLMA, Columns
-from dolma_pipeline.recipe import PositiveInt, Recipe, Stage, Tag
 
 SortKey = Literal[
     "calls",

@@ -14,9 +14,9 @@ from dolma_pipeline.cli.command import NO_EFFECT as READ_IN_PLACE
 from dolma_pipeline.cli.command import Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, parent_of, sources
 from dolma_pipeline.cli.tokens.bare_files import SPECIAL, Dtype, TokenId
+from dolma_pipeline.config.recipe import Pack, PositiveInt, Recipe, Stage, Tokenizer, Tokens
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns, with_fields
-from dolma_pipeline.recipe import Pack, PositiveInt, Recipe, Stage, Tokenizer, Tokens
 
 
 class TokenizerConfig(Config, frozen=True):

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
+from dolma_pipeline.config.recipe import Tokenizer
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import Tokenizer
 
 Dtype: TypeAlias = Literal["uint8", "uint16", "uint32", "uint64"]
 TokenId: TypeAlias = Annotated[int, Meta(ge=0)]

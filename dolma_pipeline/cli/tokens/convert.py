@@ -12,7 +12,7 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, name_of, parent_of
 from dolma_pipeline.cli.tokens.bare_files import BareId, BareTokenizer, Dtype, tokenizer_keys, tokenizer_of
-from dolma_pipeline.recipe import Convert, PositiveInt, Recipe, Source, Stage
+from dolma_pipeline.config.recipe import Convert, PositiveInt, Recipe, Source, Stage
 
 
 class ConvertConfig(Config, frozen=True):

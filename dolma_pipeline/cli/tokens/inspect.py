@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> TokenSource:
-    from dolma_pipeline.recipe import Tokenizer
+    from dolma_pipeline.config.recipe import Tokenizer
     from dolma_pipeline.tokens.source import open_source
 
     tokenizer = None
@@ -137,7 +137,7 @@ def _print_tokens(tokens: list[int], text: str | None) -> None:
 
 
 def _verify(source: TokenSource, arguments: argparse.Namespace) -> int:
-    from dolma_pipeline.storage import find_files
+    from dolma_pipeline.io.files import find_files
     from dolma_pipeline.tokens.compare import Settings, compare, render
 
     settings = Settings(

@@ -15,8 +15,8 @@ from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_command
 from dolma_pipeline.cli.sources import ledger, name_of, parent_of, unused
 from dolma_pipeline.cli.tokens.bare_files import BareId, BareTokenizer, Dtype, TokenId, tokenizer_keys, tokenizer_of
+from dolma_pipeline.config.recipe import MOST_COPIES, Pack, PositiveInt, Recipe, Reshard, Source, Stage
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.recipe import MOST_COPIES, Pack, PositiveInt, Recipe, Reshard, Source, Stage
 
 
 class Prefix(Config, frozen=True):

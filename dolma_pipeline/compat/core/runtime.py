@@ -9,8 +9,8 @@ import msgspec
 from dolma_pipeline.cli.command import WorkDir
 from dolma_pipeline.cli.drop_in.tag import TagConfig, to_recipes
 from dolma_pipeline.compat.core.paths import join_path, make_relative, split_glob, split_path
+from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.run import RunOptions, run_recipe
 
 
 def create_and_run_tagger(

@@ -1,0 +1,1 @@
+"""The engine: it plans, runs, accounts for and verifies tasks, and knows no stage by name."""

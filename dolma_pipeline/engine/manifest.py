@@ -1,0 +1,202 @@
+"""The run manifest: what went in, what came out, where every document went, and the BLAKE3 of every file.
+
+A function of inputs, recipe and versions: it holds no times and no counts of workers. Those are in timings.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dolma_pipeline import __version__
+from dolma_pipeline.engine import idle_rules
+from dolma_pipeline.engine.asked import compare_tokens
+from dolma_pipeline.engine.plan import Plan, StageInfo, State
+from dolma_pipeline.engine.task import BadInput, Counts, Output
+from dolma_pipeline.errors import DataError
+from dolma_pipeline.io.files import read_json
+from dolma_pipeline.secrets import hide, hide_in_settings
+
+NAME = "manifest.json"
+TIMINGS = "timings.json"
+FORMAT = 2
+
+
+class StageAccount(Struct, kw_only=True):
+    """The documents of one stage by source: in = out + dropped + quarantined + unread."""
+
+    id: str
+    kind: str
+    counts: dict[str, Counts] = {}
+    bad: dict[str, list[BadInput]] = {}
+    """The files of each source of which something could not be used; quarantine files as in `RunManifest.files`."""
+    details: dict[str, Any] = {}
+
+
+class RunManifest(Struct, kw_only=True):
+    """manifest.json of a run."""
+
+    format: int = FORMAT
+    name: str
+    version: str
+    seed: int
+    recipe: dict[str, Any]
+    """With all defaults; a value of an environment variable as it was written, `${oc.env:NAME}`."""
+    stages: list[StageAccount]
+    files: list[Output]
+    """Paths relative to the work directory where they are in it; of what is left in scratch/, none."""
+    warnings: list[str] = []
+    work_dir: str = "."
+    """Path from here to the work directory, which paths of files begin in."""
+    digest: str = ""
+    """BLAKE2b of all the rest: a manifest that was edited after the run is told from one that was not."""
+
+
+class _Head(Struct):
+    format: int = 0
+
+
+class PhaseTiming(Struct, kw_only=True):
+    """What a phase cost."""
+
+    phase: str
+    stage: str
+    tasks: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    """Wall time, in seconds."""
+    cpu_seconds: float = 0.0
+    bytes: int = 0
+    """UTF-8 bytes of text read by the tasks that were done."""
+    documents: int = 0
+    peak_rss: int = 0
+    """Bytes; the largest of its workers."""
+
+
+class Timings(Struct, kw_only=True):
+    """timings.json of a run."""
+
+    wall_seconds: float = 0.0
+    processes: int = 1
+    phases: list[PhaseTiming] = []
+
+
+def read_manifest(directory: Path) -> RunManifest:
+    """The manifest in `directory`. Raises DataError if there is none, or one of another format."""
+    path = directory / NAME
+    if not path.is_file():
+        raise DataError(f"{directory}: expected a {NAME}, found none; it is written when a run has finished")
+    version = read_json(path, _Head).format
+    if version != FORMAT:
+        raise DataError(
+            f"{path}: expected format {FORMAT}, found {version or 'none'}; it is of another version of "
+            "dolma_pipeline. Running the recipe again writes it anew"
+        )
+    manifest: RunManifest = read_json(path, RunManifest)
+    return manifest
+
+
+def digest(manifest: RunManifest) -> str:
+    """What `manifest.digest` must be."""
+    plain = msgspec.json.encode(msgspec.structs.replace(manifest, digest=""), order="deterministic")
+    return hashlib.blake2b(plain, digest_size=16).hexdigest()
+
+
+def sealed(manifest: RunManifest) -> RunManifest:
+    """A copy with its digest."""
+    return msgspec.structs.replace(manifest, digest=digest(manifest))
+
+
+def make_manifest(plan: Plan, state: State, account: Path) -> RunManifest:
+    """The manifest of a run that has done everything; it is to be written to the directory `account`."""
+    recipe = msgspec.to_builtins(plan.recipe)
+    # Where it was run is no part of what was made.
+    recipe.pop("work_dir", None)
+    recipe = hide_in_settings(recipe)
+    files: dict[str, Output] = {}
+    warnings: dict[str, None] = dict.fromkeys(plan.warnings)
+    for reports in state.reports.values():
+        for report in reports.values():
+            for written in report.outputs:
+                path = relative(written.path, plan.work_dir)
+                if path.startswith("scratch/"):
+                    continue
+                files[path] = Output(path, written.bytes, written.blake3)
+            # Where it was run is no part of what was made.
+            warnings.update(dict.fromkeys(w.replace(f"{plan.work_dir}/", "") for w in report.warnings))
+    stages = [_account(stage, state, plan.work_dir) for stage in plan.stages]
+    warnings.update(dict.fromkeys(compare_tokens(stages)))
+    warnings.update(dict.fromkeys(idle_rules.warnings(plan.recipe, stages)))
+    manifest = RunManifest(
+        name=hide_in_settings(plan.recipe.name),
+        version=__version__,
+        seed=plan.recipe.seed,
+        recipe=recipe,
+        stages=stages,
+        files=[files[path] for path in sorted(files)],
+        warnings=sorted({hide(w) for w in warnings}),
+        work_dir=Path(os.path.relpath(plan.work_dir, account)).as_posix(),
+    )
+    return sealed(manifest)
+
+
+def relative(path: str, work_dir: Path) -> str:
+    """`path` from the work directory on, or as an absolute path where it is outside."""
+    for file, directory in ((Path(path), work_dir), (Path(path).absolute(), work_dir.absolute())):
+        if file.is_relative_to(directory):
+            return file.relative_to(directory).as_posix()
+    return str(Path(path).absolute())
+
+
+def _account(stage: StageInfo, state: State, work_dir: Path) -> StageAccount:
+    account = StageAccount(id=stage.id, kind=stage.kind)
+    for phase in stage.counted:
+        reports = state.reports.get(phase, {})
+        for name in sorted(reports):
+            for source, counts in reports[name].counts.items():
+                # Where it was run is no part of what was made.
+                first = counts.first_lacking.replace(f"{work_dir}/", "")
+                account.counts.setdefault(source, Counts()).add(msgspec.structs.replace(counts, first_lacking=first))
+                # A task reads one source alone.
+                if reports[name].bad:
+                    account.bad.setdefault(source, []).extend(_located(b, work_dir) for b in reports[name].bad)
+    if stage.phases:
+        account.details = combine([r.details for r in _in_order(state, stage.phases[-1])])
+    for phase in stage.described:
+        account.details |= combine([r.details for r in _in_order(state, phase)])
+    return account
+
+
+def _located(bad: BadInput, work_dir: Path) -> BadInput:
+    path = relative(bad.quarantine, work_dir) if bad.quarantine else ""
+    return msgspec.structs.replace(bad, quarantine=path)
+
+
+def _in_order(state: State, phase: str) -> list[Any]:
+    reports = state.reports.get(phase, {})
+    return [reports[name] for name in sorted(reports)]
+
+
+def combine(details: list[dict[str, Any]]) -> dict[str, Any]:
+    """One task's details as they are; of many, whole numbers added up, other numbers at their largest, and text
+    where all say the same."""
+    if len(details) <= 1:
+        return dict(details[0]) if details else {}
+    total: dict[str, Any] = {}
+    for each in details:
+        for key, value in each.items():
+            old = total.get(key)
+            if isinstance(value, dict):
+                total[key] = combine([old or {}, value])
+            elif isinstance(value, str):
+                total[key] = value if old in (None, value) else "mixed"
+            elif isinstance(value, int) and not isinstance(value, bool):
+                total[key] = (old or 0) + value
+            elif isinstance(value, float):
+                total[key] = max(old or 0.0, value)
+    return total

@@ -1,0 +1,340 @@
+"""Which files a work directory may write, and which of those it once wrote it removes: nothing writes them any more.
+
+The plan declares the places its stages write to as claims. Before anything runs, files that are there already in a
+claimed place must be this recipe's own: `ledger/owner.json` says whose a work directory is, and what it has claimed.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.ledger import entry_files, read_entry, stands
+from dolma_pipeline.errors import ConfigError, DataError, StageError
+from dolma_pipeline.io.files import locked, read_json, real_path, write_json
+from dolma_pipeline.io.globbing import matches
+from dolma_pipeline.report.units import counted
+from dolma_pipeline.secrets import hide_in_settings
+
+OWNER = "owner.json"
+MANIFEST = "manifest.json"
+Existing = Literal["own", "told", "same", "replace"]
+"""Which files may be written over: those of this recipe; the same, and it is said where the settings have changed; of
+this recipe with the same settings; any."""
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """Files that a stage is going to write."""
+
+    place: str
+    """A file, or with `names` a directory."""
+    where: str
+    """The setting that chose the place, as in `$.stages[1].mix.destination`."""
+    remedy: str
+    """What to change so that the stage writes elsewhere, as in "another `name` or `destination`"."""
+    names: tuple[str, ...] = ()
+    """Patterns of the files below the directory `place`."""
+    source: str | None = None
+    """The file that the claimed one is made from, if it is one file."""
+
+    @property
+    def keys(self) -> list[str]:
+        """What the claim is called in owner.json."""
+        return [f"{self.place}/{name}" for name in self.names] or [self.place]
+
+    def examples(self) -> list[str]:
+        """A path for each kind of claimed file."""
+        names = [re.sub(r"\[[^]]*\]|\*", "0", name.replace("**/", "")) for name in self.names]
+        return [os.path.abspath(path) for path in ([f"{self.place}/{name}" for name in names] or [self.place])]  # noqa: PTH100
+
+    def existing(self) -> list[str]:
+        """The claimed files that are there."""
+        if not self.names:
+            return [self.place] if os.path.lexists(self.place) else []
+        directory = Path(self.place)
+        return sorted(str(p) for name in self.names for p in directory.glob(name)) if directory.is_dir() else []
+
+
+class Owner(Struct, frozen=True, kw_only=True):
+    """ledger/owner.json: whose work directory this is."""
+
+    recipe: str
+    settings: str = ""
+    """Digest of everything in the recipe but its work_dir."""
+    places: list[str] = []
+    """What the recipe has claimed outside of the work directory."""
+    parts: dict[str, list[str]] = {}
+    """Phases of runs with an account of their own, such as `dolma stat --recipe`, by account."""
+
+
+class Removed(Struct, kw_only=True):
+    """What became of the files that no stage writes any more."""
+
+    files: list[str] = []
+    left: list[str] = []
+    """Outside of the work directory, where no stage writes now, or changed since they were written."""
+
+    def lines(self) -> list[str]:
+        """A sentence for each kind of them."""
+        lines = []
+        if self.files:
+            what = counted(len(self.files), "file")
+            lines.append(f"removed {what} of an earlier run that no stage writes any more, the first: {self.files[0]}")
+        if self.left:
+            what = counted(len(self.left), "file")
+            lines.append(
+                f"warning: left {what} of an earlier run that no stage writes any more, for no stage writes there now "
+                f"or the file has changed since; remove what you do not need. The first: {self.left[0]}"
+            )
+        return lines
+
+
+def check_plan(claims: Sequence[Claim], inputs: Iterable[str], patterns_read: Iterable[str] = ()) -> None:
+    """Raises ConfigError if two tasks would write one file, if a task would write over an input, or if what it writes
+    would be read as an input by the next run.
+
+    `inputs`: the files that the recipe reads; `patterns_read`: the globs that found them.
+    """
+    taken: dict[str, Claim] = {}
+    for claim in claims:
+        for key in claim.keys:
+            first = taken.setdefault(key, claim)
+            if first is not claim:
+                of = f" for {first.source} and {claim.source}" if first.source and claim.source else ""
+                other = f", which {first.where} names too" if first.where != claim.where else ""
+                raise ConfigError(
+                    f"{claim.where}: expected a file of its own for every output, found {key} twice{of}{other}; "
+                    f"give {claim.remedy}, or other file names"
+                )
+    files = {real_path(c.place): c for c in claims if not c.names}
+    patterns = [(f"{glob.escape(os.path.realpath(c.place))}/{name}", c) for c in claims for name in c.names]
+    for path in inputs:
+        real = real_path(path)
+        covering = files.get(real) or next((c for pattern, c in patterns if matches(pattern, real)), None)
+        if covering is not None:
+            raise ConfigError(
+                f"{covering.where}: expected a place outside of the input, found {path}, which is read and would be "
+                f"written over; give {covering.remedy}"
+            )
+    for pattern in patterns_read:
+        whole = os.path.join(os.path.abspath(pattern), "*") if os.path.isdir(pattern) else os.path.abspath(pattern)  # noqa: PTH100, PTH112, PTH118
+        read = next((c for c in claims if any(matches(whole, path) for path in c.examples())), None)
+        if read is not None:
+            raise ConfigError(
+                f"{read.where}: expected a place that no source reads, found {read.place}, where `{pattern}` would "
+                f"find what this run writes the next time; give {read.remedy}, or a pattern of the input alone"
+            )
+
+
+def settings_of(recipe: Recipe) -> str:
+    """A digest of everything in `recipe` but where its run is kept."""
+    plain = hide_in_settings(msgspec.to_builtins(recipe))
+    plain.pop("work_dir", None)
+    return hashlib.blake2b(msgspec.json.encode(plain, order="deterministic"), digest_size=8).hexdigest()
+
+
+def read_owner(work_dir: Path) -> Owner | None:
+    """Whose work directory it is; None where no recipe has run in it."""
+    path = work_dir / "ledger" / OWNER
+    if path.is_file():
+        owner: Owner = read_json(path, Owner)
+        return owner
+    try:
+        # A run of an earlier version left its name in the manifest alone.
+        found = read_json(work_dir / MANIFEST)
+    except (FileNotFoundError, DataError):
+        return None
+    named = isinstance(found, dict) and "recipe" in found and isinstance(found.get("name"), str)
+    return Owner(recipe=found["name"]) if named else None
+
+
+def check_places(
+    work_dir: Path, recipe: Recipe, claims: Sequence[Claim], *, existing: Existing = "own", renamed: bool = False
+) -> list[str]:
+    """What there is to say of the places that `recipe` is going to write to.
+
+    Raises StageError if the work directory is another recipe's, and ConfigError if a file is there that may not be
+    written over. `renamed`: the recipe has a new name.
+    """
+    owner = read_owner(work_dir)
+    name = hide_in_settings(recipe.name)
+    if owner is not None and owner.recipe != name and not renamed:
+        raise StageError(
+            f"{work_dir}: expected the work_dir of recipe `{name}`, found that of recipe `{owner.recipe}`, "
+            f"whose files would be overwritten; give this recipe a work_dir of its own, or, if it is the same recipe "
+            f"under a new name, run it once with `--renamed`"
+        )
+    return _check_existing(work_dir, _outside(work_dir, claims), owner, settings_of(recipe), existing)
+
+
+def claim_places(
+    work_dir: Path, recipe: Recipe, claims: Sequence[Claim], *, part: tuple[str, list[str]] | None = None
+) -> None:
+    """Enters `recipe` as the owner of `work_dir` and of the places it writes to.
+
+    `part`: account and phases of a run of a part of the recipe. Raises StageError if another run is writing there.
+    """
+    owner = read_owner(work_dir)
+    outside = _outside(work_dir, claims)
+    keys = {key for c in outside for key in c.keys}
+    parts = dict(owner.parts) if owner is not None else {}
+    if part is not None:
+        parts[part[0]] = part[1]
+    # A part of a recipe has other settings than the whole; it writes nothing that the whole does not but its report.
+    settings = owner.settings if part is not None and owner is not None else settings_of(recipe)
+    places = sorted(keys | set(owner.places if owner is not None else ()))
+    _enter(work_dir, owner, Owner(recipe=hide_in_settings(recipe.name), settings=settings, places=places, parts=parts))
+    for directory, other in _neighbours(work_dir) if outside else []:
+        common = keys.intersection(other.places)
+        if common and locked(directory):
+            raise StageError(
+                f"{min(common)}: expected a place that no other run writes to, but `{other.recipe}` is at work there, "
+                f"whose ledger is {directory}; wait for it, or write elsewhere"
+            )
+
+
+def _outside(work_dir: Path, claims: Sequence[Claim]) -> list[Claim]:
+    return [c for c in claims if not Path(c.place).absolute().is_relative_to(work_dir)]
+
+
+def _neighbours(work_dir: Path) -> Iterator[tuple[Path, Owner]]:
+    """The ledgers beside this one, and whose they are."""
+    for path in sorted(work_dir.parent.glob(f"*/ledger/{OWNER}")):
+        directory = path.parent.parent
+        if directory != work_dir:
+            yield directory, read_json(path, Owner)
+
+
+def release_places(work_dir: Path, claims: Sequence[Claim]) -> None:
+    """After a run that failed: what it claimed and wrote nothing of is free for others."""
+    owner = read_owner(work_dir)
+    if owner is None:
+        return
+    free = {key for c in claims for key in c.keys if not c.existing()}
+    _enter(work_dir, owner, msgspec.structs.replace(owner, places=[p for p in owner.places if p not in free]))
+
+
+def _enter(work_dir: Path, before: Owner | None, after: Owner) -> None:
+    path = work_dir / "ledger" / OWNER
+    if before != after or not path.is_file():
+        write_json(path, after)
+
+
+def _check_existing(
+    work_dir: Path, claims: Sequence[Claim], owner: Owner | None, settings: str, existing: Existing
+) -> list[str]:
+    there = [(c, found) for c in claims if (found := c.existing())]
+    if not there:
+        return []
+    owned = set(owner.places) if owner is not None else set()
+    foreign = [(c, found) for c, found in there if not owned.issuperset(c.keys)]
+    if foreign:
+        # A ledger of an earlier version has no claims, but it lists every file it has written.
+        entries = filter(None, (read_entry(path, str(work_dir)) for path in entry_files(work_dir)))
+        written = {o.path for entry in entries for o in entry.report.outputs}
+        foreign = [(c, left) for c, found in foreign if (left := [f for f in found if f not in written])]
+    changed = bool(owner is not None and owner.settings and owner.settings != settings)
+    if existing == "replace":
+        count = sum(len(found) for _, found in foreign)
+        return [f"writing over {counted(count, 'file')} of another command"] if count else []
+    if foreign:
+        claim, files = foreign[0]
+        count = sum(len(found) for _, found in foreign)
+        by = _writer(work_dir, claim) or "another command, or another program"
+        raise ConfigError(
+            f"{claim.where}: expected a place without files of others, found {files[0]}{_more(count)}, written by "
+            f"{by}; give {claim.remedy}, or remove the old files"
+        )
+    if changed and existing in ("same", "told"):
+        claim, files = there[0]
+        before = f"{files[0]}{_more(sum(len(found) for _, found in there))}"
+        if existing == "told":
+            return [f"this command wrote {before} before with other settings; its files are written anew"]
+        raise ConfigError(
+            f"{claim.where}: expected a place without files, found {before}, which this command wrote before with "
+            f"other settings; give {claim.remedy}, or remove the old files"
+        )
+    return []
+
+
+def _more(count: int) -> str:
+    return f" and {count - 1:,} more" if count > 1 else ""
+
+
+def _writer(work_dir: Path, claim: Claim) -> str | None:
+    """The command that claimed the place, by the ledgers beside this one."""
+    for directory, owner in _neighbours(work_dir):
+        if not set(owner.places).isdisjoint(claim.keys):
+            return f"`{owner.recipe}`, whose ledger is {directory}"
+    return None
+
+
+def remove_stale(work_dir: Path, present: set[str], known: Mapping[str, str], kept_phases: Iterable[str]) -> Removed:
+    """Removes the files, and the ledger entries, of tasks that the recipe does not have any more.
+
+    `present`: entries of the tasks there are now; `known`: the files they wrote; `kept_phases`: those of other runs.
+    """
+    removed = Removed()
+    keep = set(kept_phases)
+    written_now = _Written(known)
+    for path in entry_files(work_dir):
+        if str(path) in present or path.relative_to(work_dir / "ledger").parts[0] in keep:
+            continue
+        entry = read_entry(path, str(work_dir))
+        for written in entry.report.outputs if entry is not None else []:
+            file = written.path
+            if not os.path.lexists(file) or written_now.holds(file):
+                continue
+            inside = Path(file).is_relative_to(work_dir)
+            mine = inside or written_now.beside(file)
+            if entry is not None and mine and stands(written, entry.modified.get(file)):
+                Path(file).unlink()
+                removed.files.append(file)
+                _remove_empty(Path(file).parent, work_dir)
+            else:
+                removed.left.append(file)
+        path.unlink()
+        _remove_empty(path.parent, work_dir)
+    removed.files, removed.left = sorted(set(removed.files)), sorted(set(removed.left))
+    return removed
+
+
+class _Written:
+    """The files of this run by their real paths, which are found only if there is an old file to compare them with."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = paths
+
+    @cached_property
+    def _files(self) -> set[str]:
+        return set(map(real_path, self._paths))
+
+    @cached_property
+    def _directories(self) -> set[str]:
+        return {path.rpartition("/")[0] for path in self._files}
+
+    def holds(self, file: str) -> bool:
+        return real_path(file) in self._files
+
+    def beside(self, file: str) -> bool:
+        """Whether a file was written in the same directory."""
+        return real_path(file).rpartition("/")[0] in self._directories
+
+
+def _remove_empty(directory: Path, work_dir: Path) -> None:
+    while directory != work_dir and directory.is_relative_to(work_dir):
+        try:
+            directory.rmdir()
+        except OSError:
+            return
+        directory = directory.parent

@@ -1,0 +1,234 @@
+"""Runs a recipe: phase by phase, what is up to date skipped, the rest handed to an executor, the account at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine import bad_input, given, idle_rules
+from dolma_pipeline.engine.asked import notes
+from dolma_pipeline.engine.ledger import Job, Work, up_to_date
+from dolma_pipeline.engine.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
+from dolma_pipeline.engine.outputs import Existing, check_places, claim_places, read_owner, release_places, remove_stale
+from dolma_pipeline.engine.plan import Phase, Plan, State, make_plan
+from dolma_pipeline.engine.progress import Progress, make_progress
+from dolma_pipeline.errors import DolmaError, VerifyError
+from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
+from dolma_pipeline.formats.detect import refuse_foreign
+from dolma_pipeline.io.files import lock, read_json, remove_leftovers, remove_temporaries, sync_directories, write_json
+from dolma_pipeline.report.units import counted
+from dolma_pipeline.secrets import known
+
+
+class RunOptions(Struct, frozen=True, kw_only=True):
+    """How to run, which is no part of what is made."""
+
+    processes: int = 1
+    address: str | None = None
+    """Address of a Ray cluster."""
+    force: bool = False
+    """Do everything again."""
+    existing: Existing = "own"
+    """Which files outside of the work directory may be written over; see outputs.py."""
+    renamed: bool = False
+    """The recipe has another name than the one that the work directory knows."""
+    account: str = "."
+    """Directory of the manifest and the timings, below the work directory: a part of a recipe leaves those of the
+    whole alone."""
+    progress: Literal["auto", "rich", "plain", "json", "quiet", "none"] = "auto"
+    """`quiet` shows only what could not be read, `none` nothing: the caller has the manifest."""
+
+
+def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifest:  # noqa: B008
+    """Runs `recipe` to its end and returns its manifest, which is also written to the work directory.
+
+    Raises StageError if a file that was given changed while the run went on, VerifyError if a document is not accounted
+    for, and BadInputError, after everything is done, if too much of the input was bad.
+    """
+    plan = make_plan(recipe)
+    work_dir = plan.work_dir
+    account = work_dir / options.account
+    started = time.perf_counter()
+    part = options.account if options.account != "." else None
+    with lock(work_dir), make_progress(options.progress) as progress:
+
+        def claim(plan: Plan) -> None:
+            phases = (part, [p for s in plan.stages for p in s.phases]) if part is not None else None
+            for line in check_places(work_dir, recipe, plan.claims, existing=options.existing, renamed=options.renamed):
+                progress.warning(line)
+            claim_places(work_dir, recipe, plan.claims, part=phases)
+
+        claim(plan)
+        for warning in plan.warnings:
+            progress.warning(warning)
+        remove_temporaries(work_dir)
+        (account / NAME).unlink(missing_ok=True)
+        runner = Runner(plan, options, progress)
+        try:
+            number = 0
+            while number < len(plan.phases):
+                if number == plan.provisional:
+                    plan = runner.plan = plan.settled(runner.state)
+                    claim(plan)
+                runner.run(plan.phases[number])
+                number += 1
+        except Exception as error:
+            release_places(work_dir, plan.claims)
+            if isinstance(error, (DolmaError, OSError)):
+                # A file that changes under its readers makes all sorts of errors: the cause is what must be told.
+                given.check(runner.state.given)
+            raise
+        finally:
+            runner.close()
+            # Workers that were lost, or stopped at the first failure, leave some too.
+            remove_temporaries(work_dir)
+        given.check(runner.state.given)
+        # What lies outside the work directory, where drop-in commands write, is known once it is written.
+        remove_leftovers(runner.state.known)
+        if part is None:
+            _remove_stale(work_dir, runner, progress)
+        manifest = make_manifest(plan, runner.state, account)
+        given.write(account, runner.state.given)
+        sync_directories(runner.state.known)
+        write_json(account / NAME, manifest)
+        sync_directories([account / NAME])
+        for line in idle_rules.warnings(recipe, manifest.stages):
+            progress.warning(line)
+        for line in [*notes(manifest.stages), *idle_rules.notes(recipe, manifest.stages)]:
+            progress.note(line)
+        _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
+        found = bad_input.find(manifest, work_dir)
+        progress.bad_input(found)
+    _check_account(manifest, work_dir)
+    bad_input.check(recipe, found, work_dir / "quarantine", len(plan.given))
+    return manifest
+
+
+class Runner:
+    """The state of a run on its way through the phases."""
+
+    def __init__(self, plan: Plan, options: RunOptions, progress: Progress) -> None:
+        self.state = State()
+        self.timings: list[PhaseTiming] = []
+        self.plan = plan
+        self.entries: set[str] = set()
+        """Ledger entries of the tasks of this run."""
+        self._options = options
+        self._progress = progress
+        self._executor: Executor | None = None
+        self._looked = False
+        """Whether the source files are known to be documents."""
+        self._said: set[str] = set()
+        """Warnings shown: what holds for a whole stage comes with the report of each of its shards."""
+
+    def run(self, phase: Phase) -> None:
+        """Does what is not up to date, and enters the reports of all tasks."""
+        timing = PhaseTiming(phase=phase.id, stage=self._stage(phase))
+        works = self.plan.works(phase, self.state)
+        self.entries.update(w.entry for w in works)
+        pending: list[Work] = []
+        again: list[str] = []
+        for work in works:
+            report = None if self._options.force else up_to_date(Path(work.entry), work.fingerprint, work.base)
+            if report is None:
+                pending.append(work)
+            else:
+                self.state.enter(work.task, report)
+                again += report.warnings
+        if pending and not self._looked:
+            # Before the first work of the run, and not at all where everything is up to date.
+            refuse_foreign([shard.path for shard in self.plan.given if shard.task is None])
+            self._looked = True
+        timing.tasks, timing.skipped = len(works), len(works) - len(pending)
+        self._progress.begin(phase, len(works), timing.skipped)
+        for warning in self._unsaid(again):
+            self._progress.warning(warning)
+        started = time.perf_counter()
+        if pending:
+            for done in self.executor(driver=pending[0].task.driver).run(group(pending)):
+                self._enter(done, timing)
+        timing.seconds = time.perf_counter() - started
+        self._progress.end(timing)
+        self.timings.append(timing)
+
+    def executor(self, *, driver: bool) -> Executor:
+        """Made on first need: a run that is up to date starts nothing. Workers make room for what the driver does."""
+        if driver:
+            self.close()
+            return LocalExecutor(self._progress.note)
+        if self._executor is None:
+            self._executor = make_executor(
+                self._options.processes, self._options.address, self._progress.note, self.plan.work_dir
+            )
+        return self._executor
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
+    def _enter(self, done: Done, timing: PhaseTiming) -> None:
+        for work, report in zip(done.job.works, done.reports, strict=True):
+            self.state.enter(work.task, report)
+        read = done.reports[0].counts.values()
+        timing.bytes += sum(c.bytes_in for c in read)
+        timing.documents += sum(c.documents_in for c in read)
+        timing.cpu_seconds += done.cpu_seconds
+        timing.peak_rss = max(timing.peak_rss, done.peak_rss)
+        self._progress.done(done.job, timing)
+        for warning in self._unsaid([w for r in done.reports for w in r.warnings]):
+            self._progress.warning(warning)
+
+    def _unsaid(self, warnings: list[str]) -> list[str]:
+        new = [w for w in dict.fromkeys(warnings) if w not in self._said]
+        self._said.update(new)
+        return new
+
+    def _stage(self, phase: Phase) -> str:
+        for stage in self.plan.stages:
+            if phase.id.rstrip("+") in stage.phases:
+                return stage.id
+        return phase.id
+
+
+def _remove_stale(work_dir: Path, runner: Runner, progress: Progress) -> None:
+    """Removes what earlier runs of the recipe wrote and this one does not, and says so."""
+    owner = read_owner(work_dir)
+    others = [phase for phases in owner.parts.values() for phase in phases] if owner is not None else []
+    for line in remove_stale(work_dir, runner.entries, runner.state.known, others).lines():
+        progress.note(line)
+
+
+def group(works: list[Work]) -> list[Job]:
+    """One job per group, or per task without one, in the order of their first tasks."""
+    groups: defaultdict[str, list[Work]] = defaultdict(list)
+    for number, work in enumerate(works):
+        groups[f"group:{work.task.group}" if work.task.group else f"task:{number}"].append(work)
+    hidden = known()
+    directory = str(Path.cwd())
+    return [Job(works=tuple(g), hidden=hidden, directory=directory) for g in groups.values()]
+
+
+def _write_timings(path: Path, phases: list[PhaseTiming], wall: float, processes: int) -> None:
+    """A phase that was up to date keeps the figures of the run that did it."""
+    old = {p.phase: p for p in read_json(path, Timings).phases} if path.is_file() else {}
+    kept = [old[p.phase] if p.tasks == p.skipped and p.phase in old else p for p in phases]
+    write_json(path, Timings(wall_seconds=wall, processes=processes, phases=kept))
+
+
+def _check_account(manifest: RunManifest, work_dir: Path) -> None:
+    """Raises VerifyError if a document is not accounted for: what `dolma verify` checks, but for the bytes of files."""
+    from dolma_pipeline.engine.verify import account_problems
+
+    problems = account_problems(manifest, work_dir)
+    if problems:
+        raise VerifyError(
+            "\n".join(
+                [*problems, f"{counted(len(problems), 'problem')} in the account of this run: do not use its outputs"]
+            )
+        )
