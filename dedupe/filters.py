@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Bloom, Dedupe
+from dolma_pipeline.engine.file_list import read_list
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.io.files import atomic_path, output, read_json, write_json
@@ -25,8 +26,8 @@ class MergeFilters(Struct, frozen=True, kw_only=True):
     """Join the filters that the reduces of all partitions have left beside their verdicts."""
 
     dedupe: Dedupe
-    verdicts: list[str]
-    """Verdict files of all partitions, in order."""
+    parts: str
+    """The list of the filters of all partitions, in order."""
 
 
 class Merged(Struct, frozen=True):
@@ -69,7 +70,7 @@ def merge_filters(config: MergeFilters, context: Context) -> Report:
     bloom = config.dedupe.bloom
     if bloom is None or bloom.file is None or bloom.read_only:
         raise StageError(f"dedupe `{config.dedupe.name}`: expected a `bloom.file` to write, found none")
-    file, before = Path(bloom.file), _before(config.verdicts[0])
+    file, before = Path(bloom.file), _before(config.parts)
     merged = _merged(before)
     if not before.is_file() or _of_another(bloom.file, before):
         _keep(file, before)
@@ -82,7 +83,7 @@ def merge_filters(config: MergeFilters, context: Context) -> Report:
                 f"remove {before.parent} to add to the filter as it is now, or restore it from {before}"
             )
     file.parent.mkdir(parents=True, exist_ok=True)
-    size, digest = _native.merge_filters([part_of(v) for v in config.verdicts], str(file))
+    size, digest = _native.merge_filters(read_list(config.parts), str(file))
     write_json(merged, Merged(blake3=digest, path=bloom.file))
     return Report(outputs=[output(before)], details={"filter": {"path": str(file), "bytes": size, "blake3": digest}})
 

@@ -10,6 +10,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Bloom, Dedupe
 from dolma_pipeline.dedupe.filter_keys import FilterKeys, encode, joined, keys_of, left_out, mismatch, read_filter
 from dolma_pipeline.dedupe.filters import filter_to_load, part_of
+from dolma_pipeline.engine.file_list import read_list
 from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import StageError
 
@@ -18,8 +19,8 @@ class ReducePartition(Struct, frozen=True, kw_only=True):
     """Which keys of `partition` were there before, in the order of `keys`."""
 
     dedupe: Dedupe
-    keys: list[str]
-    """Key files of all shards, in the order in which the first of two duplicates stays."""
+    keys: str
+    """The list of the key files of all shards, in the order in which the first of two duplicates stays."""
     partition: int
     verdicts: str
     """The file to write; a filter that is kept leaves its partition beside it (see filters.part_of)."""
@@ -34,7 +35,7 @@ def reduce_partition(config: ReducePartition, context: Context) -> Report:
     bloom = config.dedupe.bloom
     report = Report()
     options = _filter_options(config, bloom, report) if bloom is not None else {}
-    stats = _native.reduce_keys(config.keys, config.partition, config.verdicts, **options)
+    stats = _native.reduce_keys(read_list(config.keys), config.partition, config.verdicts, **options)
     size, digest = stats.pop("verdicts")
     report.outputs.append(Output(path=config.verdicts, bytes=size, blake3=digest))
     report.details = stats

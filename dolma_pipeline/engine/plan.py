@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct
 from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.validation import STAGES, validate
 from dolma_pipeline.config.yaml_file import json_path
+from dolma_pipeline.engine.file_list import FileList
 from dolma_pipeline.engine.ledger import GivenFile, Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.engine.outputs import Claim, check_plan
 from dolma_pipeline.engine.task import Report, Task
@@ -46,6 +47,8 @@ class Phase(Struct, kw_only=True):
     build: Callable[[State], list[Task]]
     after: list[str] = []
     """Phases whose reports `build` needs."""
+    lists: list[FileList] = []
+    """Lists of files that the tasks read."""
 
 
 class StageInfo(Struct, frozen=True, kw_only=True):
@@ -161,6 +164,7 @@ class Plan(Struct, kw_only=True):
     def works(self, phase: Phase, state: State) -> list[Work]:
         """The phase's tasks with their fingerprints and ledger entries."""
         base = str(self.work_dir)
+        state.known.update({each.path: each.digest(state.known) for each in phase.lists})
         return [
             Work(
                 task=t,

@@ -150,6 +150,8 @@ class Runner:
             self._progress.warning(warning)
         started = time.perf_counter()
         if pending:
+            for each in phase.lists:
+                each.write(self.state.known)
             for done in self.executor(driver=pending[0].task.driver).run(group(pending)):
                 self._enter(done, timing)
         timing.seconds = time.perf_counter() - started

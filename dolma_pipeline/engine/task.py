@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from dolma_pipeline.io.files import Output as Output
+
 T = TypeVar("T")
 
 
@@ -84,14 +86,6 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
         """Every document is accounted for."""
         gone = sum(self.dropped.values()) + self.quarantined + self.unread
         return self.documents_in + self.repeated == self.documents_out + gone
-
-
-class Output(Struct, frozen=True):
-    """A file a task has written: where, how long, and the BLAKE3 of its bytes."""
-
-    path: str
-    bytes: int
-    blake3: str
 
 
 class BadInput(Struct, frozen=True, kw_only=True, omit_defaults=True):

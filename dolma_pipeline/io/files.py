@@ -16,12 +16,19 @@ from typing import Any
 
 import msgspec
 
-from dolma_pipeline.engine.task import Output
 from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.io.globbing import expand
 from dolma_pipeline.io.writing import TEMPORARY, temporary_path, temporary_stem, writing
 
 WILDCARD = re.compile(r"[*?\[]")
+
+
+class Output(msgspec.Struct, frozen=True):
+    """A file that was written: where, how long, and the BLAKE3 of its bytes."""
+
+    path: str
+    bytes: int
+    blake3: str
 
 
 def local(path: str) -> Path:

@@ -6,7 +6,7 @@ The partitions, and the order of the keys in each, depend on the recipe and the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from dolma_pipeline.dedupe.keys import KeyStep
 from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
+from dolma_pipeline.engine.file_list import FileList, read_list
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
@@ -86,7 +87,8 @@ class VerdictShard(Struct, frozen=True, kw_only=True):
     source: str
     keys: str
     rows: str
-    verdicts: list[str]
+    verdicts: str
+    """The list of the verdict files of all partitions, in order."""
     shard_index: int
     """Place of the shard's key file in the order in which the partitions were reduced."""
     path: str
@@ -100,7 +102,9 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
     # Dolma's rows say of a document that took no part, and of a text without duplicates, that there are none.
     lines = not config.path.endswith(".parquet")
     skipped = math.nan if lines else None
-    verdicts = VerdictColumns(config.dedupe, config.keys, config.verdicts, config.shard_index, skipped=skipped)
+    verdicts = VerdictColumns(
+        config.dedupe, config.keys, read_list(config.verdicts), config.shard_index, skipped=skipped
+    )
     mode = config.dedupe.documents or config.dedupe.paragraphs
     key = mode.attribute if mode is not None else "duplicate"
     marked = 0
@@ -166,6 +170,13 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     def verdict_file(partition: int) -> str:
         return str(places.work_dir / "scratch" / reduce / f"partition-{partition:05d}.verdicts")
 
+    def file_list(name: str, files: Iterable[str]) -> FileList:
+        return FileList(path=str(places.work_dir / "scratch" / reduce / f"{name}.list"), files=tuple(files))
+
+    key_files = file_list("keys", map(key_file, shards))
+    verdict_files = file_list("verdicts", map(verdict_file, range(config.partitions)))
+    filter_parts = file_list("filters", map(part_of, verdict_files.files))
+
     if config.bloom is not None and config.bloom.file is not None:
         _check_filter(builder, number, config, verdict_file(0))
 
@@ -202,18 +213,17 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                 run="dolma_pipeline.dedupe.reduce:reduce_partition",
                 config=ReducePartition(
                     dedupe=config,
-                    keys=[key_file(s) for s in shards],
+                    keys=key_files.path,
                     partition=p,
                     verdicts=verdict_file(p),
                 ),
-                inputs=(*(key_file(s) for s in shards), *(loaded if bloom is not None and bloom.read_only else ())),
+                inputs=(key_files.path, *(loaded if bloom is not None and bloom.read_only else ())),
                 version=VERSION,
             )
             for p in range(config.partitions)
         ]
 
     def build_verdicts(state: State) -> list[Task]:
-        verdicts = [verdict_file(p) for p in range(config.partitions)]
         reports = state.reports.get(reduce, {})
         warnings = reduce_warnings(config, [reports[name].details for name in sorted(reports)], len(shards))
         return [
@@ -226,28 +236,27 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                     source=s.source,
                     keys=key_file(s),
                     rows=row_file(s),
-                    verdicts=verdicts,
+                    verdicts=verdict_files.path,
                     shard_index=i,
                     path=files[s.id],
                     any_id=takes_any_id(s.columns, s.path),
                     warnings=warnings if i == 0 else [],
                 ),
-                inputs=(key_file(s), row_file(s), *verdicts),
+                inputs=(key_file(s), row_file(s), verdict_files.path),
                 version=VERDICTS_VERSION,
             )
             for i, s in enumerate(shards)
         ]
 
     def build_filter(state: State) -> list[Task]:
-        verdicts = [verdict_file(p) for p in range(config.partitions)]
-        task = MergeFilters(dedupe=config, verdicts=verdicts)
+        task = MergeFilters(dedupe=config, parts=filter_parts.path)
         return [
             make_task(
                 phase=f"{prefix}-filter",
                 name="filter",
                 run="dolma_pipeline.dedupe.filters:merge_filters",
                 config=task,
-                inputs=tuple(part_of(v) for v in verdicts),
+                inputs=(filter_parts.path,),
                 version=VERSION,
             )
         ]
@@ -255,12 +264,12 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     kind = "a Bloom filter" if config.bloom is not None else "an exact set"
     partitions, read = counted(config.partitions, "partition"), counted(len(shards), "shard")
     later = [
-        Phase(id=reduce, what=f"{partitions} against {kind}", build=build_reduce, after=[keys]),
-        Phase(id=final, what=f"mark duplicates in {read}", build=build_verdicts, after=[reduce]),
+        Phase(id=reduce, what=f"{partitions} against {kind}", build=build_reduce, after=[keys], lists=[key_files]),
+        Phase(id=final, what=f"mark duplicates in {read}", build=build_verdicts, after=[reduce], lists=[verdict_files]),
     ]
     if config.bloom is not None and config.bloom.file is not None and not config.bloom.read_only:
         what = f"join the filters into {config.bloom.file}"
-        later.append(Phase(id=f"{prefix}-filter", what=what, build=build_filter, after=[reduce]))
+        later.append(Phase(id=f"{prefix}-filter", what=what, build=build_filter, after=[reduce], lists=[filter_parts]))
     builder.add_step(keys, build_keys, later)
     builder.stages.append(StageInfo(id=prefix, kind="dedupe", counted=(keys, final), phases=(keys, final, reduce)))
 
