@@ -79,8 +79,8 @@ class Job(Struct, frozen=True, kw_only=True):
         return max(w.task.weight for w in self.works)
 
 
-def entry_path(work_dir: Path, task: Task) -> Path:
-    return work_dir / "ledger" / task.phase / f"{task.name}.json"
+def entry_path(work_dir: str, task: Task) -> str:
+    return f"{work_dir}/ledger/{task.phase}/{task.name}.json"
 
 
 def fingerprint(

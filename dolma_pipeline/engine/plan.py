@@ -138,7 +138,7 @@ class Builder:
         self.claim(path, where=where, remedy=remedy, source=shard.path)
 
     def quarantine(self, shard: Shard) -> str | None:
-        return str(self.places.quarantine(shard)) if self.corpus.raw else None
+        return self.places.quarantine(shard) if self.corpus.raw else None
 
 
 class Plan(Struct, kw_only=True):
@@ -169,7 +169,7 @@ class Plan(Struct, kw_only=True):
             Work(
                 task=t,
                 fingerprint=fingerprint(t, state.known, state.given, base=base),
-                entry=str(entry_path(self.work_dir, t)),
+                entry=entry_path(base, t),
                 base=base,
             )
             for t in phase.build(state)

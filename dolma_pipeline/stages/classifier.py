@@ -47,7 +47,7 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
     shards = [s for s in corpus.shards if of(s)]
 
     def examples_path(shard: Shard) -> str:
-        return str(places.scratch(read, shard, ".parquet"))
+        return places.scratch(read, shard, ".parquet")
 
     def build_read(state: State) -> list[Task]:
         tasks = []

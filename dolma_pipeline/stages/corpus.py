@@ -72,33 +72,37 @@ class Places(Struct, frozen=True, kw_only=True):
         """What a stage writes to: its `destination`, or its place in the work directory."""
         return local(destination) if destination else self.work_dir.joinpath(*default)
 
-    def attributes(self, shard: Shard, experiment: str, form: str) -> Path:
+    def attributes(self, shard: Shard, experiment: str, form: str) -> str:
         """The attribute file of `shard`: in the work directory, in a shared one, or where Dolma would look for it."""
         source = self.recipe.sources.get(shard.source, Source())
         if source.destination is not None and not form.startswith("parquet"):
-            return local(source.destination) / shard.name
+            return str(local(source.destination) / shard.name)
         if source.attributes_dir is not None:
-            return _shared(source.attributes_dir, experiment, shard.name, form)
+            return str(_shared(source.attributes_dir, experiment, shard.name, form))
         if self.recipe.layout == "work_dir":
-            return self.work_dir / "attributes" / experiment / shard.source / f"{stem(shard.name)}.{form}"
+            return f"{self.work_dir}/attributes/{experiment}/{shard.source}/{stem(shard.name)}.{form}"
         path = replace_component(Path(shard.path), source.document_dir, f"attributes/{experiment}")
         if path is None:
             raise ConfigError(
                 f"{json_path(('sources', shard.source))}: expected a directory `{source.document_dir}` in the path "
                 f"of the documents, found {shard.path}: attribute files take its place with `attributes/{experiment}`"
             )
-        return path.with_name(f"{stem(path.name)}.{form}") if form == "parquet" else path
+        return str(path.with_name(f"{stem(path.name)}.{form}") if form == "parquet" else path)
 
-    def quarantine(self, shard: Shard) -> Path:
-        return self.work_dir / "quarantine" / shard.source / f"{shard.name}.jsonl"
+    def quarantine(self, shard: Shard) -> str:
+        return f"{self.work_dir}/quarantine/{shard.source}/{shard.name}.jsonl"
 
-    def failures(self, phase: str, shard: Shard) -> Path:
+    def failures(self, phase: str, shard: Shard) -> str:
         """Documents of `shard` that a tagger of `phase` failed on."""
-        return self.work_dir / "quarantine" / phase / shard.source / f"{shard.name}.jsonl"
+        return f"{self.work_dir}/quarantine/{phase}/{shard.source}/{shard.name}.jsonl"
 
-    def scratch(self, phase: str, shard: Shard, suffix: str) -> Path:
-        """Between the halves of a barrier."""
-        return self.work_dir / "scratch" / phase / shard.source / f"{shard.name}{suffix}"
+    def scratch(self, phase: str, shard: Shard, suffix: str) -> str:
+        """The file that `phase` leaves of `shard` for the phases after it.
+
+        A string: a plan makes several of these paths for each of maybe a million shards, and joining a `Path` costs
+        twenty times as much.
+        """
+        return f"{self.work_dir}/scratch/{phase}/{shard.source}/{shard.name}{suffix}"
 
 
 def _shared(directory: str, experiment: str, name: str, form: str) -> Path:

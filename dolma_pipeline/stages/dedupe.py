@@ -153,7 +153,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     places, recipe = builder.places, builder.recipe
     # The first of two duplicates stays: a source of higher priority comes first.
     shards = sorted(builder.corpus.shards, key=lambda s: -recipe.sources[s.source].priority)
-    files = {s.id: str(places.attributes(s, config.name, config.format)) for s in shards}
+    files = {s.id: places.attributes(s, config.name, config.format) for s in shards}
     quarantine = {s.id: builder.quarantine(s) for s in shards}
     mode = config.documents or config.paragraphs
     for s in shards:
@@ -162,10 +162,10 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     builder.corpus.keys[config.name] = [mode.attribute if mode is not None else "duplicate"]
 
     def key_file(shard: Shard) -> str:
-        return str(places.scratch(keys, shard, ".keys"))
+        return places.scratch(keys, shard, ".keys")
 
     def row_file(shard: Shard) -> str:
-        return str(places.scratch(keys, shard, ".rows.parquet"))
+        return places.scratch(keys, shard, ".rows.parquet")
 
     def verdict_file(partition: int) -> str:
         return str(places.work_dir / "scratch" / reduce / f"partition-{partition:05d}.verdicts")

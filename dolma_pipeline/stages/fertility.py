@@ -40,7 +40,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
 
     def counts_path(shard: Shard) -> str:
-        return str(places.scratch(measured, shard, ".msgpack"))
+        return places.scratch(measured, shard, ".msgpack")
 
     def build_shards(state: State) -> list[Task]:
         tasks = []

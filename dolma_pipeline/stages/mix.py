@@ -344,7 +344,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         return [p for i in read for p in (i.path, *i.attributes.values())]
 
     def measure_path(group: Group) -> str:
-        return str(places.scratch(measured, group.output, ".json"))
+        return places.scratch(measured, group.output, ".json")
 
     tokenizer, assumed = _tokenizer(builder, number, config)
     files_of = Counter(g.source for g in all_groups)

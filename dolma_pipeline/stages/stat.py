@@ -51,10 +51,10 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
         raise ConfigError(f"{where}: expected attributes to describe or rules to try, found neither")
 
     def summary_path(shard: Shard, experiment: str) -> str:
-        return str(places.scratch(files_phase, shard, f".{experiment}.msgpack"))
+        return places.scratch(files_phase, shard, f".{experiment}.msgpack")
 
     def measure_path(shard: Shard) -> str:
-        return str(places.scratch(shards_phase, shard, ".json"))
+        return places.scratch(shards_phase, shard, ".json")
 
     def task(phase: str, name: str, run: str, settings: Any, inputs: list[str]) -> Task:
         return make_task(phase, name, f"dolma_pipeline.stat.{run}", settings, inputs, VERSION)

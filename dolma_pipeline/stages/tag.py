@@ -133,7 +133,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
     shards = list(builder.corpus.shards)
     files: dict[str, dict[str, str]] = {}
     for experiment in groups:
-        files[experiment] = {s.id: str(builder.places.attributes(s, experiment, config.format)) for s in shards}
+        files[experiment] = {s.id: builder.places.attributes(s, experiment, config.format) for s in shards}
         builder.corpus.keys[experiment] = [
             attribute_key(experiment, t, a) for t, a in taggers.attribute_names() if t in groups[experiment]
         ]
@@ -157,7 +157,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
             taggers=config.taggers,
             modules=config.tagger_modules,
             experiments=[(e, files[e][shard.id], names) for e, names in groups.items()],
-            failures=str(builder.places.failures(phase, shard)) if aside else None,
+            failures=builder.places.failures(phase, shard) if aside else None,
             seed=builder.recipe.seed if taggers.uses_seed else None,
             name=stem(shard.name) if taggers.uses_seed else "",
         )

@@ -93,7 +93,7 @@ class TokenPhases(TokenFilePhases):
             source=shard.source,
             path=shard.path,
             label=shard.label,
-            output=str(self.places.scratch(self.phase("encode"), shard, "")),
+            output=self.places.scratch(self.phase("encode"), shard, ""),
             tokenizer_path=self.tokenizer_path,
             tokenizer=self.tokenizer,
             seed=self.seed,

@@ -34,7 +34,7 @@ def task(directory: Path, **changes: object) -> Task:
 def done(tmp_path: Path) -> tuple[Task, str, Path]:
     (tmp_path / "in").write_text("text")
     copying = task(tmp_path)
-    mark, path = fingerprint(copying, {}), entry_path(tmp_path, copying)
+    mark, path = fingerprint(copying, {}), Path(entry_path(str(tmp_path), copying))
     assert up_to_date(path, mark) is None
     (report,) = execute(Job(works=(Work(task=copying, fingerprint=mark, entry=str(path)),)), Context())
     assert report == up_to_date(path, mark)
