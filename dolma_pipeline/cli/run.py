@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from importlib import resources
 from pathlib import Path
 
 from dolma_pipeline.cli.arguments import Given
@@ -13,8 +12,8 @@ from dolma_pipeline.cli.command import own_keys
 from dolma_pipeline.config.extends import extended
 from dolma_pipeline.config.load import make_recipe, override
 from dolma_pipeline.config.recipe import Recipe
-from dolma_pipeline.config.yaml_file import File, parse, read
-from dolma_pipeline.errors import ConfigError, listed, suggest
+from dolma_pipeline.config.shipped import find_recipe, shipped
+from dolma_pipeline.errors import ConfigError, listed
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -98,25 +97,6 @@ def load_given(arguments: argparse.Namespace) -> Given[Recipe]:
     file = extended(find_recipe(name))
     recipe = make_recipe(file, arguments.set, arguments.work_dir)
     return Given(recipe, file, override(file.data, arguments.set)[1])
-
-
-def find_recipe(name: str) -> File:
-    """The file of that name, or the shipped recipe."""
-    if "://" in name or "/" in name or Path(name).suffix or Path(name).is_file():
-        return read(name)
-    if name not in shipped():
-        raise ConfigError(
-            f"expected a recipe file, or one of {listed(shipped())}, found neither for `{name}`"
-            f"{suggest(name, shipped())}"
-        )
-    text = resources.files("dolma_pipeline").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
-    return parse(text, f"{name}.yaml")
-
-
-def shipped() -> list[str]:
-    """Names of the recipes that come with the package."""
-    directory = resources.files("dolma_pipeline").joinpath("recipes")
-    return sorted(f.name.removesuffix(".yaml") for f in directory.iterdir() if f.name.endswith(".yaml"))
 
 
 def positive(text: str) -> int:

@@ -175,6 +175,9 @@ class Plan(Struct, kw_only=True):
             for t in phase.build(state)
         ]
 
+    def __str__(self) -> str:
+        return self.render()
+
     def render(self) -> str:
         """The tree of phases: shards, fingerprint, what is up to date."""
         lines = [f"{self.recipe.name}  (work_dir {self.work_dir}, seed {self.recipe.seed})"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import msgspec
 
@@ -48,7 +48,8 @@ def make_progress(kind: str) -> Iterator[Progress]:
         with RichProgress() as progress:
             yield progress
     elif kind == "json":
-        yield JsonProgress()
+        # One JSON object a line.
+        yield EventProgress(lambda event: _print(msgspec.json.encode(event).decode()))
     elif kind == "plain":
         yield PlainProgress()
     elif kind == "quiet":
@@ -128,8 +129,11 @@ class PlainProgress:
             _print(f"  done in {timing.seconds:.1f} s {rate(timing, timing.seconds)}".rstrip())
 
 
-class JsonProgress:
-    """One JSON object a line: `event` is begin, done, note, warning, quarantined, damaged or end."""
+class EventProgress:
+    """Calls `emit` with each event as a dict: `event` is begin, done, note, warning, quarantined, damaged or end."""
+
+    def __init__(self, emit: Callable[[dict[str, Any]], None]) -> None:
+        self._event = emit
 
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
         self._event({"event": "begin", "phase": phase.id, "tasks": tasks, "skipped": skipped})
@@ -155,10 +159,6 @@ class JsonProgress:
 
     def end(self, timing: PhaseTiming) -> None:
         self._event({"event": "end", **msgspec.to_builtins(timing)})
-
-    @staticmethod
-    def _event(event: dict[str, object]) -> None:
-        _print(msgspec.json.encode(event).decode())
 
 
 class RichProgress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -44,8 +45,14 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """`quiet` shows only what could not be read, `none` nothing: the caller has the manifest."""
 
 
-def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifest:  # noqa: B008
+def run_recipe(
+    recipe: Recipe,
+    options: RunOptions = RunOptions(),  # noqa: B008
+    progress: Progress | None = None,
+) -> RunManifest:
     """Runs `recipe` to its end and returns its manifest, which is also written to the work directory.
+
+    `progress` is told what happens; by default one as `options` say.
 
     Raises StageError if a file that was given changed while the run went on, VerifyError if a document is not accounted
     for, and BadInputError, after everything is done, if too much of the input was bad.
@@ -55,7 +62,8 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
     account = work_dir / options.account
     started = time.perf_counter()
     part = options.account if options.account != "." else None
-    with lock(work_dir), make_progress(options.progress) as progress:
+    shown = make_progress(options.progress) if progress is None else contextlib.nullcontext(progress)
+    with lock(work_dir), shown as progress:
 
         def claim(plan: Plan) -> None:
             phases = (part, [p for s in plan.stages for p in s.phases]) if part is not None else None

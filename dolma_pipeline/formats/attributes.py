@@ -274,6 +274,17 @@ def _parquet_batches(path: str, keys: Sequence[str]) -> Iterator[pa.RecordBatch]
         yield from file.iter_batches(batch_size=_batch_rows(file.metadata), columns=["id", *present])
 
 
+def attribute_batches(path: str | Path, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of an attribute file: id, and a column for each of `keys`."""
+    if str(path).endswith(".parquet"):
+        for batch in _parquet_batches(str(path), keys):
+            yield batch.set_column(0, pa.field("id", pa.large_string()), batch.column("id").cast(pa.large_string()))
+        return
+    reader = _native.AttributeReader(str(path), list(keys))
+    while (batch := reader.next_rows(ROW_GROUP)).num_rows:
+        yield batch
+
+
 def _check_columns(path: str, schema: pa.Schema, keys: Sequence[str]) -> None:
     """Raises DataError unless `schema` has ids, and numbers or spans under each of `keys`, once."""
     for key in ("id", *keys):

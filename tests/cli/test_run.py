@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dolma_pipeline.cli.main import main
-from dolma_pipeline.cli.run import find_recipe, load_given, shipped
+from dolma_pipeline.cli.run import load_given
 from dolma_pipeline.config.load import make_recipe
+from dolma_pipeline.config.shipped import find_recipe, shipped
 from dolma_pipeline.errors import ConfigError
 
 RECIPE = "name: t\nwork_dir: w\nsources: {s: {documents: 'd/*'}}\nstages: [{mix: {}}]\n"

@@ -189,8 +189,8 @@ def _of_recipe(config: StatConfig, name: str) -> Recipe:
 
     The stages before it keep their places and so their ledger entries: what was run already is not run again.
     """
-    from dolma_pipeline.cli.run import find_recipe
     from dolma_pipeline.config.load import make_recipe
+    from dolma_pipeline.config.shipped import find_recipe
 
     for key in ("documents", "attributes", "drop"):
         if getattr(config, key):

@@ -1,0 +1,330 @@
+"""The Python face of the package: what programs and notebooks import. `dolma_pipeline` re-exports all of it.
+
+Everything that a command does is a call here. Recipe parts are frozen structs with the names and defaults of the YAML
+keys; `run` returns the account of every document as Arrow tables; the readers stream batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from msgspec import Struct
+
+from dolma_pipeline.config.load import decode, make_recipe
+from dolma_pipeline.config.recipe import (
+    Bloom,
+    Classifier,
+    Convert,
+    CustomTagger,
+    Dedupe,
+    DocumentKey,
+    Fertility,
+    Mix,
+    Pack,
+    Paragraphs,
+    Recipe,
+    Reshard,
+    Source,
+    Stage,
+    Stat,
+    Tag,
+    Tokens,
+    Train,
+)
+from dolma_pipeline.config.recipe_mix import Budget, Edit
+from dolma_pipeline.config.recipe_tokenizer import Tokenizer
+from dolma_pipeline.config.shipped import find_recipe
+from dolma_pipeline.config.validation import validate
+from dolma_pipeline.engine.manifest import RunManifest, read_manifest
+from dolma_pipeline.engine.plan import Plan, make_plan
+from dolma_pipeline.engine.progress import EventProgress
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.verify import verify_run
+from dolma_pipeline.errors import ConfigError, DataError, DolmaError, suggest
+from dolma_pipeline.formats.attributes import attribute_batches, attribute_keys
+from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.documents import read_documents as _stream
+from dolma_pipeline.io.files import find_files
+from dolma_pipeline.taggers.registry import load_taggers
+from dolma_pipeline.train.data import Instances
+
+__all__ = [
+    "Bloom",
+    "Budget",
+    "Classifier",
+    "Columns",
+    "Convert",
+    "CustomTagger",
+    "Dedupe",
+    "DocumentKey",
+    "DolmaError",
+    "Edit",
+    "Fertility",
+    "Mix",
+    "Pack",
+    "Paragraphs",
+    "Plan",
+    "Recipe",
+    "Reshard",
+    "Run",
+    "Source",
+    "Stage",
+    "Stat",
+    "Tag",
+    "TokenDataset",
+    "Tokenizer",
+    "Tokens",
+    "Train",
+    "load_recipe",
+    "open_run",
+    "plan",
+    "read_attributes",
+    "read_documents",
+    "recipe",
+    "run",
+    "tag",
+    "verify",
+]
+
+Part = Tag | Dedupe | Mix | Stat | Tokens | Reshard | Convert | Fertility | Classifier | Train
+"""The settings of one stage."""
+Event = dict[str, Any]
+"""What happens in a run, in the form of `dolma run --json`: `{"event": "begin", "phase": ..., "tasks": ...}`."""
+
+
+def recipe(
+    name: str, sources: Mapping[str, Source], stages: Sequence[Part | Stage], *, work_dir: str | Path, **more: Any
+) -> Recipe:
+    """Returns a valid recipe made of its parts, as `stages=[Tag(...), Mix(...)]`; `more`: other keys, such as `seed`.
+
+    Raises ConfigError with every mistake and its path, exactly as for a recipe file.
+    """
+    wrapped = [stage if isinstance(stage, Stage) else {_key(stage): stage} for stage in stages]
+    made = {"name": name, "work_dir": str(work_dir), "sources": dict(sources), "stages": wrapped, **more}
+    checked = decode(Recipe, msgspec.to_builtins(made))
+    validate(checked)
+    return checked
+
+
+def _key(part: Part) -> str:
+    name = type(part).__name__.lower()
+    if name not in Stage.__struct_fields__:
+        kinds = ", ".join(k.capitalize() for k in Stage.__struct_fields__)
+        raise ConfigError(f"expected a stage ({kinds}), found {type(part).__name__}")
+    return name
+
+
+def load_recipe(name: str | Path, overrides: Sequence[str] = (), *, work_dir: str | Path | None = None) -> Recipe:
+    """Returns the recipe in a YAML or JSON file, or a shipped one by its name, such as `quickstart`.
+
+    `overrides`: as for `dolma run --set`, such as `stages[0].tag.experiment=base`. Raises ConfigError with every
+    mistake and its line.
+    """
+    place = None if work_dir is None else str(work_dir)
+    return make_recipe(find_recipe(str(name)), overrides, place)
+
+
+def plan(recipe: Recipe) -> Plan:
+    """Returns what `run` would do; `print(plan(recipe))` shows each phase and what is up to date."""
+    return make_plan(recipe)
+
+
+def run(
+    recipe: Recipe,
+    *,
+    processes: int = 1,
+    address: str | None = None,
+    force: bool = False,
+    renamed: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+) -> Run:
+    """Runs `recipe` to its end, as `dolma run` does, and returns its results.
+
+    `processes`: workers on this machine (more than one takes the package `ray`); `address`: a Ray cluster instead;
+    `force`: do again what is up to date; `renamed`: go on in a work directory that knows the recipe under its old name.
+    `on_event` is called with each event of the run. An exception that it raises ends the run, which a later call
+    resumes. Raises a DolmaError, as the command does; BadInputError comes after everything is done.
+    """
+    options = RunOptions(processes=processes, address=address, force=force, renamed=renamed, progress="none")
+    progress = None if on_event is None else EventProgress(on_event)
+    run_recipe(recipe, options, progress=progress)
+    return open_run(recipe.work_dir)
+
+
+def open_run(directory: str | Path) -> Run:
+    """Returns the results of a finished run. Raises DataError if `directory` holds none."""
+    return Run(directory=Path(directory), manifest=read_manifest(Path(directory)))
+
+
+def verify(directory: str | Path) -> list[str]:
+    """Returns the problems of a finished run, as sentences: files that changed, documents without an account."""
+    return verify_run(directory)
+
+
+class Run(Struct, frozen=True):
+    """The results of a run."""
+
+    directory: Path
+    manifest: RunManifest
+
+    def counts(self) -> pa.Table:
+        """Returns the account: a row for each stage and source.
+
+        Columns: stage, kind, source; documents_in, documents_out, dropped, quarantined, repeated, bytes_in, bytes_out,
+        tokens: int64. documents_in + repeated = documents_out + dropped + quarantined.
+        """
+        rows = []
+        for stage in self.manifest.stages:
+            for source, c in stage.counts.items():
+                row: dict[str, Any] = {"stage": stage.id, "kind": stage.kind, "source": source}
+                row |= {"documents_in": c.documents_in, "documents_out": c.documents_out}
+                row |= {"dropped": sum(c.dropped.values()), "quarantined": c.quarantined, "repeated": c.repeated}
+                row |= {"bytes_in": c.bytes_in, "bytes_out": c.bytes_out, "tokens": c.tokens}
+                rows.append(row)
+        return _table(rows, text=("stage", "kind", "source"), numbers=_COUNTS)
+
+    def dropped(self) -> pa.Table:
+        """Returns how many documents each rule dropped. Columns: stage, source, rule; documents: int64."""
+        rows = [
+            {"stage": stage.id, "source": source, "rule": rule, "documents": documents}
+            for stage in self.manifest.stages
+            for source, counts in stage.counts.items()
+            for rule, documents in counts.dropped.items()
+        ]
+        return _table(rows, text=("stage", "source", "rule"), numbers=("documents",))
+
+    def quarantined(self) -> pa.Table:
+        """Returns the files with documents that could not be used, and why.
+
+        Columns: stage, source, file; documents: int64, the number that was set aside; reason: the first reason, or the
+        damage of the file; quarantine: the file that has them.
+        """
+        rows = [
+            {
+                "stage": stage.id,
+                "source": source,
+                "file": bad.file,
+                "documents": bad.documents,
+                "reason": bad.reason or bad.damage,
+                "quarantine": str(self.directory / bad.quarantine) if bad.quarantine else None,
+            }
+            for stage in self.manifest.stages
+            for source, found in stage.bad.items()
+            for bad in found
+        ]
+        return _table(rows, text=("stage", "source", "file", "reason", "quarantine"), numbers=("documents",))
+
+    def files(self, prefix: str = "") -> list[Path]:
+        """Returns the files that the run wrote, by paths that begin with `prefix`, such as `mixed/` or `tokens/`."""
+        return [
+            self.directory / self.manifest.work_dir / file.path
+            for file in self.manifest.files
+            if file.path.startswith(prefix)
+        ]
+
+    def details(self, stage: str) -> dict[str, Any]:
+        """Returns what a stage found out, by its id, such as `03-exact`: rates of a budget, figures of a filter."""
+        found = {s.id: s.details for s in self.manifest.stages}
+        if stage not in found:
+            raise ConfigError(f"expected a stage of the run, found `{stage}`{suggest(stage, list(found))}")
+        return found[stage]
+
+
+_COUNTS = ("documents_in", "documents_out", "dropped", "quarantined", "repeated", "bytes_in", "bytes_out", "tokens")
+
+
+def _table(rows: list[dict[str, Any]], text: Sequence[str], numbers: Sequence[str]) -> pa.Table:
+    names = [*rows[0]] if rows else [*text, *numbers]
+    schema = pa.schema([(name, pa.int64() if name in numbers else pa.string()) for name in names])
+    return pa.Table.from_pylist(rows, schema)
+
+
+def tag(texts: Sequence[str], taggers: Sequence[str | CustomTagger], *, modules: Sequence[str] = ()) -> pa.Table:
+    """Returns what taggers say of some texts, in memory: a row for each text.
+
+    Columns `TAGGER__ATTRIBUTE`: float64, null where a text has no score; or for spans
+    list<struct<start: int64, end: int64, score: float64>>, code points, half-open. `modules`: Python files or modules
+    with taggers of your own. The taggers see texts without metadata: one that reads other fields needs a `tag` stage.
+    """
+    loaded = load_taggers(list(taggers), list(modules))
+    count = len(texts)
+    raw = [msgspec.json.encode({"id": str(i), "text": text}) for i, text in enumerate(texts)]
+    records = pa.RecordBatch.from_pydict(
+        {
+            "id": pa.array([str(i) for i in range(count)], pa.large_string()),
+            "text": pa.array(list(texts), pa.large_string()),
+            "source": pa.nulls(count, pa.large_string()),
+            "line": pa.array(range(1, count + 1), pa.int64()),
+            "raw": pa.array(raw, pa.large_binary()),
+        }
+    )
+    columns = loaded.tag(Documents(records))
+    return pa.table({f"{tagger}__{attribute}": column for (tagger, attribute), column in columns.items()})
+
+
+def read_documents(paths: str | Sequence[str], *, columns: Columns | None = None) -> Iterator[pa.RecordBatch]:
+    """Yields the documents of JSONL or Parquet files, about 4 MB of text at a time, in order.
+
+    `paths`: files or globs. Columns: id, text, source: large_string; line: int64, from 1. Raises DataError, with file
+    and line, at a line that is no document and at the end of what a damaged file gives.
+    """
+    for path in find_files(paths, "paths"):
+        stream = _stream(path, columns=columns)
+        for documents in stream:
+            for bad in stream.take_bad():
+                raise DataError(f"{path}:{bad.line}: {bad.reason}")
+            yield documents.records.select(["id", "text", "source", "line"])
+        for bad in stream.take_bad():
+            raise DataError(f"{path}:{bad.line}: {bad.reason}")
+        if stream.damage is not None:
+            raise DataError(f"{path}: {stream.damage}")
+
+
+def read_attributes(paths: str | Sequence[str], keys: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yields attribute files, Parquet or JSON lines, row for row beside their documents.
+
+    Columns: id: large_string, and each of `keys` (default: all that the file has), in the types of `tag`. Raises
+    DataError for a damaged file, ConfigError for a key that it does not have.
+    """
+    for path in find_files(paths, "paths"):
+        found = attribute_keys(path)
+        for key in keys if keys is not None else ():
+            if key not in found:
+                raise ConfigError(f"{path}: expected an attribute `{key}`, found none{suggest(key, found)}")
+        yield from attribute_batches(path, list(keys) if keys is not None else found)
+
+
+class TokenDataset:
+    """The instances of a token directory as a map-style dataset: `torch.utils.data.DataLoader` takes it as it is.
+
+    An instance is `sequence_length` consecutive tokens of one file. Files are mapped into memory: opening costs
+    nothing, and reading an instance costs one page-in. Raises ConfigError if `directory` holds no tokens, or fewer than
+    one instance of this length.
+    """
+
+    def __init__(self, directory: str | Path, sequence_length: int) -> None:
+        self._instances = Instances(directory, sequence_length)
+        self.manifest = self._instances.manifest
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def __getitem__(self, index: int) -> dict[str, npt.NDArray[Any]]:
+        """Returns `input_ids`: int64 [sequence_length], and `label_mask`: bool, where some tokens are not to be learnt.
+
+        Raises IndexError past the end, DataError for an id outside of the vocabulary.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"expected an instance from 0 to {len(self) - 1}, found {index}")
+        wanted = np.array([index % len(self)], np.int64)
+        item: dict[str, npt.NDArray[Any]] = {"input_ids": self._instances.read(wanted)[0]}
+        if self._instances.masked:
+            item["label_mask"] = self._instances.read_mask(wanted)[0]
+        return item

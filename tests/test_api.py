@@ -1,0 +1,137 @@
+"""The Python face, used as a notebook would."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import dolma_pipeline as dp
+from tests.train.train_toys import write_tokens
+
+LONG = "The quick brown fox jumps over the lazy dog. "
+
+
+def documents(directory: Path) -> str:
+    rows = [
+        {"id": "a", "text": LONG * 3},
+        {"id": "b", "text": "short"},
+        {"id": "c", "text": LONG * 3},
+        {"id": "d", "text": LONG * 4},
+    ]
+    folder = directory / "web" / "documents"
+    folder.mkdir(parents=True)
+    lines = [*map(json.dumps, rows), "no document"]
+    (folder / "x.jsonl.gz").write_bytes(gzip.compress("\n".join([*lines, ""]).encode()))
+    return f"{folder}/*.jsonl.gz"
+
+
+def small(tmp_path: Path) -> dp.Recipe:
+    return dp.recipe(
+        "small",
+        {"web": dp.Source(documents=documents(tmp_path))},
+        [
+            dp.Tag(experiment="base", taggers=["char_length_v1"]),
+            dp.Dedupe(name="exact", documents=dp.DocumentKey(key="text", attribute="duplicate")),
+            dp.Mix(name="kept", drop={"short": "base.char_length_v1.length < 100", "copy": "exact.duplicate == 1"}),
+        ],
+        work_dir=tmp_path / "run",
+        max_bad_fraction=0.5,
+    )
+
+
+def test_a_run_and_its_account(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    assert "to do" in str(dp.plan(made))
+    events: list[str] = []
+    done = dp.run(made, on_event=lambda event: events.append(event["event"]))
+    assert events[0] == "begin"
+    assert "end" in events
+    assert "quarantined" in events
+    assert done.counts().select(
+        ["stage", "source", "documents_in", "documents_out", "dropped", "quarantined"]
+    ).to_pylist() == [
+        {"stage": "01-tag", "source": "web", "documents_in": 5, "documents_out": 4, "dropped": 0, "quarantined": 1},
+        {"stage": "02-exact", "source": "web", "documents_in": 5, "documents_out": 4, "dropped": 0, "quarantined": 1},
+        {"stage": "03-kept", "source": "web", "documents_in": 5, "documents_out": 2, "dropped": 2, "quarantined": 1},
+    ]
+    assert done.dropped().to_pylist() == [
+        {"stage": "03-kept", "source": "web", "rule": "short", "documents": 1},
+        {"stage": "03-kept", "source": "web", "rule": "copy", "documents": 1},
+    ]
+    bad = done.quarantined().to_pylist()
+    assert {b["documents"] for b in bad} == {1}
+    assert Path(bad[0]["quarantine"]).is_file()
+    [mixed] = done.files("mixed/")
+    batches = list(dp.read_documents(str(mixed)))
+    assert pa.Table.from_batches(batches).column("id").to_pylist() == ["a", "d"]
+    [attributes] = done.files("attributes/exact/")
+    table = pa.Table.from_batches(dp.read_attributes(str(attributes)))
+    assert table.to_pydict() == {"id": ["a", "b", "c", "d"], "duplicate": [None, None, 1.0, None]}
+    assert dp.verify(tmp_path / "run") == []
+    assert dp.open_run(tmp_path / "run").manifest == done.manifest
+    assert "to do" not in str(dp.plan(made))
+
+
+def test_an_exception_of_the_observer_ends_the_run_and_a_later_call_resumes_it(tmp_path: Path) -> None:
+    made = small(tmp_path)
+
+    def stop(event: dict[str, object]) -> None:
+        if event["event"] == "end":
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError, match="stop"):
+        dp.run(made, on_event=stop)
+    skipped: list[object] = []
+    dp.run(made, on_event=lambda event: skipped.append(event.get("skipped")))
+    assert skipped[0] == 2
+
+
+def test_mistakes_in_a_recipe_are_those_of_a_recipe_file(tmp_path: Path) -> None:
+    with pytest.raises(dp.DolmaError, match=r"^\$\.stages\[0\]\.tag\.taggers: expected .*, found "):
+        dp.recipe("r", {"web": dp.Source(documents="x/*")}, [dp.Tag(experiment="e", taggers=[])], work_dir=tmp_path)
+    wrong = dp.recipe("r", {"web": dp.Source(documents="x/*")}, [dp.Mix(name="m")], work_dir=tmp_path)
+    with pytest.raises(dp.DolmaError, match=r"^\$\.sources\.web\.documents: no file matches `x/\*`"):
+        dp.plan(wrong)
+    with pytest.raises(dp.DolmaError, match=r"expected a stage \(Tag, Dedupe, .*\), found Source"):
+        dp.recipe("r", {"web": dp.Source(documents="x/*")}, [dp.Source(documents="y")], work_dir=tmp_path)  # type: ignore[list-item]
+
+
+def test_tag_texts_in_memory() -> None:
+    table = dp.tag(["one two", "", "naïve"], ["char_length_v1", "whitespace_tokenizer_with_paragraphs_v1"])
+    assert table.column("char_length_v1__length").to_pylist() == [7.0, 0.0, 5.0]
+    assert table.num_rows == 3
+    assert dp.tag([], ["char_length_v1"]).num_rows == 0
+    with pytest.raises(dp.DolmaError, match=r"char_length_v1"):
+        dp.tag(["x"], ["char_lenght_v1"])
+
+
+def test_readers_refuse_what_is_no_document(tmp_path: Path) -> None:
+    read = dp.read_documents(documents(tmp_path))
+    with pytest.raises(dp.DolmaError, match=r"x\.jsonl\.gz:5: "):
+        list(read)
+
+
+def test_a_token_dataset(tmp_path: Path) -> None:
+    write_tokens(tmp_path / "tokens", 10, masks=[[1] * 9 + [0]])
+    dataset = dp.TokenDataset(tmp_path / "tokens", 5)
+    assert len(dataset) == 2
+    assert [dataset[i]["input_ids"].tolist() for i in (0, 1, -1)] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [5, 6, 7, 8, 9]]
+    assert dataset[1]["label_mask"].tolist() == [True, True, True, True, False]
+    with pytest.raises(IndexError, match="expected an instance from 0 to 1, found 2"):
+        dataset[2]
+
+
+def test_the_package_imports_nothing_heavy_and_shows_its_names() -> None:
+    code = "import sys, dolma_pipeline as dp; assert 'pyarrow' not in sys.modules; print('recipe' in dir(dp))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_every_public_name_is_there() -> None:
+    assert [name for name in dp.__all__ if not hasattr(dp, name)] == []
