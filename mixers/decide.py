@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from dolma_pipeline.formats.columns import shown_id, takes_any_id
 from dolma_pipeline.formats.documents import Documents, DocumentStream
 from dolma_pipeline.mixers import attributes, edits, expression, use
 from dolma_pipeline.mixers.attributes import Integers
+from dolma_pipeline.mixers.computed import Computed, ComputedBatch
 from dolma_pipeline.mixers.fields import field_columns
 from dolma_pipeline.mixers.names import selectors
 from dolma_pipeline.mixers.use import ATTRIBUTES, Use
@@ -86,8 +88,10 @@ class Decider:
     Rules in order: each of `drop`, then `select`, then (after the edits) `min_text_length`; the first that hits counts.
     """
 
-    def __init__(self, mix: Mix, names: Mapping[str, tuple[str, str]]) -> None:
-        """`names`: (experiment, key) of each attribute that the mix names, from `resolve_names`."""
+    def __init__(self, mix: Mix, names: Mapping[str, tuple[str, str]], computed: Computed | None = None) -> None:
+        """`names`: (experiment, key) of each attribute that the mix names, from `resolve_names`; `computed`: those that
+        no file has."""
+        self.computed = computed
         self.mix = mix
         self.names = dict(names)
         self.drop = expression.compile_all(mix.drop, "drop")
@@ -107,7 +111,9 @@ class Decider:
         """
         self.warnings, self._failed, self._path = [], {}, source.path
         filters = [s for s in (self.select, *self.spans.values()) if s is not None]
-        beside = Beside(source, self.names, whole=bool(filters), objects=self.mix.keep_attributes)
+        beside = Beside(
+            source, self.names, whole=bool(filters), objects=self.mix.keep_attributes, computed=self.computed
+        )
         # What is certain to be read is counted in each document; for other names the bytes are searched.
         counted = {field.removeprefix(ATTRIBUTES) for selector in filters for _, field in selector.reads}
         unseen = {name for selector in filters for name in selector.names} - counted
@@ -123,6 +129,7 @@ class Decider:
         if unseen:
             # A key may be spelled with escapes.
             unseen -= {key for path in source.attributes.values() for key in attribute_keys(path)}
+            unseen -= self.computed.keys if self.computed is not None else set()
         self.use.end_file(source.path if self.mix.as_dolma else source.label)
         for selector in filters:
             for name in sorted(unseen.intersection(selector.names)):
@@ -131,15 +138,12 @@ class Decider:
             self.warnings.append(f"{source.path}: {what} failed on {count} documents; the first: {first}")
 
     def _decide(self, documents: Documents, columns: Columns) -> Decision:
-        count = len(documents)
         needs = {f for rule in self.drop.values() for f in rule.fields}
         if self.mix.edit:
             needs.add("length")
         table = rule_columns(documents, columns.named, needs)
         lengths = table.get("length")
-        rule = expression.first_hits(
-            self.drop, table, count, lambda name, each, hits: self.use.rule(name, each, hits, table, documents)
-        ).astype(np.int16)
+        rule = self._first_hits(documents, table, columns)
         for field in self.mix.discard_fields:
             # What filters and spans read is not always written; a name with a dot is no path here.
             if field != "attributes" and "." not in field:
@@ -152,6 +156,7 @@ class Decider:
             self._failures(SELECT, self.mix.select.on_error, self.select.errors, verdict)
             rule[(rule < 0) & ~pc.fill_null(kept, True).to_numpy(zero_copy_only=False)] = len(self.drop)
             verdict.differ(NUMBERS, self.select.spelled)
+        columns.compute([name for edit in self.mix.edit if (name := edits.attribute(edit))], rule < 0, columns.named)
         texts: pa.LargeStringArray | None = None
         edited: dict[str, int] = {}
         if self.mix.edit and lengths is not None:
@@ -162,6 +167,21 @@ class Decider:
             rule[(rule < 0) & (stripped < self.mix.min_text_length)] = len(self.drop) + 1
         beside = columns.objects(documents, rule < 0)
         return Decision(documents, rule, texts, edited, verdict.unjudged, verdict.differs, beside)
+
+    def _first_hits(self, documents: Documents, table: dict[str, pa.Array], columns: Columns) -> npt.NDArray[np.int16]:
+        """The position of the first rule that is true of each document; -1 where none is.
+
+        What a rule reads and no file has is computed when the rule is reached, for documents that are still there.
+        """
+        first = np.full(len(documents), -1, np.int16)
+        for position, (name, rule) in enumerate(self.drop.items()):
+            computed = columns.compute(rule.names, first < 0, table)
+            hits = rule.evaluate(table, len(documents))
+            if not computed:
+                # Of a document that is dropped nothing is computed, so nobody knows whether such a rule is true of it.
+                self.use.rule(name, rule, int(hits.sum()), table, documents)
+            first[(first < 0) & hits] = position
+        return first
 
     def _edit(self, verdict: _Verdict, lengths: Integers) -> tuple[pa.LargeStringArray | None, dict[str, int]]:
         documents, columns = verdict.documents, verdict.columns
@@ -271,10 +291,34 @@ class Columns:
     """What is to be written of every file, in order: JSON objects, or all columns by key."""
     keys: frozenset[str]
     """The columns that files have."""
+    kept: bool = False
+    """Whether attributes are to be written into documents."""
+    computed: ComputedBatch | None = None
+    """The attributes that no file has."""
+    resolved: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    """(experiment, key) of each name."""
+
+    def compute(self, names: Sequence[str], alive: npt.NDArray[np.bool_], table: dict[str, pa.Array]) -> bool:
+        """Computes what no file has of `names` for the documents in `alive`, and puts it in `table`.
+
+        Returns whether there is any such name.
+        """
+        if self.computed is None:
+            return False
+        self.computed.fill((self.resolved[name] for name in names), alive)
+        for name in names:
+            column = self.computed.columns.get(self.resolved[name])
+            if column is not None:
+                table[name] = self.named[name] = column
+        return self.computed.gives(self.resolved[name] for name in names)
 
     def objects(self, documents: Documents, wanted: npt.NDArray[np.bool_]) -> list[pa.LargeBinaryArray]:
         """The JSON objects of every file; those of columns are made only of the `wanted` documents."""
-        return [_objects(f, documents, wanted) if isinstance(f, dict) else f for f in self.files]
+        files = list(self.files)
+        if self.computed is not None and self.kept:
+            self.computed.fill_all(wanted)
+            files += self.computed.tables().values()
+        return [_objects(f, documents, wanted) if isinstance(f, dict) else f for f in files]
 
     def spells(self, name: str, raw: pa.LargeBinaryArray | None) -> bool:
         """Whether filters can see an attribute `name`, here or in `raw` documents, as far as plain spelling tells."""
@@ -289,9 +333,18 @@ class Beside:
     """The attribute files beside one file of documents, read in step with it."""
 
     def __init__(
-        self, source: MixInput, names: Mapping[str, tuple[str, str]], *, whole: bool, objects: bool = False
+        self,
+        source: MixInput,
+        names: Mapping[str, tuple[str, str]],
+        *,
+        whole: bool,
+        objects: bool = False,
+        computed: Computed | None = None,
     ) -> None:
-        """`whole`: also give filters all there is; `objects`: also give what is to be written into documents."""
+        """`whole`: also give filters all there is; `objects`: also give what is to be written into documents;
+        `computed`: the attributes that no file has."""
+        self._source = source
+        self._computed = computed
         self._names = names
         self._whole = whole
         self._objects = objects
@@ -336,7 +389,14 @@ class Beside:
                 continue
             rows.append(files[-1])
         keys = frozenset(key for e in self._columnar & set(tables) for key in _filled(tables[e]))
-        return Columns(named, rows, whole, files if self._objects else [], keys)
+        batch = None
+        if self._computed is not None:
+            batch = self._computed.batch(documents, self._source.path, self._source.name)
+            if self._whole:
+                # A filter may read anything, so nothing can wait.
+                batch.fill_all(np.ones(len(documents), np.bool_))
+                whole += [item for table in batch.tables().values() for item in _filled(table).items()]
+        return Columns(named, rows, whole, files if self._objects else [], keys, self._objects, batch, self._names)
 
 
 def _objects(

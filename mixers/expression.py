@@ -129,24 +129,6 @@ def resolve_all(rules: Mapping[str, Rule], available: Mapping[str, Sequence[str]
     return found
 
 
-def first_hits(
-    rules: Mapping[str, Rule],
-    columns: Mapping[str, pa.Array],
-    n: int,
-    tell: Callable[[str, Rule, int], None] = lambda name, rule, hits: None,
-) -> npt.NDArray[np.int32]:
-    """The position of the first rule that is true of each document; -1 where none is.
-
-    `tell` is called with every rule and the number of documents that it is true of, whatever the rules before it say.
-    """
-    first = np.full(n, -1, np.int32)
-    for position, (name, rule) in enumerate(rules.items()):
-        hits = rule.evaluate(columns, n)
-        tell(name, rule, int(hits.sum()))
-        first[(first < 0) & hits] = position
-    return first
-
-
 def numbers(node: Node, columns: Mapping[str, pa.Array], n: int) -> Floats:
     """The value of a numeric node for each of `n` documents, NaN where it is unknown."""
     with np.errstate(all="ignore"):

@@ -12,6 +12,9 @@ from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.taggers.base import Documents, Kind, Tagger, TaggerFailure
 from dolma_pipeline.taggers.native import NativeTagger, tag_natively
 
+LONGEST = 1000
+"""Maximum number of characters of an error message: some exceptions quote the whole document."""
+
 
 class TaggerSet:
     """Loaded taggers in the order asked for; made by `load_taggers`."""
@@ -101,6 +104,21 @@ class TaggerSet:
                 found[tagger.name] = tag(tagger)
             columns.update({(tagger.name, name): column for name, column in found[tagger.name].items()})
         return columns
+
+
+def describe_failure(taggers: TaggerSet, documents: Documents, failure: TaggerFailure, path: str) -> str:
+    """Says what failed on which document of the file at `path`, with the line of the document and of the tagger."""
+    row = taggers.first_failing(documents, failure)
+    lines = documents.line
+    if row is None:
+        place = f"lines {lines[0].as_py()} to {lines[len(lines) - 1].as_py()}"
+        what = f"{path}: {place} together: tagger `{failure.tagger}`: {failure.reason}"
+    else:
+        document = shown_id(documents.id[row].as_py())
+        what = f"{path}:{lines[row].as_py()}: tagger `{failure.tagger}`, document `{document}`: {failure.reason}"
+    what = " ".join(what.split())[:LONGEST]
+    at = failure.raised_at
+    return what if at is None else f"{what} (raised at {at}; DOLMA_TRACEBACK=1 shows the traceback)"
 
 
 def _tag(tagger: Tagger, documents: Documents) -> dict[str, pa.Array]:

@@ -103,6 +103,13 @@ class Tag(Base, frozen=True):
         Literal["fail", "quarantine"],
         Meta(description="where a tagger fails on a document: end the run, or set the document aside"),
     ] = "fail"
+    keep: Annotated[
+        bool,
+        Meta(
+            description="write the attributes; without them the mix right behind it runs the taggers in its own "
+            "reading, each on the documents that no earlier rule has dropped"
+        ),
+    ] = True
 
     @property
     def names(self) -> list[str]:

@@ -77,6 +77,7 @@ class _Checks:
             self._exactly_one(path, {kind: None if config is UNSET else config for kind, config in stages.items()})
             if stage.tag is not UNSET:
                 self._tag(stage.tag, (*path, "tag"))
+                self._keep(stage.tag, i, (*path, "tag", "keep"))
             if stage.dedupe is not UNSET:
                 self._dedupe(stage.dedupe, (*path, "dedupe"))
             if stage.mix is not UNSET:
@@ -126,6 +127,22 @@ class _Checks:
                 text = f"expected `tag`, `dedupe` and at their end one `mix`, found `{kind}` in $.stages[{i}]"
                 self._note((*path, "as_dolma"), f"{text}, which needs the ids of all documents")
                 return
+
+    def _keep(self, tag: Tag, number: int, path: Path) -> None:
+        """Attributes that are not kept are for the mix right behind the stage."""
+        if tag.keep:
+            return
+        if tag.on_error != "fail":
+            self._note(path, f"expected `on_error: fail` beside `keep: false`, found `{tag.on_error}`")
+        if tag.format != "parquet":
+            self._note(path, f"expected no `format` beside `keep: false`, which writes no file, found `{tag.format}`")
+        behind = self.recipe.stages[number + 1 :]
+        unkept = next((s for s in behind if s.tag is UNSET or s.tag.keep), None)
+        if unkept is None or unkept.mix is UNSET:
+            found = "none" if unkept is None else f"`{next(k for k in STAGES if getattr(unkept, k) is not UNSET)}`"
+            self._note(path, f"expected a `mix` right behind a `tag` stage with `keep: false`, found {found}")
+        elif unkept.mix.budget is not None:
+            self._note(path, "expected a mix without a budget behind `keep: false`: a budget reads everything twice")
 
     def _tag(self, tag: Tag, path: Path) -> None:
         self._known_taggers(tag, path)

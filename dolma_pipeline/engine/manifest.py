@@ -158,7 +158,8 @@ def _account(stage: StageInfo, state: State, work_dir: Path) -> StageAccount:
     for phase in stage.counted:
         reports = state.reports.get(phase, {})
         for name in sorted(reports):
-            for source, counts in reports[name].counts.items():
+            for source, found in reports[name].counts.items():
+                counts = found.read() if stage.reading else found
                 # Where it was run is no part of what was made.
                 first = counts.first_lacking.replace(f"{work_dir}/", "")
                 account.counts.setdefault(source, Counts()).add(msgspec.structs.replace(counts, first_lacking=first))

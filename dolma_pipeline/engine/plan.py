@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.validation import STAGES, validate
@@ -62,6 +62,8 @@ class StageInfo(Struct, frozen=True, kw_only=True):
     """All its phases; the last one's details are the stage's."""
     described: tuple[str, ...] = ()
     """Other phases whose details are the stage's too."""
+    reading: bool = False
+    """Whether the stage only reads what these phases read: it dropped nothing, and wrote nothing of its own."""
 
 
 class Builder:
@@ -123,6 +125,11 @@ class Builder:
         if size is None and self.provisional is None:
             self.provisional = len(self.phases)
         return size
+
+    def count_with(self, computed: Iterable[str], phase: str) -> None:
+        """Accounts for the stages `computed`, which have no phase of their own, by what `phase` read."""
+        ids = set(computed)
+        self.stages = [structs.replace(s, counted=(phase,)) if s.id in ids else s for s in self.stages]
 
     def claim(self, place: str | Path, *names: str, where: str, remedy: str, source: str | None = None) -> None:
         """Declares a file that a stage writes, or with `names` (patterns) files below the directory `place`."""

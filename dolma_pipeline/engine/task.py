@@ -58,6 +58,17 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
             twin.edited = dict(edited)
         return twin
 
+    def read(self) -> Counts:
+        """What a stage counts that reads the same documents and drops none."""
+        good = self.documents_in - self.quarantined
+        return Counts(
+            documents_in=self.documents_in,
+            documents_out=good,
+            quarantined=self.quarantined,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_in,
+        )
+
     def add(self, other: Counts) -> None:
         for name in (
             "documents_in",

@@ -18,6 +18,7 @@ from dolma_pipeline.io.files import (
     relative_name,
     replace_component,
 )
+from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.report.units import counted
 
 FORMS = ("parquet", "jsonl.gz", "jsonl.zst", "jsonl")
@@ -52,6 +53,8 @@ class Corpus(Struct, kw_only=True):
     attributes: dict[str, dict[str, str]] = {}
     keys: dict[str, list[str]] = {}
     """Attribute keys of each experiment where they are known before it has run."""
+    computed: list[ComputedTags] = []
+    """Taggers whose attributes are in no file: the next stage, which is a mix, runs them itself."""
     failures: list[str] = []
     """Experiments whose files mark the documents on which a tagger failed."""
     raw: bool = True

@@ -20,6 +20,7 @@ from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_documents import document_writer
 from dolma_pipeline.formats.quarantine import SetAside, longest_line
 from dolma_pipeline.io.files import output, read_json, relative_name, write_json
+from dolma_pipeline.mixers.computed import Computed, ComputedTags, computed_inputs
 from dolma_pipeline.mixers.decide import Decider, MixInput
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.mixers.names import resolve_names
@@ -64,6 +65,8 @@ class MixShards(MeasureShards, frozen=True, kw_only=True):
     """The same inputs, decided in order, into one output file."""
 
     rates: str | None = None
+    computed: list[ComputedTags] = []
+    """Taggers to run while reading; see mixers/computed.py."""
 
 
 class PlanBudget(Struct, frozen=True, kw_only=True):
@@ -145,7 +148,7 @@ def plan_rates(config: PlanBudget, context: Context) -> Report:
 
 def mix_shards(config: MixShards, context: Context) -> Report:
     mix = config.mix
-    decider = Decider(mix, config.names)
+    decider = Decider(mix, config.names, Computed(config.computed, context) if config.computed else None)
     counts = Counts()
     edited: Counter[str] = Counter()
     outputs: list[Output] = []
@@ -316,8 +319,9 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         config = msgspec.structs.replace(config, drop={TAGGER_FAILED: failed, **config.drop})
     if config.format == "input" and config.max_size_in_bytes:
         raise ConfigError(f"{where}.format: `input` goes with one output per input, found max_size_in_bytes")
+    computed = corpus.computed
     names = resolve_names(config, corpus.keys, corpus.attributes, where)
-    deciding = sorted({e for e, _ in names.values()})
+    deciding = sorted({e for e, _ in names.values() if e in corpus.attributes})
     if config.select is not None or any(e.span is not None for e in config.edit):
         deciding = list(corpus.attributes)
     written = list(corpus.attributes) if config.keep_attributes else deciding
@@ -399,7 +403,14 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
         for g in all_groups:
             read = inputs(g, written)
             task = MixShards(
-                mix=config, source=g.source, inputs=read, names=names, seed=seed, path=g.output.path, rates=rates
+                mix=config,
+                source=g.source,
+                inputs=read,
+                names=names,
+                seed=seed,
+                path=g.output.path,
+                rates=rates,
+                computed=computed,
             )
             tasks.append(
                 make_task(
@@ -407,7 +418,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
                     name=g.output.id,
                     run=f"{__name__}:mix_shards",
                     config=task,
-                    inputs=(*files(read), *([rates] if rates is not None else [])),
+                    inputs=(*files(read), *([rates] if rates is not None else []), *computed_inputs(computed)),
                     version=VERSION,
                 )
             )
@@ -424,6 +435,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     builder.add_phase(Phase(id=final, what=what, build=build_mix))
     phases = (measured, sampled, final)
     builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=phases, described=(sampled,)))
+    builder.count_with((c.stage for c in computed), final)
     builder.corpus = Corpus(shards=[g.output for g in all_groups], raw=False)
 
 

@@ -10,19 +10,19 @@ import pyarrow as pa
 from dolma_pipeline.config.recipe import CustomTagger, Tag
 from dolma_pipeline.engine.plan import Builder, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Task, make_task
-from dolma_pipeline.errors import StageError
+from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
-from dolma_pipeline.formats.columns import shown_id, takes_any_id
+from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.stages.corpus import Shard, stem
 from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
+from dolma_pipeline.taggers.tagger_set import TaggerSet, describe_failure
 
 VERSION = 5
-LONGEST = 1000
-"""Characters of an error message: some exceptions quote the whole document."""
 FAILED = ("quarantine", "failed")
 """Tagger and attribute by which an attribute file marks the documents that were set aside."""
 
@@ -68,7 +68,7 @@ class TagStep:
             try:
                 columns = self._taggers.tag(documents)
             except TaggerFailure as failure:
-                raise StageError(self._told(documents, failure)) from failure
+                raise StageError(describe_failure(self._taggers, documents, failure, self.config.path)) from failure
         else:
             columns, failed = self._taggers.tag_some(documents)
             self._set_aside(documents, failed, self._quarantine)
@@ -81,22 +81,6 @@ class TagStep:
             rows[path] |= mine
         for path, writer in self._writers.items():
             writer.write(documents, rows[path])
-
-    def _told(self, documents: Documents, failure: TaggerFailure) -> str:
-        """What failed on which document, with the file and line of both the document and the tagger."""
-        row = self._taggers.first_failing(documents, failure)
-        lines = documents.line
-        if row is None:
-            place = f"lines {lines[0].as_py()} to {lines[len(lines) - 1].as_py()}"
-            what = f"{self.config.path}: {place} together: tagger `{failure.tagger}`: {failure.reason}"
-        else:
-            what = (
-                f"{self.config.path}:{lines[row].as_py()}: tagger `{failure.tagger}`, "
-                f"document `{shown_id(documents.id[row].as_py())}`: {failure.reason}"
-            )
-        what = " ".join(what.split())[:LONGEST]
-        at = failure.raised_at
-        return what if at is None else f"{what} (raised at {at}; DOLMA_TRACEBACK=1 shows the traceback)"
 
     def _set_aside(self, documents: Documents, failed: dict[int, str], quarantine: Quarantine) -> None:
         if not failed:
@@ -129,6 +113,9 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
     where = f"$.stages[{number - 1}].tag"
     taggers = load_taggers(config.taggers, config.tagger_modules, where=where, seed=builder.recipe.seed)
     groups = {config.experiment: config.names} if config.experiment else {t: [t] for t in config.names}
+    if not config.keep:
+        _plan_computed(builder, phase, config, taggers, groups)
+        return
     aside = config.on_error == "quarantine"
     shards = list(builder.corpus.shards)
     files: dict[str, dict[str, str]] = {}
@@ -176,3 +163,28 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
 
     builder.add_step(phase, build)
     builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(phase,)))
+
+
+def _plan_computed(builder: Builder, phase: str, config: Tag, taggers: TaggerSet, groups: dict[str, list[str]]) -> None:
+    """Hands the taggers to the mix behind this stage, which accounts for both."""
+    where = f"$.stages[{int(phase.partition('-')[0]) - 1}].tag"
+    if taggers.undeclared:
+        raise ConfigError(
+            f"{where}.keep: expected taggers whose attributes are known before they run, found "
+            f"`{taggers.undeclared[0]}`, which tells them only with its documents; remove `keep: false`"
+        )
+    for experiment, names in groups.items():
+        builder.corpus.keys[experiment] = [
+            attribute_key(experiment, t, a) for t, a in taggers.attribute_names() if t in names
+        ]
+    builder.corpus.computed.append(
+        ComputedTags(
+            stage=phase,
+            taggers=config.taggers,
+            modules=config.tagger_modules,
+            experiments=list(groups.items()),
+            seed=builder.recipe.seed if taggers.uses_seed else None,
+            files=list(taggers.files()),
+        )
+    )
+    builder.stages.append(StageInfo(id=phase, kind="tag", counted=(), reading=True))

@@ -83,7 +83,7 @@ def test_overrides(path: Path) -> None:
 def test_unknown_key(path: Path) -> None:
     assert changed(path, "taggers:", "tagers:") == (
         "recipe.yaml:9: $.stages[0].tag.tagers: unknown key; did you mean `taggers`? "
-        "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`, `on_error`)\n"
+        "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`, `on_error`, `keep`)\n"
         "recipe.yaml:7: $.stages[0].tag: expected the key `taggers` (names of taggers, and taggers made of files, run "
         "in one pass), found none"
     )
@@ -158,7 +158,7 @@ def test_a_file_that_is_no_mapping(path: Path) -> None:
         ("name.x=a", '--set name.x: expected a mapping at $.name, found "test"'),
         ("stages[0].tag.tager.x=1",
          "--set stages[0].tag.tager.x: $.stages[0].tag.tager: unknown key; did you mean `taggers`? "
-         "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`, `on_error`)"),
+         "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`, `on_error`, `keep`)"),
         ("stages[0].tag.taggers=[a, 1]", "--set stages[0].tag.taggers: $.stages[0].tag.taggers[1]: expected "
          "a string or a mapping (keys: `name`, `url_list`, `mode`, `fasttext`, `by`, `labels`, `threshold`, `lower`), "
          "found 1"),

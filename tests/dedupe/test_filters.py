@@ -196,7 +196,7 @@ def test_a_filter_that_was_replaced_after_planning_is_refused(tmp_path: Path) ->
     run(tmp_path, "made", ["a"], file, paragraphs=Paragraphs())
     config = ReducePartition(
         dedupe=Dedupe(name="dup", documents=DocumentKey(), partitions=2, bloom=Bloom(file=str(file), read_only=True)),
-        keys=[],
+        keys="",
         partition=0,
         verdicts=str(tmp_path / "p.verdicts"),
     )

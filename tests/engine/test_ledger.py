@@ -86,3 +86,12 @@ def test_a_task_that_fails_is_not_entered(done: tuple[Task, str, Path], tmp_path
     with pytest.raises(FileNotFoundError):
         execute(Job(works=(Work(task=copying, fingerprint=mark, entry=str(path)),)), Context())
     assert not path.exists()
+
+
+def test_rules_in_another_order_are_stale(done: tuple[Task, str, Path], tmp_path: Path) -> None:
+    # A document counts under the first rule that is true of it, so the account depends on the order.
+    rules = {"a": "x > 1", "b": "y > 1"}
+    marks = {
+        fingerprint(task(tmp_path, config={"drop": dict(r)}), {}) for r in (rules.items(), reversed(rules.items()))
+    }
+    assert len(marks) == 2

@@ -122,11 +122,6 @@ def test_a_rule_knows_what_it_reads() -> None:
     assert rule.fields == ("length", "source")
 
 
-def test_the_first_rule_that_hits_counts() -> None:
-    rules = expression.compile_all({"low": "t.a < 0.3", "any": "t.a >= 0", "never": "t.a > 9"}, "$.drop")
-    assert expression.first_hits(rules, {"t.a": SCORES}, 4).tolist() == [0, 1, -1, 0]
-
-
 @pytest.mark.parametrize(
     ("text", "message", "column"),
     [
