@@ -259,3 +259,49 @@ fn equal(left: &Value, right: &Value, numbers: &Numbers) -> bool {
         _ => left == right,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::LargeBinaryArray;
+
+    use super::super::{Documents, Selector, Syntax};
+    use super::*;
+
+    fn kept(expression: &str, syntax: Syntax, documents: &[Value]) -> (Vec<Option<bool>>, usize) {
+        let raw: LargeBinaryArray = documents.iter().map(|d| Some(d.to_string().into_bytes())).collect();
+        let selector = Selector::new(&[expression.to_owned()], &[], syntax, false).unwrap();
+        let found = selector.select(&Documents::new(&raw, &[], &[]).unwrap());
+        (found.kept.iter().collect(), found.spelled)
+    }
+
+    #[test]
+    fn whole_numbers_are_compared_to_their_last_digit() {
+        let documents: Vec<Value> =
+            ["9007199254740993", "9007199254740992.0", "-9007199254740993", "12345678901234567893"]
+                .iter()
+                .map(|n| serde_json::from_str(&format!("{{\"a\": [{{\"n\": {n}}}]}}")).unwrap())
+                .collect();
+        for (condition, expected) in [
+            ("@.n == 9007199254740993", [true, false, false, false]),
+            ("@.n == 9007199254740992", [false, true, false, false]),
+            ("@.n > 9007199254740992", [true, false, false, true]),
+            ("@.n < -9007199254740992", [false, false, true, false]),
+            ("@.n == 12345678901234567893", [false, false, false, true]),
+            ("@.n < 12345678901234567894", [true, true, true, true]),
+            ("@.n >= 12345678901234567892", [false, false, false, true]),
+        ] {
+            let found = kept(&format!("$.a[?({condition})]"), Syntax::JsonPath, &documents).0;
+            assert_eq!(found, expected.map(Some), "{condition}");
+            // A double beside a whole number is jq's own affair.
+            let program = format!(".a[0] | {}", condition.replace("@.n", ".n"));
+            let found = kept(&program, Syntax::Jq, &documents).0;
+            assert_eq!(
+                (found[0], found[2], found[3]),
+                (Some(expected[0]), Some(expected[2]), Some(expected[3])),
+                "{program}"
+            );
+        }
+        let larger = kept("$.a[?(@.n > 9007199254740992)]", Syntax::JsonPath, &documents[..1]);
+        assert_eq!(larger, (vec![Some(true)], 1));
+    }
+}

@@ -254,3 +254,76 @@ fn literal<'t>(term: &Term<&'t str>) -> Option<&'t str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::LargeBinaryArray;
+    use serde_json::json;
+
+    use super::super::{Documents, Selector, SpanSelector, Syntax};
+    use super::*;
+
+    fn texts(expressions: &[&str]) -> Vec<String> {
+        expressions.iter().map(|e| (*e).to_owned()).collect()
+    }
+
+    fn raw(documents: &[Value]) -> LargeBinaryArray {
+        documents.iter().map(|d| Some(d.to_string().into_bytes())).collect()
+    }
+
+    fn reads_of(text: &str, syntax: Syntax) -> Vec<String> {
+        let selector = Selector::new(&texts(&[text]), &[], syntax, false).unwrap();
+        selector.reads().into_iter().map(|(_, field)| field).collect()
+    }
+
+    #[test]
+    fn the_fields_that_an_expression_reads_are_told() {
+        for (path, fields) in [
+            ("$.metadata.url", vec!["metadata.url"]),
+            ("$.attributes[?(@.a[0][2] < 1 || @.b.c == 2)]", vec!["attributes.a", "attributes.b.c"]),
+            ("$@.items[?(@.n > 1 && $.lang == 'en')].x", vec!["items.n", "lang", "items.x"]),
+            ("$.items[*].name.length()", vec!["items[].name"]),
+            ("$.items[*]", vec!["items"]),
+            ("$['a','b'].c", vec!["a", "b"]),
+            ("$.metadata..url", vec!["metadata"]),
+            ("$..url", vec![]),
+        ] {
+            assert_eq!(reads_of(path, Syntax::JsonPath), fields, "{path}");
+        }
+        for (program, fields) in [
+            (".metadata.score? // 0 > 0.5", vec!["metadata.score"]),
+            ("select(.a[\"b-c\"] == 1) | .d | not", vec!["a.b-c", "d"]),
+            (".attributes | (.x[0][2] > 1 and (.y | length) < 3)", vec!["attributes.x", "attributes.y"]),
+            (".items | map(.n) | add", vec!["items[].n"]),
+            (".items[] | .name | test(\"x\")", vec!["items[].name"]),
+            ("if has(\"u\") then .v else \"\\(.w)\" end", vec!["u", "v", "w"]),
+            (".a as $x | .b[$x]", vec!["a", "b"]),
+            ("def f: .q; f", vec![]),
+            ("true", vec![]),
+            ("any(.tags[]; . == \"x\")", vec![]),
+        ] {
+            assert_eq!(reads_of(program, Syntax::Jq), fields, "{program}");
+        }
+    }
+
+    #[test]
+    fn the_documents_that_have_a_field_are_counted() {
+        let documents = [
+            json!({"a": null, "items": [{"n": 1}, {"m": 2}]}),
+            json!({"items": [{"n": 1}]}),
+            json!({"items": {"n": 0}}),
+        ];
+        let raw = raw(&documents);
+        let count = |text: &str| {
+            // The first expression alone would settle it.
+            let selector = Selector::new(&texts(&["$.items", text]), &[], Syntax::JsonPath, false).unwrap();
+            selector.select(&Documents::new(&raw, &[], &[]).unwrap()).seen
+        };
+        assert_eq!(count("$.a"), [3, 1]);
+        assert_eq!(count("$.items[?(@.m == 2)]"), [3, 1]);
+        assert_eq!(count("$.items.n"), [3, 3]);
+        assert_eq!(count("$.none"), [3, 0]);
+        let spans = SpanSelector::new(".items.n?", Syntax::Jq, false).unwrap();
+        assert_eq!(spans.spans(&Documents::new(&raw, &[], &[]).unwrap()).seen, [3]);
+    }
+}
