@@ -15,10 +15,13 @@ from tokenizers import models, pre_tokenizers
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.config import decode
 from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.manifest import read_manifest
 from dolma_pipeline.plan import make_plan
-from dolma_pipeline.recipe import Recipe
+from dolma_pipeline.recipe import Recipe, Tokenizer
 from dolma_pipeline.run import RunOptions, run_recipe
+from dolma_pipeline.tokens.encode import EncodeShard, ShardEncoder
+from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.verify import verify_run
 
 TEXTS = {"a": ["ab", "cd"], "b": ["ab", "fuzz", "z", "z"]}
@@ -272,3 +275,18 @@ def test_programs_are_told_of_lost_text(capsys: pytest.CaptureFixture[str]) -> N
         "message": "01-tokens: 3 documents have text that the vocabulary lacks (left out of the tokens); the first is "
         "d/documents/b.jsonl:2",
     }
+
+
+def test_the_first_document_is_of_the_first_batch_that_has_one(tmp_path: Path) -> None:
+    config = EncodeShard(
+        source="s", path="x.jsonl", label="s/x", output=str(tmp_path / "x"), tokenizer_path="lossy.json", seed=1,
+        tokenizer=Tokenizer(path="lossy.json", eos="<eos>"),
+    )  # fmt: skip
+    encoder = ShardEncoder(config, load_engine("lossy.json"))
+    for name in ("a", "b", "a", "b"):
+        encoder.add(next(iter(read_documents(f"d/documents/{name}.jsonl"))))
+    assert (encoder.lacking, encoder.first_lacking) == (6, "x.jsonl:2")
+    Path("z.jsonl").write_text('{"id": "z", "text": "z"}\n')
+    encoder.add(next(iter(read_documents("z.jsonl"))))
+    assert (encoder.lacking, encoder.first_lacking) == (7, "x.jsonl:2")
+    encoder.abort()
