@@ -19,6 +19,7 @@ from dolma_pipeline.formats.documents import read_documents
 from dolma_pipeline.manifest import read_manifest
 from dolma_pipeline.plan import make_plan
 from dolma_pipeline.recipe import Recipe, Tokenizer
+from dolma_pipeline.report.summary import render_summary
 from dolma_pipeline.run import RunOptions, run_recipe
 from dolma_pipeline.tokens.encode import EncodeShard, ShardEncoder
 from dolma_pipeline.tokens.engine import load_engine
@@ -210,6 +211,10 @@ def test_the_account_of_text_that_was_lost(processes: int, capsys: pytest.Captur
     assert counts.dropped == {"empty": 2}
     assert manifest.warnings[1].startswith("tokenizer `lossy.json` has a vocabulary that lacks 1 of the 243 bytes")
     assert verify_run(Path("w")) == []
+    assert (
+        "\n  documents with text that the vocabulary lacks: 3 left out of the tokens; the first is "
+        "mixed/mixed/documents/s/b.jsonl.zst:2\n" in render_summary(Path("w"))
+    )
     again = run_recipe(lossy, RunOptions(progress="quiet"))
     assert again == manifest
     assert said == [line for line in capsys.readouterr().err.splitlines() if "lacks" in line]
