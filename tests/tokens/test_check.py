@@ -20,6 +20,11 @@ from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, DataError
 from tests.tokens.test_coverage import byte_level
 from tests.tokens.token_toys import write_byte_tokenizer, write_tokenizer
+from dolma_pipeline.formats.documents import read_documents
+from dolma_pipeline.config.recipe import Tokenizer
+from dolma_pipeline.report.summary import render_summary
+from dolma_pipeline.tokens.encode import EncodeShard, ShardEncoder
+from dolma_pipeline.tokens.engine import load_engine
 
 TEXTS = {"a": ["ab", "cd"], "b": ["ab", "fuzz", "z", "z"]}
 
@@ -207,6 +212,10 @@ def test_the_account_of_text_that_was_lost(processes: int, capsys: pytest.Captur
     assert counts.dropped == {"empty": 2}
     assert manifest.warnings[1].startswith("tokenizer `lossy.json` has a vocabulary that lacks 1 of the 243 bytes")
     assert verify_run(Path("w")) == []
+    assert (
+        "\n  documents with text that the vocabulary lacks: 3 left out of the tokens; the first is "
+        "mixed/mixed/documents/s/b.jsonl.zst:2\n" in render_summary(Path("w"))
+    )
     again = run_recipe(lossy, RunOptions(progress="quiet"))
     assert again == manifest
     assert said == [line for line in capsys.readouterr().err.splitlines() if "lacks" in line]
@@ -272,3 +281,18 @@ def test_programs_are_told_of_lost_text(capsys: pytest.CaptureFixture[str]) -> N
         "message": "01-tokens: 3 documents have text that the vocabulary lacks (left out of the tokens); the first is "
         "d/documents/b.jsonl:2",
     }
+
+
+def test_the_first_document_is_of_the_first_batch_that_has_one(tmp_path: Path) -> None:
+    config = EncodeShard(
+        source="s", path="x.jsonl", label="s/x", output=str(tmp_path / "x"), tokenizer_path="lossy.json", seed=1,
+        tokenizer=Tokenizer(path="lossy.json", eos="<eos>"),
+    )  # fmt: skip
+    encoder = ShardEncoder(config, load_engine("lossy.json"))
+    for name in ("a", "b", "a", "b"):
+        encoder.add(next(iter(read_documents(f"d/documents/{name}.jsonl"))))
+    assert (encoder.lacking, encoder.first_lacking) == (6, "x.jsonl:2")
+    Path("z.jsonl").write_text('{"id": "z", "text": "z"}\n')
+    encoder.add(next(iter(read_documents("z.jsonl"))))
+    assert (encoder.lacking, encoder.first_lacking) == (7, "x.jsonl:2")
+    encoder.abort()
