@@ -12,19 +12,18 @@ from tokenizers import models, pre_tokenizers
 
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.config.load import decode
-from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.config.recipe import Recipe, Tokenizer
 from dolma_pipeline.engine.manifest import read_manifest
 from dolma_pipeline.engine.plan import make_plan
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, DataError
-from tests.tokens.test_coverage import byte_level
-from tests.tokens.token_toys import write_byte_tokenizer, write_tokenizer
 from dolma_pipeline.formats.documents import read_documents
-from dolma_pipeline.config.recipe import Tokenizer
 from dolma_pipeline.report.summary import render_summary
 from dolma_pipeline.tokens.encode import EncodeShard, ShardEncoder
 from dolma_pipeline.tokens.engine import load_engine
+from tests.tokens.test_coverage import byte_level
+from tests.tokens.token_toys import write_byte_tokenizer, write_tokenizer
 
 TEXTS = {"a": ["ab", "cd"], "b": ["ab", "fuzz", "z", "z"]}
 
