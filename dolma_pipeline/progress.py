@@ -143,7 +143,8 @@ class JsonProgress:
             self._event({"event": "quarantined", "documents": found.documents, "of": found.of, "files": files})
         if found.damaged:
             files = msgspec.to_builtins(found.damaged)
-            self._event({"event": "damaged", "unread": found.unread, "of": found.of, "files": files})
+            lost = {"unread": found.unread, "of": found.of, "unread_bytes": found.unread_bytes}
+            self._event({"event": "damaged", **lost, "files": files})
 
     def done(self, job: Job, timing: PhaseTiming) -> None:
         self._event({"event": "done", "phase": job.works[0].task.phase, "task": job.name, "bytes": timing.bytes})

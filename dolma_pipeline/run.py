@@ -106,7 +106,8 @@ def run_recipe(recipe: Recipe, options: RunOptions = RunOptions()) -> RunManifes
             found = bad_input.find(manifest, work_dir)
             progress.bad_input(found)
             _check_account(manifest, work_dir)
-            bad_input.check(recipe, found, work_dir / "quarantine", len(plan.given))
+            stored = sum(shard.size or 0 for shard in plan.given)
+            bad_input.check(recipe, found, work_dir / "quarantine", len(plan.given), stored)
     return manifest
 
 
