@@ -36,6 +36,10 @@ class DocumentReader:
     @property
     def damage(self) -> str | None: ...
     @property
+    def unread_bytes(self) -> int:
+        """Bytes of the file, as it is stored, that lie behind the damage that ended it."""
+
+    @property
     def bytes_read(self) -> int: ...
 
 @final

@@ -5,10 +5,14 @@ A message says what was expected, what was found, where, and what would work.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import errno
+import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 
 class DolmaError(Exception):
@@ -45,6 +49,51 @@ class BadInputError(DolmaError):
 
 class WorkerFault(Exception):
     """An exception in a worker that is not ours: a mistake in this program. The message is the worker's traceback."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends the command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Where(NamedTuple):
+    """The task that an error ended."""
+
+    phase: str
+    task: str
+    inputs: tuple[str, ...]
+    """The files that the task read."""
+
+
+def put_where(error: BaseException, place: Where) -> None:
+    """Notes the task that `error` ended; the first note stays."""
+    if where(error) is None:
+        with contextlib.suppress(AttributeError):  # some exceptions of native code take no attributes
+            error.dolma_where = place  # type: ignore[attr-defined]
+
+
+def where(error: BaseException) -> Where | None:
+    """The task that `error` ended, if it was in one."""
+    found = getattr(error, "dolma_where", None)
+    return found if isinstance(found, Where) else None
+
+
+def of_the_machine(error: OSError) -> str:
+    """The disk is full, a directory is read only: no fault of this program."""
+    name = None if error.filename is None else str(error.filename)
+    if name is not None and error.errno in (errno.ENOTDIR, errno.EEXIST):
+        file = next((p for p in (Path(name), *Path(name).parents) if p.is_file()), name)
+        return f"{name}: expected a directory, found the file {file}; choose another place"
+    if name is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.strerror}{f': {name}' if name is not None else ''}"
+    if os.access(name, os.F_OK) and not os.access(name, os.R_OK):
+        return f"{name}: expected a file that may be read, found none ({error.strerror})"
+    there = next((p for p in Path(name).absolute().parents if os.access(p, os.F_OK)), "/")
+    found = f"found {there} ({error.strerror})"
+    return f"{name}: expected a directory that may be written to, {found}; choose another place"
 
 
 def add_note(error: BaseException, text: str) -> None:

@@ -217,7 +217,10 @@ def test_a_document_that_no_stage_accounts_for_fails_the_run(
         "source s: 20 documents after stage 01-tag, but 19 in stage 02-mixed\n"
         "1 problem in the account of this run: do not use its outputs"
     )
-    assert verify_run(tmp_path / "run") == ["source s: 20 documents after stage 01-tag, but 19 in stage 02-mixed"]
+    assert verify_run(tmp_path / "run") == [
+        f"the run failed with exit code 1: {'; '.join(str(error.value).splitlines())}",
+        "source s: 20 documents after stage 01-tag, but 19 in stage 02-mixed",
+    ]
 
 
 def verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from dolma_pipeline.config.load import decode
 from dolma_pipeline.config.recipe import Recipe
@@ -134,3 +136,72 @@ def test_verify_holds_the_counts_against_the_files(documents: Path, tmp_path: Pa
     assert account_problems(manifest, tmp_path / "run") == [
         "stage 01-tag, source s: 400 documents in and 0 repeated, but 300 out, 0 dropped, 0 quarantined and 99 unread"
     ]
+
+
+def lines(count: int) -> bytes:
+    rows = [{"id": f"z{i}", "text": f"line {i}, which is {i * 7919 % 10007}"} for i in range(count)]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def test_bytes_behind_damage_count_where_nobody_knows_the_documents(
+    documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second gzip member has a header of no known form, so that it and the third are lost."""
+    first, second, third = (gzip.compress(lines(n), mtime=0) for n in (10, 3000, 2000))
+    packed = bytearray(first + second + third)
+    packed[len(first) + 3] = 0xFF
+    file = documents / "z.jsonl.gz"
+    file.write_bytes(packed)
+    stored = sum(path.stat().st_size for path in documents.iterdir())
+    lost = len(second) + len(third) - 10
+    said = f"{lost} of the {len(packed)} bytes of the file are not read"
+    with pytest.raises(BadInputError) as error:
+        run(recipe(tmp_path), "quiet")
+    assert str(error.value) == (
+        f"{lost / 1000:.1f} kB of {stored / 1000:.1f} kB of input ({lost / stored:.2%}) lie behind damage and could "
+        "not be read, over the max_bad_fraction of 0.01; how many documents they hold is not known"
+    )
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[0].startswith(f"damaged: {file}: the file is truncated or corrupt after byte ")
+    assert shown[0].endswith(f"a gzip header of an unknown form; {said}")
+    assert shown[1] == f"not read: {lost / 1000:.1f} kB of 1 damaged file; how many documents is not known"
+    manifest = read_manifest(tmp_path / "run")
+    for stage in manifest.stages:
+        (bad,) = stage.bad["s"]
+        assert (bad.unread_bytes, bad.unread, stage.counts["s"].unread) == (lost, [], 0)
+        assert (stage.counts["s"].documents_in, stage.counts["s"].quarantined) == (210, 0)
+    assert len({w for w in manifest.warnings if said in w}) == 1
+    assert kept(tmp_path)[200:] == [f"z{i}" for i in range(10)]
+    run(recipe(tmp_path, max_bad_fraction=lost / stored))
+
+
+def test_bytes_behind_a_damaged_zstd_block_count(documents: Path, tmp_path: Path) -> None:
+    frames = [zstandard.compress(lines(500)), zstandard.compress(lines(4000))]
+    packed = bytearray(frames[0] + frames[1])
+    packed[len(frames[0])] ^= 0xFF
+    (documents / "z.jsonl.zst").write_bytes(packed)
+    manifest = run(recipe(tmp_path, max_bad_fraction=1.0))
+    (bad,) = manifest.stages[0].bad["s"]
+    assert 0 <= len(frames[1]) - bad.unread_bytes <= 5
+    assert kept(tmp_path)[200:] == [f"z{i}" for i in range(500)]
+
+
+def test_of_a_file_that_is_cut_nobody_knows_what_is_missing(documents: Path, tmp_path: Path) -> None:
+    whole = gzip.compress(lines(3000), mtime=0)
+    (documents / "z.jsonl.gz").write_bytes(whole[:-2000])
+    manifest = run(recipe(tmp_path))
+    (bad,) = manifest.stages[0].bad["s"]
+    size = len(whole) - 2000
+    assert bad.damage.endswith(
+        f": incomplete gzip stream; the file ends at byte {size}, and how much is missing is not known"
+    )
+    assert bad.unread_bytes == 0
+
+
+def test_a_parquet_file_without_its_footer_counts_by_its_bytes(documents: Path, tmp_path: Path) -> None:
+    file = parquet(documents / "z.parquet", 400)
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(BadInputError, match="expected documents, found none that can be read"):
+        run(recipe(tmp_path))
+    (bad,) = read_manifest(tmp_path / "run").stages[0].bad["s"]
+    assert (bad.unread_bytes, bad.unread) == (file.stat().st_size, [])

@@ -101,7 +101,7 @@ def test_a_failed_run_leaves_nothing_half_written(tmp_path: Path, module: str, m
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StageError, match="`failures_killed_v1`"):
         run_recipe(recipe(tmp_path, module, taggers=["failures_killed_v1", "char_length_v1"]), RunOptions())
-    assert sorted(p.name for p in (tmp_path / "w").rglob("*") if p.is_file()) == [".lock", "owner.json"]
+    assert sorted(p.name for p in (tmp_path / "w").rglob("*") if p.is_file()) == [".lock", "failure.json", "owner.json"]
 
 
 def test_a_batch_that_fails_only_as_a_whole_is_told_by_its_lines(tmp_path: Path, module: str) -> None:

@@ -7,20 +7,18 @@ SIGTERM.
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from dolma_pipeline import __version__
 from dolma_pipeline.cli.parser import Parser
 from dolma_pipeline.cli.signals import CODES, Signals, message, watched
-from dolma_pipeline.errors import ConfigError, DolmaError, WorkerFault, unknown
+from dolma_pipeline.errors import ConfigError, DolmaError, WorkerFault, of_the_machine, unknown
 from dolma_pipeline.secrets import hide
 
 
@@ -92,7 +90,7 @@ def _guarded(argv: list[str], signals: Signals) -> int:
         if error.errno is None:
             return _bug()
         _show_traceback()
-        _report(_of_the_machine(error))
+        _report(of_the_machine(error))
         return 1
     except WorkerFault as error:
         return _bug(str(error))
@@ -173,21 +171,6 @@ def _joined(words: list[str]) -> list[str]:
 def _report(message: str) -> None:
     for line in hide(message).splitlines() or [""]:
         print(f"dolma: error: {line}", file=sys.stderr)
-
-
-def _of_the_machine(error: OSError) -> str:
-    """The disk is full, a directory is read only: no fault of this program."""
-    name = None if error.filename is None else str(error.filename)
-    if name is not None and error.errno in (errno.ENOTDIR, errno.EEXIST):
-        file = next((p for p in (Path(name), *Path(name).parents) if p.is_file()), name)
-        return f"{name}: expected a directory, found the file {file}; choose another place"
-    if name is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{error.strerror}{f': {name}' if name is not None else ''}"
-    if os.access(name, os.F_OK) and not os.access(name, os.R_OK):
-        return f"{name}: expected a file that may be read, found none ({error.strerror})"
-    there = next((p for p in Path(name).absolute().parents if os.access(p, os.F_OK)), "/")
-    found = f"found {there} ({error.strerror})"
-    return f"{name}: expected a directory that may be written to, {found}; choose another place"
 
 
 def _show_traceback(text: str | None = None) -> None:

@@ -12,11 +12,14 @@ import os
 import re
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+
+from dolma_pipeline.errors import Interrupted
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -39,7 +42,7 @@ class Signals:
         """The Python handler: what was started is stopped on the way out, as libraries know it for Ctrl-C."""
         if self.seen is None:
             self.seen = number
-            raise KeyboardInterrupt
+            raise Interrupted(number)
 
 
 def message(number: int) -> str:
@@ -110,6 +113,10 @@ def _next(come: int, timeout: float | None) -> int | None:
 def _end(number: int) -> None:
     """Ends this process and those it has started; what they were writing is removed here or by the next run."""
     _kill(_descendants())
+    # Where nothing has run there is nothing to note, and the module is not loaded: `dolma --help` is quick without it.
+    failure = sys.modules.get("dolma_pipeline.engine.failure")
+    if failure is not None:
+        failure.killed(number)
     _remove_open_temporaries()
     show_cursor = "\x1b[?25h" if os.isatty(2) else ""  # a live table hides it
     with contextlib.suppress(OSError):

@@ -40,6 +40,11 @@ class Found(Struct, frozen=True, kw_only=True):
         """Number of rows that damage to Parquet files took."""
         return sum(bad.unread_rows for bad in self.damaged)
 
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of damaged files, as they are stored, that hold nobody knows how many documents."""
+        return sum(bad.unread_bytes for bad in self.damaged)
+
     def damage(self) -> list[str]:
         """A sentence for each of the first damaged files."""
         more = len(self.damaged) - MOST_FILES
@@ -63,6 +68,9 @@ class Found(Struct, frozen=True, kw_only=True):
         if self.unread:
             what = counted(sum(bool(b.unread) for b in self.damaged), "damaged file")
             said.append(f"not read: {count(self.unread)} of {counted(self.of, 'document')}, rows of {what}")
+        if self.unread_bytes:
+            what = counted(sum(bool(b.unread_bytes) for b in self.damaged), "damaged file")
+            said.append(f"not read: {size(self.unread_bytes)} of {what}; how many documents is not known")
         for bad in self.files:
             if bad.without_raw:
                 said.append(
@@ -147,8 +155,11 @@ def _rows(path: Path) -> Iterator[QuarantineRow]:
             yield decoder.decode(line)
 
 
-def check(recipe: Recipe, found: Found, quarantine: Path, shards: int) -> None:
-    """Raises BadInputError if too much of the input was bad, or if a file gave nothing at all."""
+def check(recipe: Recipe, found: Found, quarantine: Path, shards: int, stored: int) -> None:
+    """Raises BadInputError if too much of the input was bad, or if a file gave nothing at all.
+
+    `shards`, `stored`: number of the files of the sources, and their bytes as they are stored.
+    """
     limit = recipe.max_bad_fraction
     problems = []
     for bad in found.nothing_read[:MOST_FILES]:
@@ -161,6 +172,12 @@ def check(recipe: Recipe, found: Found, quarantine: Path, shards: int) -> None:
         problems.append(
             f"{counted(len(damaged), 'input file')} damaged, over the max_bad_fraction of {limit:g}; what could be "
             f"read was used. The first: {damaged[0].file}: {damaged[0].damage}"
+        )
+    if damaged and found.unread_bytes > limit * stored:
+        problems.append(
+            f"{size(found.unread_bytes)} of {size(stored)} of input ({found.unread_bytes / max(1, stored):.2%}) lie "
+            f"behind damage and could not be read, over the max_bad_fraction of {limit:g}; how many documents they "
+            "hold is not known"
         )
     lost = found.documents + found.unread
     if found.of and lost / found.of > limit:

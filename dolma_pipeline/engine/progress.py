@@ -147,7 +147,8 @@ class EventProgress:
             self._event({"event": "quarantined", "documents": found.documents, "of": found.of, "files": files})
         if found.damaged:
             files = msgspec.to_builtins(found.damaged)
-            self._event({"event": "damaged", "unread": found.unread, "of": found.of, "files": files})
+            lost = {"unread": found.unread, "of": found.of, "unread_bytes": found.unread_bytes}
+            self._event({"event": "damaged", **lost, "files": files})
         for line in found.lacking:
             self.warning(line)
 

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from dolma_pipeline.config.recipe import Recipe
-from dolma_pipeline.engine import bad_input, given, idle_rules
+from dolma_pipeline.engine import bad_input, failure, given, idle_rules
 from dolma_pipeline.engine.asked import notes
 from dolma_pipeline.engine.ledger import Job, Work, up_to_date
 from dolma_pipeline.engine.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
@@ -72,48 +72,52 @@ def run_recipe(
             claim_places(work_dir, recipe, plan.claims, part=phases)
 
         claim(plan)
-        for warning in plan.warnings:
-            progress.warning(warning)
-        remove_temporaries(work_dir)
-        (account / NAME).unlink(missing_ok=True)
         runner = Runner(plan, options, progress)
-        try:
-            number = 0
-            while number < len(plan.phases):
-                if number == plan.provisional:
-                    plan = runner.plan = plan.settled(runner.state)
-                    claim(plan)
-                runner.run(plan.phases[number])
-                number += 1
-        except Exception as error:
-            release_places(work_dir, plan.claims)
-            if isinstance(error, (DolmaError, OSError)):
-                # A file that changes under its readers makes all sorts of errors: the cause is what must be told.
-                given.check(runner.state.given)
-            raise
-        finally:
-            runner.close()
-            # Workers that were lost, or stopped at the first failure, leave some too.
+        # From here on the directory is known to be that of this recipe.
+        with failure.recorded(account, lambda: runner.stage, progress.warning):
+            for warning in plan.warnings:
+                progress.warning(warning)
             remove_temporaries(work_dir)
-        given.check(runner.state.given)
-        # What lies outside the work directory, where drop-in commands write, is known once it is written.
-        remove_leftovers(runner.state.known)
-        if part is None:
-            _remove_stale(work_dir, runner, progress)
-        manifest = make_manifest(plan, runner.state, account)
-        given.write(account, runner.state.given)
-        sync_directories(runner.state.known)
-        write_json(account / NAME, manifest)
-        sync_directories([account / NAME])
-        for line in idle_rules.warnings(recipe, manifest.stages):
-            progress.warning(line)
-        for line in [*notes(manifest.stages), *idle_rules.notes(recipe, manifest.stages)]:
-            progress.note(line)
-        _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
-        found = bad_input.find(manifest, work_dir)
-        progress.bad_input(found)
-    _check_account(manifest, work_dir)
-    bad_input.check(recipe, found, work_dir / "quarantine", len(plan.given))
+            (account / NAME).unlink(missing_ok=True)
+            try:
+                number = 0
+                while number < len(plan.phases):
+                    if number == plan.provisional:
+                        plan = runner.plan = plan.settled(runner.state)
+                        claim(plan)
+                    runner.run(plan.phases[number])
+                    number += 1
+            except Exception as error:
+                release_places(work_dir, plan.claims)
+                if isinstance(error, (DolmaError, OSError)):
+                    # A file that changes under its readers makes all sorts of errors: the cause is what must be told.
+                    given.check(runner.state.given)
+                raise
+            finally:
+                runner.close()
+                # Workers that were lost, or stopped at the first failure, leave some too.
+                remove_temporaries(work_dir)
+            runner.stage = ""
+            given.check(runner.state.given)
+            # What lies outside the work directory, where drop-in commands write, is known once it is written.
+            remove_leftovers(runner.state.known)
+            if part is None:
+                _remove_stale(work_dir, runner, progress)
+            manifest = make_manifest(plan, runner.state, account)
+            given.write(account, runner.state.given)
+            sync_directories(runner.state.known)
+            write_json(account / NAME, manifest)
+            sync_directories([account / NAME])
+            for line in idle_rules.warnings(recipe, manifest.stages):
+                progress.warning(line)
+            for line in [*notes(manifest.stages), *idle_rules.notes(recipe, manifest.stages)]:
+                progress.note(line)
+            _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
+            found = bad_input.find(manifest, work_dir)
+            progress.bad_input(found)
+            _check_account(manifest, work_dir)
+            stored = sum(shard.size or 0 for shard in plan.given)
+            bad_input.check(recipe, found, work_dir / "quarantine", len(plan.given), stored)
     return manifest
 
 
@@ -131,12 +135,15 @@ class Runner:
         self._executor: Executor | None = None
         self._looked = False
         """Whether the source files are known to be documents."""
+        self.stage = ""
+        """Id of the stage at work; empty before the first and behind the last."""
         self._said: set[str] = set()
         """Warnings shown: what holds for a whole stage comes with the report of each of its shards."""
 
     def run(self, phase: Phase) -> None:
         """Does what is not up to date, and enters the reports of all tasks."""
-        timing = PhaseTiming(phase=phase.id, stage=self._stage(phase))
+        self.stage = self._stage(phase)
+        timing = PhaseTiming(phase=phase.id, stage=self.stage)
         works = self.plan.works(phase, self.state)
         self.entries.update(w.entry for w in works)
         pending: list[Work] = []

@@ -117,6 +117,8 @@ class BadInput(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the file could not be read, or not all of it."""
     unread: list[tuple[int, int]] = []
     """The rows of a damaged Parquet file that could not be read: first and last, from 1."""
+    unread_bytes: int = 0
+    """Bytes of the file, as it is stored, behind the damage, where the number of lost documents is not known."""
     nothing_read: bool = False
     """Whether the file is not empty and yet gave no document."""
 

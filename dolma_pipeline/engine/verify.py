@@ -9,10 +9,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolma_pipeline import _native
-from dolma_pipeline.engine import given
+from dolma_pipeline.engine import failure, given
 from dolma_pipeline.engine.manifest import NAME, RunManifest, StageAccount, digest, read_manifest
 from dolma_pipeline.engine.task import Counts, Output
-from dolma_pipeline.errors import DataError
+from dolma_pipeline.errors import BadInputError, DataError
 from dolma_pipeline.io.writing import TEMPORARY
 
 READING = ("tag", "dedupe", "mix", "tokens")
@@ -29,7 +29,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     problems: list[str]
     notes: list[str]
-    """What a reader should know although nothing is wrong with the run: its sources have changed since."""
+    """What a reader should know although nothing is wrong with the files: too much of the input was bad, or it has
+    changed since."""
 
 
 def verify_run(run: str | Path) -> list[str]:
@@ -43,6 +44,9 @@ def judge(run: str | Path) -> Verdict:
     directory = path if path.is_dir() else path.parent
     if not path.exists():
         raise DataError(f"{run}: expected the work directory of a finished run, found none")
+    failed = failure.read(directory)
+    if failed is not None and not (directory / NAME).is_file():
+        return Verdict(problems=[failed.told()], notes=[])
     manifest = read_manifest(directory)
     work_dir = directory / manifest.work_dir
     problems = []
@@ -56,7 +60,11 @@ def judge(run: str | Path) -> Verdict:
     problems += [
         f"{name}: the run did not write this file; move it elsewhere" for name in strangers(manifest, work_dir)
     ]
-    return Verdict(problems=problems, notes=given.notes(directory))
+    notes = given.notes(directory)
+    if failed is not None:
+        # Over the budget everything is done, and what was made may be as it should be.
+        (notes if failed.exit_code == BadInputError.exit_code else problems).insert(0, failed.told())
+    return Verdict(problems=problems, notes=notes)
 
 
 def account_problems(manifest: RunManifest, work_dir: Path) -> list[str]:

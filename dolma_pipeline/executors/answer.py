@@ -13,7 +13,7 @@ from msgspec import Struct
 from dolma_pipeline import errors
 from dolma_pipeline.engine.ledger import Job
 from dolma_pipeline.engine.task import Context
-from dolma_pipeline.errors import DolmaError, StageError, WorkerFault, add_note
+from dolma_pipeline.errors import DolmaError, StageError, Where, WorkerFault, add_note, put_where, where
 from dolma_pipeline.executors.base import Done, measure
 
 
@@ -27,9 +27,17 @@ class Failure(Struct, frozen=True, kw_only=True):
     errno: int | None = None
     """Set for an error of the operating system; `message` is then its text."""
     files: tuple[str | None, str | None] = (None, None)
+    where: Where | None = None
+    """The task that it ended."""
 
     def exception(self) -> Exception:
         """The exception to raise in the driver: the same as in-process, or a WorkerFault."""
+        error = self._exception()
+        if self.where is not None:
+            put_where(error, self.where)
+        return error
+
+    def _exception(self) -> Exception:
         if self.errno is not None:
             error = OSError(self.errno, self.message, self.files[0], None, self.files[1])
             add_note(error, self.traceback)
@@ -62,6 +70,10 @@ def perform(job: bytes, context: Context) -> bytes:
 
 def make_failure(error: BaseException) -> Failure:
     """Describes `error` as data."""
+    return msgspec.structs.replace(_failure(error), where=where(error))
+
+
+def _failure(error: BaseException) -> Failure:
     trace = "".join(traceback.format_exception(error))
     if isinstance(error, DolmaError):
         # A subclass defined elsewhere travels as the nearest class of dolma_pipeline.errors.

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from dolma_pipeline.engine.ledger import Job, execute
 from dolma_pipeline.engine.task import Context, Report
+from dolma_pipeline.errors import Where, put_where
 
 
 class Done(Struct, frozen=True, kw_only=True):
@@ -39,7 +40,14 @@ class Executor(Protocol):
 def measure(job: Job, context: Context) -> Done:
     """Executes one job in this process."""
     wall, cpu = time.perf_counter(), time.process_time()
-    reports = execute(job, context)
+    try:
+        reports = execute(job, context)
+    except BaseException as error:
+        task = job.works[0].task
+        put_where(
+            error, Where(task.phase, task.name, tuple(dict.fromkeys(p for w in job.works for p in w.task.inputs)))
+        )
+        raise
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Done(
         job=job,

@@ -110,6 +110,8 @@ class DocumentStream:
         """Why the file could not be read, or not all of it."""
         self.unread: list[tuple[int, int]] = []
         """The rows of a damaged Parquet file that could not be read: first and last, from 1."""
+        self.unread_bytes = 0
+        """Bytes of a damaged file, as it is stored, behind the damage: of one whose number of rows is not known."""
         self.documents = 0
         """Number of documents read so far."""
         self._columns = columns
@@ -145,6 +147,7 @@ class DocumentStream:
             yield Documents(records)
         self.bad.extend(BadLine(*b) for b in reader.take_bad())
         self.damage = reader.damage
+        self.unread_bytes = reader.unread_bytes
 
     def _parquet(self) -> Iterator[Documents]:
         reader = ParquetReader(self.path, columns=self._columns, keep_raw=self._keep_raw)
@@ -154,6 +157,8 @@ class DocumentStream:
                 yield Documents(records)
         self.damage = reader.damage
         self.unread = reader.unread
+        if reader.damage is not None and not reader.footer:
+            self.unread_bytes = Path(self.path).stat().st_size
 
 
 def read_documents(

@@ -112,6 +112,7 @@ class Quarantine:
                 without_raw=self.without_raw,
                 damage=damage or "",
                 unread=stream.unread if stream is not None else [],
+                unread_bytes=stream.unread_bytes if stream is not None else 0,
                 nothing_read=stream is not None and stream.documents == 0,
             )
         ]
@@ -211,6 +212,7 @@ class PassedOver:
                 reason=place[1],
                 damage=damage or "",
                 unread=self._stream.unread,
+                unread_bytes=self._stream.unread_bytes,
             )
         ]
 

@@ -200,7 +200,7 @@ def test_a_foreign_file_is_named_before_any_work(tmp_path: Path) -> None:
         f"dolma: error: {file}: expected JSON lines (one object a line; plain, gzip or zstd) or Parquet, found a JSON "
         "array; `jq -c '.[]' FILE` writes its items as lines\n"
     )
-    assert {p.name for p in (tmp_path / "run").rglob("*") if p.is_file()} == {".lock", "owner.json"}
+    assert {p.name for p in (tmp_path / "run").rglob("*") if p.is_file()} == {".lock", "failure.json", "owner.json"}
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,11 @@ impl PyDocumentReader {
     }
 
     #[getter]
+    fn unread_bytes(&self, py: Python<'_>) -> PyResult<u64> {
+        released(py, || Ok(lock(&self.0)?.unread_bytes()))
+    }
+
+    #[getter]
     fn bytes_read(&self, py: Python<'_>) -> PyResult<u64> {
         released(py, || Ok(lock(&self.0)?.bytes_read()))
     }

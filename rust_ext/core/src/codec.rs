@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use crate::decode::{GzipReader, ZstdReader};
 use crate::gzip::GzipWriter;
@@ -76,19 +78,79 @@ fn opened(path: &Path, buffer: usize) -> Result<BufReader<File>> {
     Ok(reader)
 }
 
+/// The bytes of a file as it is stored, while it is read.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// How many there are.
+    pub bytes: u64,
+    used: Arc<AtomicU64>,
+}
+
+impl Stored {
+    /// How many have not been used so far; a decoder that asks for more has used those before.
+    pub fn left(&self) -> u64 {
+        self.bytes.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
+    /// What is left of a file that cannot be read on; `cut`: it ends where more was to come.
+    pub fn told(&self, cut: bool) -> String {
+        let bytes = self.bytes;
+        match self.left() {
+            0 if cut => format!("the file ends at byte {bytes}, and how much is missing is not known"),
+            0 => format!("all {bytes} bytes of the file were read"),
+            left => format!("{left} of the {bytes} bytes of the file are not read"),
+        }
+    }
+}
+
+/// Counts the bytes that are used of `inner`.
+struct Counted<R> {
+    inner: R,
+    used: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.used.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.used.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.inner.consume(bytes);
+    }
+}
+
 /// Opens `path` for reading its decompressed bytes. A file of no bytes is an empty one in every format.
 pub fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
+    open_counted(path).map(|(reader, _)| reader)
+}
+
+/// The same, and how many of the bytes that are stored were used.
+pub fn open_counted(path: &Path) -> Result<(Box<dyn Read + Send>, Stored)> {
     let reader = opened(path, BUFFER)?;
+    let bytes = reader.get_ref().metadata().map_err(|e| Error::io(path, e))?.len();
+    let stored = Stored { bytes, used: Arc::default() };
     if reader.buffer().is_empty() {
-        return Ok(Box::new(io::empty()));
+        return Ok((Box::new(io::empty()), stored));
     }
     let name = Compression::of(path);
-    Ok(match Compression::found(reader.buffer(), name) {
+    let found = Compression::found(reader.buffer(), name);
+    let reader = Counted { inner: reader, used: Arc::clone(&stored.used) };
+    let decoded: Box<dyn Read + Send> = match found {
         Some(Compression::Plain) => Box::new(reader),
         Some(Compression::Gzip) => Box::new(GzipReader::new(reader)),
         Some(Compression::Zstd) => Box::new(ZstdReader::new(reader).map_err(|e| Error::io(path, e))?),
         None => Box::new(Foreign(name)),
-    })
+    };
+    Ok((decoded, stored))
 }
 
 /// The text of a file whose first bytes are neither what its name promises nor text: none.

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::codec;
+use crate::codec::{self, Stored};
 use crate::columns::{missing, Mapping};
 use crate::ids::push_any;
 use crate::json::{excerpt, unescape_into};
@@ -365,12 +365,13 @@ pub struct DocumentReader {
     columns: Columns,
     bad: Vec<BadLine>,
     damage: Option<String>,
+    stored: Stored,
     done: bool,
 }
 
 impl DocumentReader {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
-        let reader = codec::open(path)?;
+        let (reader, stored) = codec::open_counted(path)?;
         Ok(DocumentReader {
             path: path.to_path_buf(),
             lines: Lines::new(reader, options.max_line_bytes),
@@ -378,6 +379,7 @@ impl DocumentReader {
             columns: Columns::default(),
             bad: Vec::new(),
             damage: None,
+            stored,
             done: false,
         })
     }
@@ -386,7 +388,7 @@ impl DocumentReader {
     ///
     /// Damage to the file ends it. What the system refuses while it is read is an error: the file may be fine.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let DocumentReader { path, lines, options, columns, bad, damage, done } = self;
+        let DocumentReader { path, lines, options, columns, bad, damage, stored, done } = self;
         while !*done && columns.text.bytes.len() < options.batch_bytes && columns.rows() < BATCH_ROWS {
             match lines.next() {
                 Event::Line(at, line) => {
@@ -410,11 +412,12 @@ impl DocumentReader {
                     };
                     let reason = format!("the file {what} after byte {} of its text: {error}", at.offset + length);
                     // What follows the last newline may still be a whole document.
+                    let cut = error.kind() == ErrorKind::UnexpectedEof;
                     let whole = rest.len() as u64 == length && columns.push_line(at, rest, options, path)?.is_ok();
                     if !whole {
                         bad.push(BadLine::new(at, reason.clone(), rest, length));
                     }
-                    *damage = Some(reason);
+                    *damage = Some(format!("{reason}; {}", stored.told(cut)));
                 }
                 Event::End => *done = true,
             }
@@ -433,6 +436,14 @@ impl DocumentReader {
     /// Why the file could not be read to its end, once it is known.
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
+    }
+
+    /// How many bytes of the file, as it is stored, lie behind the damage that ended it; 0 where there was none.
+    pub fn unread_bytes(&self) -> u64 {
+        match self.damage {
+            Some(_) => self.stored.left(),
+            None => 0,
+        }
     }
 
     /// Bytes of decompressed input consumed.
