@@ -199,8 +199,10 @@ def test_bytes_behind_gzip_are_told_and_lose_nothing(tmp_path: Path) -> None:
     assert stream.bad == []
     assert stream.damage == (
         f"the file is truncated or corrupt after byte {len(GOOD)} of its text: "
-        "bytes that are not gzip follow the last gzip member"
+        "bytes that are not gzip follow the last gzip member; "
+        f"3 of the {path.stat().st_size} bytes of the file are not read"
     )
+    assert stream.unread_bytes == 3
 
 
 def test_what_zstd_cannot_read_is_not_called_damage(tmp_path: Path) -> None:
@@ -214,8 +216,10 @@ def test_what_zstd_cannot_read_is_not_called_damage(tmp_path: Path) -> None:
     assert [d.id.to_pylist() for d in stream] == [["good"]]
     assert stream.damage == (
         f"the file cannot be read after byte {len(GOOD)} of its text: the zstd frame needs the dictionary "
-        f"{dictionary.dict_id()}; decompress it with `zstd -d -D DICTIONARY`"
+        f"{dictionary.dict_id()}; decompress it with `zstd -d -D DICTIONARY`; {stream.unread_bytes} of the "
+        f"{path.stat().st_size} bytes of the file are not read"
     )
+    assert 0 < stream.unread_bytes <= path.stat().st_size - len(first)
 
 
 def test_a_zstd_window_over_the_greatest_is_named(tmp_path: Path) -> None:
@@ -225,8 +229,10 @@ def test_a_zstd_window_over_the_greatest_is_named(tmp_path: Path) -> None:
     assert list(stream) == []
     assert stream.damage == (
         "the file cannot be read after byte 0 of its text: the zstd frame has a window over 2 GiB, the greatest that "
-        "zstd reads; compress the text again with `--long=31` at most"
+        f"zstd reads; compress the text again with `--long=31` at most; {stream.unread_bytes} of the "
+        f"{path.stat().st_size} bytes of the file are not read"
     )
+    assert stream.unread_bytes > 0
 
 
 def test_nesting_has_no_limit(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ fn bytes_behind_damage_are_counted_as_they_are_stored() {
     let path = dir.path().join("a.jsonl.gz");
     let (first, second) = (gzip(GOOD.as_bytes()), gzip(GOOD.repeat(900).as_bytes()));
     let mut bytes = [&first[..], &second[..]].concat();
-    let mut unread = |bytes: &[u8]| {
+    let unread = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
         let mut reader = DocumentReader::open(&path, Options::default()).unwrap();
         while reader.next_batch().unwrap().is_some() {}
