@@ -105,13 +105,13 @@ mod tests {
             ("1e2", "\u{0}100.0"),
             ("-0", "\u{0}-0.0"),
             ("18446744073709551615", "\u{0}18446744073709551615"),
-            ("123456789012345678901234567890", "\u{0}1.2345678901234568e29"),
+            ("123456789012345678901234567890", "\u{0}1.2345678901234568e+29"),
             (r#"{ "y": 1, "x": [2, null], "y": true }"#, "\u{0}{\"x\":[2,null],\"y\":true}"),
             (r#""\u0000x""#, "\u{0}\"\\u0000x\""),
         ] {
             assert_eq!(column(json).unwrap(), expected, "{json}");
         }
-        assert_eq!(column("1e400").unwrap_err(), "`id`: the number 1e400 is out of range");
+        assert_eq!(column("1e400").unwrap_err(), "`id`: the number 1e+400 is out of range");
         let mut none = Vec::new();
         push_any(None, &mut none).unwrap();
         assert_eq!(none, b"\0null");
