@@ -14,7 +14,7 @@ SOURCES := pyproject.toml $(shell find rust_ext -name '*.rs' -o -name 'Cargo.*' 
 help:
 	@echo "make demo    set up, then the quickstart: real text to a trained model"
 	@echo "make test    set up, then lint, types, Rust tests and Python tests"
-	@echo "make quick   ruff and the tests of what one edits most, without Ray, torch and other processes: under a minute"
+	@echo "make quick   ruff and the tests of what one edits most, without Ray and torch: under a minute"
 	@echo "make check   lint and types alone"
 	@echo "make bench   every stage on real documents, beside dolma 1.2.1"
 	@echo "make parity  results beside dolma 1.2.1, CLD2, Lingua and transformers; with DOLMA_UPSTREAM=DIR, a checkout of"
@@ -49,12 +49,19 @@ rust: setup
 test: check rust
 	$(BIN)/python -m pytest -rs
 
-# Of these files only the tests that are not marked slow.
-QUICK := $(filter-out $(QUICK_NOT),$(wildcard tests/*/test_*.py tests/test_*.py))
+# What takes long stays out: Ray, torch, fastText's trainer, whole commands, and tests that compare at length.
+QUICK := collect dedupe formats mixers report stat taggers \
+	$(addprefix cli/test_,arguments.py command.py drop_in.py drop_in_mix.py list.py mix_as_dolma.py passed_over.py) \
+	$(addprefix tokens/test_,compare.py convert.py datatrove.py engine.py hub.py keys.py manifest.py megatron.py merge.py \
+		packing.py parts.py rows.py shard.py statistics.py vocabulary.py) \
+	$(addprefix test_,account.py config.py design.py extends.py globbing.py ledger.py needs.py resolvers.py secrets.py \
+		storage.py task.py validation.py writing.py yaml_file.py)
+NOT_QUICK := $(addprefix --ignore tests/taggers/test_,classifiers.py language.py native.py parity.py source_code.py \
+	source_parity.py)
 
 quick: setup
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -m "not slow and not data" $(QUICK)
+	$(BIN)/python -m pytest -m "not slow and not data" $(addprefix tests/,$(QUICK)) $(NOT_QUICK)
 
 bench: setup
 	$(BIN)/python -m bench.run

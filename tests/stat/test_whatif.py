@@ -154,6 +154,7 @@ def test_mistakes(two: Path, stat: dict[str, Any], message: str) -> None:
     assert str(error.value) == message
 
 
+@pytest.mark.slow
 def test_the_same_with_two_workers_and_from_both_forms(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus")
     stat = {
