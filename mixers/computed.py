@@ -53,10 +53,13 @@ class Computed:
         self._of_key: dict[tuple[str, str], str] = {}
         """(experiment, key) -> `experiment/tagger`."""
         self._sets: dict[tuple[str, ...], TaggerSet] = {}
+        self.needs_raw = False
+        """Whether one of the taggers reads more of a document than id, text and source."""
         for stage in stages:
             key = ("taggers", msgspec.json.encode(stage.taggers), tuple(stage.modules), stage.seed)
             load = functools.partial(load_taggers, stage.taggers, stage.modules, seed=stage.seed)
             taggers = context.load(key, load)
+            self.needs_raw |= taggers.needs_raw
             for experiment, names in stage.experiments:
                 for name in names:
                     place = f"{experiment}/{name}"
@@ -65,16 +68,17 @@ class Computed:
                         if tagger == name:
                             self._of_key[experiment, attribute_key(experiment, tagger, attribute)] = place
 
-    def holds(self, experiment: str) -> bool:
-        """Whether the attributes of `experiment` are computed here."""
-        return experiment in self.experiments
-
     def batch(self, documents: Documents, path: str, name: str) -> ComputedBatch:
         """Returns the attributes of a batch, none of them computed yet.
 
         `path`: the file of the documents; `name`: its path below the source without extensions, for random numbers.
         """
         return ComputedBatch(self, Documents(documents.records, name), path)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """All (experiment, key) pairs that the taggers declare, in their order."""
+        return list(self._of_key)
 
     @property
     def keys(self) -> set[str]:
@@ -88,15 +92,6 @@ class Computed:
     def all_places(self) -> list[str]:
         """Returns all taggers, in order."""
         return list(self._loaded)
-
-    def needs_raw(self, places: Sequence[str]) -> bool:
-        """Whether one of the taggers reads more of a document than id, text and source."""
-        return any(
-            getattr(tagger, "needs_raw", False)
-            for taggers, name in map(self._loaded.__getitem__, places)
-            for tagger in taggers.taggers
-            if tagger.name == name
-        )
 
     def run(self, places: Sequence[str], documents: Documents, path: str) -> dict[tuple[str, str], pa.Array]:
         """Returns the columns of some taggers by (experiment, key). Native ones share one segmentation of each text.
@@ -121,55 +116,76 @@ class Computed:
 
 
 class ComputedBatch:
-    """The computed attributes of one batch, as far as they have been asked for."""
+    """The computed attributes of one batch, as far as they have been asked for.
+
+    The batch narrows: whenever a tagger runs, the documents that are dropped by then are left out, and so are their
+    rows in all columns. `rows` says which documents are left.
+    """
 
     def __init__(self, computed: Computed, documents: Documents, path: str) -> None:
         self._computed = computed
         self._documents = documents
         self._path = path
         self._done: set[str] = set()
-        self.columns: dict[tuple[str, str], pa.Array] = {}
-        """By (experiment, key); null for documents that were dropped before their tagger ran."""
-
-    def fill(self, wanted: Iterable[tuple[str, str]], alive: Mask) -> None:
-        """Computes the columns of `wanted`, and those of the same taggers, for the documents in `alive`."""
-        self._fill(self._computed.places(wanted), alive)
+        self._columns: dict[tuple[str, str], pa.Array] = {}
+        self._count = len(documents)
+        self.rows = np.arange(self._count)
+        """Positions in the batch of the documents that are left."""
 
     def gives(self, wanted: Iterable[tuple[str, str]]) -> bool:
         """Whether one of the (experiment, key) pairs in `wanted` is computed."""
         return bool(self._computed.places(wanted))
 
+    def fill(self, wanted: Iterable[tuple[str, str]], alive: Mask) -> None:
+        """Computes the columns of `wanted`, and those of the same taggers, for the documents in `alive`."""
+        self._fill(self._computed.places(wanted), alive)
+
     def fill_all(self, alive: Mask) -> None:
         """Computes all columns that are not there yet for the documents in `alive`."""
         self._fill(self._computed.all_places(), alive)
 
-    def tables(self) -> dict[str, dict[str, pa.Array]]:
-        """Returns the columns that are there, by experiment and key, in the order of the taggers."""
+    def column(self, pair: tuple[str, str]) -> pa.Array | None:
+        """Returns the column of an (experiment, key) pair for the documents in `rows`; None if it is not computed."""
+        return self._columns.get(pair)
+
+    def whole_column(self, pair: tuple[str, str]) -> pa.Array | None:
+        """Returns the same for all documents of the batch: null for those that are left out."""
+        column = self._columns.get(pair)
+        return column if column is None or len(self.rows) == self._count else column.take(self._back())
+
+    def whole_tables(self) -> dict[str, dict[str, pa.Array]]:
+        """Returns the columns for all documents by experiment and key, in the order of the taggers."""
         found: dict[str, dict[str, pa.Array]] = {experiment: {} for experiment in self._computed.experiments}
-        for experiment, key in self._computed._of_key:
-            if (experiment, key) in self.columns:
-                found[experiment][key] = self.columns[experiment, key]
+        for experiment, key in self._computed.pairs:
+            column = self.whole_column((experiment, key))
+            if column is not None:
+                found[experiment][key] = column
         return found
+
+    def _back(self) -> pa.Array:
+        back = np.full(self._count, -1, np.int64)
+        back[self.rows] = np.arange(len(self.rows))
+        return pa.array(back, mask=back < 0)
 
     def _fill(self, places: Collection[str], alive: Mask) -> None:
         missing = [place for place in places if place not in self._done]
         if not missing or not alive.any():
             return
         self._done.update(missing)
-        if alive.all():
-            self.columns |= self._computed.run(missing, self._documents, self._path)
+        self._narrow(alive[self.rows])
+        self._columns |= self._computed.run(missing, self._documents, self._path)
+
+    def _narrow(self, left: Mask) -> None:
+        if left.all():
             return
-        rows = np.flatnonzero(alive)
+        rows = pa.array(np.flatnonzero(left))
+        self.rows = self.rows[left]
         records = self._documents.records
-        if not self._computed.needs_raw(missing):
+        if not self._computed.needs_raw:
             # Lines are longer than their texts, and few taggers read them.
             records = records.select(["id", "text", "source", "line"])
-        some = Documents(records.take(pa.array(rows)), self._documents.name)
-        back = np.full(len(alive), -1, np.int64)
-        back[rows] = np.arange(len(rows))
-        places_of = pa.array(back, mask=back < 0)
-        for pair, column in self._computed.run(missing, some, self._path).items():
-            self.columns[pair] = column.take(places_of)
+        self._documents = Documents(records.take(rows), self._documents.name)
+        self._columns = {pair: column.take(rows) for pair, column in self._columns.items()}
 
 
 def computed_inputs(stages: Sequence[ComputedTags]) -> list[str]:

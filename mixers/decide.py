@@ -156,7 +156,7 @@ class Decider:
             self._failures(SELECT, self.mix.select.on_error, self.select.errors, verdict)
             rule[(rule < 0) & ~pc.fill_null(kept, True).to_numpy(zero_copy_only=False)] = len(self.drop)
             verdict.differ(NUMBERS, self.select.spelled)
-        columns.compute([name for edit in self.mix.edit if (name := edits.attribute(edit))], rule < 0, columns.named)
+        columns.compute([name for edit in self.mix.edit if (name := edits.attribute(edit))], rule < 0)
         texts: pa.LargeStringArray | None = None
         edited: dict[str, int] = {}
         if self.mix.edit and lengths is not None:
@@ -175,12 +175,13 @@ class Decider:
         """
         first = np.full(len(documents), -1, np.int16)
         for position, (name, rule) in enumerate(self.drop.items()):
-            computed = columns.compute(rule.names, first < 0, table)
-            hits = rule.evaluate(table, len(documents))
-            if not computed:
-                # Of a document that is dropped nothing is computed, so nobody knows whether such a rule is true of it.
+            rows, some = columns.some(rule, table, first < 0)
+            hits = rule.evaluate(some, len(rows))
+            if some is table:
+                # Of a document that is dropped nothing is computed: nobody knows whether another rule is true of it.
                 self.use.rule(name, rule, int(hits.sum()), table, documents)
-            first[(first < 0) & hits] = position
+            hit = rows[hits]
+            first[hit[first[hit] < 0]] = position
         return first
 
     def _edit(self, verdict: _Verdict, lengths: Integers) -> tuple[pa.LargeStringArray | None, dict[str, int]]:
@@ -298,26 +299,41 @@ class Columns:
     resolved: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     """(experiment, key) of each name."""
 
-    def compute(self, names: Sequence[str], alive: npt.NDArray[np.bool_], table: dict[str, pa.Array]) -> bool:
-        """Computes what no file has of `names` for the documents in `alive`, and puts it in `table`.
+    def some(
+        self, rule: expression.Rule, table: dict[str, pa.Array], alive: npt.NDArray[np.bool_]
+    ) -> tuple[Integers, dict[str, pa.Array]]:
+        """The rows on which `rule` is evaluated, and its columns for them: `table` for all, where files have them.
 
-        Returns whether there is any such name.
+        Attributes that no file has are computed first, for the documents in `alive`.
         """
+        pairs = [self.resolved[name] for name in rule.names] if self.computed is not None else []
+        if self.computed is None or not self.computed.gives(pairs):
+            return np.arange(len(alive)), table
+        self.computed.fill(pairs, alive)
+        rows = self.computed.rows
+        found = {name: self.computed.column(pair) for name, pair in zip(rule.names, pairs, strict=True)}
+        left = None if len(rows) == len(alive) else pa.array(rows)
+        for name in (*rule.names, *rule.fields):
+            if found.get(name) is None:
+                found[name] = table[name] if left is None else table[name].take(left)
+        return rows, {name: column for name, column in found.items() if column is not None}
+
+    def compute(self, names: Sequence[str], alive: npt.NDArray[np.bool_]) -> None:
+        """Computes what no file has of `names` for the documents in `alive`."""
         if self.computed is None:
-            return False
+            return
         self.computed.fill((self.resolved[name] for name in names), alive)
         for name in names:
-            column = self.computed.columns.get(self.resolved[name])
+            column = self.computed.whole_column(self.resolved[name])
             if column is not None:
-                table[name] = self.named[name] = column
-        return self.computed.gives(self.resolved[name] for name in names)
+                self.named[name] = column
 
     def objects(self, documents: Documents, wanted: npt.NDArray[np.bool_]) -> list[pa.LargeBinaryArray]:
         """The JSON objects of every file; those of columns are made only of the `wanted` documents."""
         files = list(self.files)
         if self.computed is not None and self.kept:
             self.computed.fill_all(wanted)
-            files += self.computed.tables().values()
+            files += self.computed.whole_tables().values()
         return [_objects(f, documents, wanted) if isinstance(f, dict) else f for f in files]
 
     def spells(self, name: str, raw: pa.LargeBinaryArray | None) -> bool:
@@ -395,7 +411,7 @@ class Beside:
             if self._whole:
                 # A filter may read anything, so nothing can wait.
                 batch.fill_all(np.ones(len(documents), np.bool_))
-                whole += [item for table in batch.tables().values() for item in _filled(table).items()]
+                whole += [item for table in batch.whole_tables().values() for item in _filled(table).items()]
         return Columns(named, rows, whole, files if self._objects else [], keys, self._objects, batch, self._names)
 
 
