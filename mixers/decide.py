@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Mix, OnError
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
-from dolma_pipeline.formats.columns import Columns as FieldNames
-from dolma_pipeline.formats.columns import shown_id, takes_any_id
+from dolma_pipeline.formats.attributes import attribute_keys
+from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents, DocumentStream
 from dolma_pipeline.mixers import attributes, edits, expression, use
+from dolma_pipeline.mixers.attribute_files import AttributeFiles, BatchAttributes, MixInput
 from dolma_pipeline.mixers.attributes import Integers
-from dolma_pipeline.mixers.computed import Computed, ComputedBatch
+from dolma_pipeline.mixers.computed import Computed
 from dolma_pipeline.mixers.fields import field_columns
 from dolma_pipeline.mixers.names import selectors
 from dolma_pipeline.mixers.use import ATTRIBUTES, Use
@@ -35,21 +32,6 @@ FAILED = "expression_failed"
 NUMBERS = "numbers compared by value"
 OVERLAPS = "overlapping spans merged"
 """Why Dolma 1.2.1 would treat a document otherwise."""
-
-
-class MixInput(Struct, frozen=True, kw_only=True):
-    """A file of documents and what stands beside it."""
-
-    path: str
-    label: str
-    """How provenance calls it."""
-    name: str = ""
-    """Its path below the source without extensions, by which documents are drawn."""
-    attributes: dict[str, str] = {}
-    """Experiment -> attribute file; of equal keys in Dolma's filters the last one wins."""
-    columns: FieldNames | None = None
-    """Where the documents keep their fields, if not under the standard names."""
-    quarantine: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +93,7 @@ class Decider:
         """
         self.warnings, self._failed, self._path = [], {}, source.path
         filters = [s for s in (self.select, *self.spans.values()) if s is not None]
-        beside = Beside(
+        beside = AttributeFiles(
             source, self.names, whole=bool(filters), objects=self.mix.keep_attributes, computed=self.computed
         )
         # What is certain to be read is counted in each document; for other names the bytes are searched.
@@ -137,7 +119,7 @@ class Decider:
         for what, (count, first) in self._failed.items():
             self.warnings.append(f"{source.path}: {what} failed on {count} documents; the first: {first}")
 
-    def _decide(self, documents: Documents, columns: Columns) -> Decision:
+    def _decide(self, documents: Documents, columns: BatchAttributes) -> Decision:
         needs = {f for rule in self.drop.values() for f in rule.fields}
         if self.mix.edit:
             needs.add("length")
@@ -168,7 +150,9 @@ class Decider:
         beside = columns.objects(documents, rule < 0)
         return Decision(documents, rule, texts, edited, verdict.unjudged, verdict.differs, beside)
 
-    def _first_hits(self, documents: Documents, table: dict[str, pa.Array], columns: Columns) -> npt.NDArray[np.int16]:
+    def _first_hits(
+        self, documents: Documents, table: dict[str, pa.Array], columns: BatchAttributes
+    ) -> npt.NDArray[np.int16]:
         """The position of the first rule that is true of each document; -1 where none is.
 
         What a rule reads and no file has is computed when the rule is reached, for documents that are still there.
@@ -222,7 +206,7 @@ class Decider:
         selector: _native.Selector | _native.SpanSelector,
         places: list[str],
         documents: Documents,
-        columns: Columns,
+        columns: BatchAttributes,
     ) -> None:
         """Counts the documents of a batch that have what the expressions at `places` read."""
         for (number, field), have in zip(selector.reads, selector.seen, strict=True):
@@ -255,7 +239,7 @@ class Decider:
 class _Verdict:
     """A batch on its way through the rules and edits."""
 
-    def __init__(self, documents: Documents, columns: Columns, rule: npt.NDArray[np.int16]) -> None:
+    def __init__(self, documents: Documents, columns: BatchAttributes, rule: npt.NDArray[np.int16]) -> None:
         self.documents = documents
         self.columns = columns
         self.rule = rule
@@ -276,154 +260,3 @@ def rule_columns(documents: Documents, named: Mapping[str, pa.Array], needs: Col
     if "bytes" in needs:
         table["bytes"] = pc.binary_length(documents.text)
     return table
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The attributes of a batch."""
-
-    named: dict[str, pa.Array]
-    """By the name that the mix gives them."""
-    rows: list[pa.LargeBinaryArray]
-    """For filters: the JSON objects of each file that has lines."""
-    whole: list[tuple[str, pa.Array]]
-    """For filters: all columns of the other files, by key; of equal keys they win over `rows`."""
-    files: list[pa.LargeBinaryArray | dict[str, pa.Array]]
-    """What is to be written of every file, in order: JSON objects, or all columns by key."""
-    keys: frozenset[str]
-    """The columns that files have."""
-    kept: bool = False
-    """Whether attributes are to be written into documents."""
-    computed: ComputedBatch | None = None
-    """The attributes that no file has."""
-    resolved: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
-    """(experiment, key) of each name."""
-
-    def some(
-        self, rule: expression.Rule, table: dict[str, pa.Array], alive: npt.NDArray[np.bool_]
-    ) -> tuple[Integers, dict[str, pa.Array]]:
-        """The rows on which `rule` is evaluated, and its columns for them: `table` for all, where files have them.
-
-        Attributes that no file has are computed first, for the documents in `alive`.
-        """
-        pairs = [self.resolved[name] for name in rule.names] if self.computed is not None else []
-        if self.computed is None or not self.computed.gives(pairs):
-            return np.arange(len(alive)), table
-        self.computed.fill(pairs, alive)
-        rows = self.computed.rows
-        found = {name: self.computed.column(pair) for name, pair in zip(rule.names, pairs, strict=True)}
-        left = None if len(rows) == len(alive) else pa.array(rows)
-        for name in (*rule.names, *rule.fields):
-            if found.get(name) is None:
-                found[name] = table[name] if left is None else table[name].take(left)
-        return rows, {name: column for name, column in found.items() if column is not None}
-
-    def compute(self, names: Sequence[str], alive: npt.NDArray[np.bool_]) -> None:
-        """Computes what no file has of `names` for the documents in `alive`."""
-        if self.computed is None:
-            return
-        self.computed.fill((self.resolved[name] for name in names), alive)
-        for name in names:
-            column = self.computed.whole_column(self.resolved[name])
-            if column is not None:
-                self.named[name] = column
-
-    def objects(self, documents: Documents, wanted: npt.NDArray[np.bool_]) -> list[pa.LargeBinaryArray]:
-        """The JSON objects of every file; those of columns are made only of the `wanted` documents."""
-        files = list(self.files)
-        if self.computed is not None and self.kept:
-            self.computed.fill_all(wanted)
-            files += self.computed.whole_tables().values()
-        return [_objects(f, documents, wanted) if isinstance(f, dict) else f for f in files]
-
-    def spells(self, name: str, raw: pa.LargeBinaryArray | None) -> bool:
-        """Whether filters can see an attribute `name`, here or in `raw` documents, as far as plain spelling tells."""
-        if any(key == name for key, _ in self.whole):
-            return True
-        quoted = json.dumps(name, ensure_ascii=False).encode()
-        places = self.rows if raw is None else [*self.rows, raw]
-        return any(pc.any(pc.match_substring(rows, quoted)).as_py() for rows in places)
-
-
-class Beside:
-    """The attribute files beside one file of documents, read in step with it."""
-
-    def __init__(
-        self,
-        source: MixInput,
-        names: Mapping[str, tuple[str, str]],
-        *,
-        whole: bool,
-        objects: bool = False,
-        computed: Computed | None = None,
-    ) -> None:
-        """`whole`: also give filters all there is; `objects`: also give what is to be written into documents;
-        `computed`: the attributes that no file has."""
-        self._source = source
-        self._computed = computed
-        self._names = names
-        self._whole = whole
-        self._objects = objects
-        self._cursors: dict[str, AttributeCursor] = {}
-        order = list(source.attributes)
-        any_id = takes_any_id(source.columns, source.path)
-        self._columnar = {e for e, path in source.attributes.items() if path.endswith(".parquet")}
-        last_lines = max((i for i, e in enumerate(order) if e not in self._columnar), default=0)
-        self._early = self._columnar & set(order[:last_lines])
-        """Columns that lines come after: they become lines too, for of equal keys those of the last file count."""
-        for experiment, path in source.attributes.items():
-            columnar = experiment in self._columnar
-            wanted = [key for e, key in dict.fromkeys(names.values()) if e == experiment]
-            if columnar and (whole or objects):
-                wanted = attribute_keys(path)
-            lines = (whole or objects) and not columnar
-            if wanted or whole or objects:
-                self._cursors[experiment] = AttributeCursor(
-                    path, wanted, raw=lines, any_id=any_id, documents=source.path
-                )
-
-    def finish(self) -> list[str]:
-        """What speaks for attributes of other texts; raises DataError if a file has rows left, or says that it has."""
-        return [line for cursor in self._cursors.values() for line in cursor.finish()]
-
-    def next(self, documents: Documents) -> Columns:
-        tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}
-        absent = pa.nulls(len(documents))
-        # A file without the column has it for no document: JSON lines leave out what is empty, and so may a shard.
-        named = {name: tables.get(e, {}).get(key, absent) for name, (e, key) in self._names.items()}
-        rows: list[pa.LargeBinaryArray] = []
-        whole: list[tuple[str, pa.Array]] = []
-        files: list[pa.LargeBinaryArray | dict[str, pa.Array]] = []
-        for experiment, table in tables.items() if self._whole or self._objects else ():
-            if experiment not in self._columnar:
-                files.append(table["__raw__"])
-            elif self._whole and experiment in self._early:
-                files.append(_objects(_filled(table), documents))
-            else:
-                files.append(_filled(table))
-                whole += _filled(table).items()
-                continue
-            rows.append(files[-1])
-        keys = frozenset(key for e in self._columnar & set(tables) for key in _filled(tables[e]))
-        batch = None
-        if self._computed is not None:
-            batch = self._computed.batch(documents, self._source.path, self._source.name)
-            if self._whole:
-                # A filter may read anything, so nothing can wait.
-                batch.fill_all(np.ones(len(documents), np.bool_))
-                whole += [item for table in batch.whole_tables().values() for item in _filled(table).items()]
-        return Columns(named, rows, whole, files if self._objects else [], keys, self._objects, batch, self._names)
-
-
-def _objects(
-    columns: Mapping[str, pa.Array], documents: Documents, wanted: npt.NDArray[np.bool_] | None = None
-) -> pa.LargeBinaryArray:
-    """What a JSON lines file would hold; null where it is not wanted."""
-    mask = None if wanted is None else pa.array(wanted)
-    lengths = _native.char_lengths(documents.text)
-    return _native.attribute_objects(lengths, list(columns), list(columns.values()), mask)
-
-
-def _filled(table: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """Without the columns of which nothing is known, not even their type."""
-    return {key: column for key, column in table.items() if not pa.types.is_null(column.type)}

@@ -21,7 +21,8 @@ from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.io.files import atomic_path, output
 from dolma_pipeline.mixers import expression
-from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
+from dolma_pipeline.mixers.attribute_files import AttributeFiles, MixInput
+from dolma_pipeline.mixers.decide import rule_columns
 from dolma_pipeline.mixers.fields import needs_lines
 
 UNLABELLED = "no label"
@@ -65,7 +66,7 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
         for label, text in config.rules.items()
     }
     needs = {f for rule in rules.values() if rule is not None for f in rule.fields}
-    beside = Beside(config.input, config.names, whole=False)
+    beside = AttributeFiles(config.input, config.names, whole=False)
     stream = read_documents(config.input.path, columns=config.input.columns, keep_raw=needs_lines(needs))
     counts, parts, dropped = Counts(), [], Counter[str]()
     with SetAside(stream, config.input.quarantine, counts) as aside:

@@ -15,7 +15,7 @@ from dolma_pipeline.config.recipe import Classifier
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Output, Task, make_task
 from dolma_pipeline.mixers import expression
-from dolma_pipeline.mixers.decide import MixInput
+from dolma_pipeline.mixers.attribute_files import MixInput
 from dolma_pipeline.mixers.names import resolve_rules
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard

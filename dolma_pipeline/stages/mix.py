@@ -20,8 +20,9 @@ from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_documents import document_writer
 from dolma_pipeline.formats.quarantine import SetAside, longest_line
 from dolma_pipeline.io.files import output, read_json, relative_name, write_json
+from dolma_pipeline.mixers.attribute_files import MixInput
 from dolma_pipeline.mixers.computed import Computed, ComputedTags, computed_inputs
-from dolma_pipeline.mixers.decide import Decider, MixInput
+from dolma_pipeline.mixers.decide import Decider
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.mixers.names import resolve_names
 from dolma_pipeline.mixers.per_token import (

@@ -10,7 +10,7 @@ from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Task, make_task
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers import expression
-from dolma_pipeline.mixers.decide import MixInput
+from dolma_pipeline.mixers.attribute_files import MixInput
 from dolma_pipeline.mixers.names import resolve_rules
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard

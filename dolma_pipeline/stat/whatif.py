@@ -17,7 +17,8 @@ from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.io.files import output, write_json
 from dolma_pipeline.mixers import attributes, expression
-from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
+from dolma_pipeline.mixers.attribute_files import AttributeFiles, MixInput
+from dolma_pipeline.mixers.decide import rule_columns
 from dolma_pipeline.mixers.expression import Rule
 from dolma_pipeline.mixers.fields import needs_lines
 from dolma_pipeline.secrets import hide_in_settings
@@ -51,7 +52,7 @@ def measure_shard(config: MeasureShard, context: Context) -> Report:
     """One pass over the documents and the attribute columns that the rules name."""
     measure = _Measure(config)
     counts = Counts()
-    beside = Beside(config.input, config.names, whole=False)
+    beside = AttributeFiles(config.input, config.names, whole=False)
     stream = read_documents(config.input.path, columns=config.input.columns, keep_raw=measure.keep_raw)
     with SetAside(stream, config.input.quarantine, counts) as aside:
         for documents in stream:

@@ -16,7 +16,8 @@ from dolma_pipeline.config.recipe import Edit, Mix, OnError, Select
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.attributes import DOCUMENT, SPANS, AttributeWriter
 from dolma_pipeline.formats.documents import read_documents
-from dolma_pipeline.mixers.decide import Decider, Decision, MixInput
+from dolma_pipeline.mixers.attribute_files import MixInput
+from dolma_pipeline.mixers.decide import Decider, Decision
 from dolma_pipeline.mixers.names import resolve_names
 
 TEXTS = ["hello añejo world", "short", "mail me@x.org now", "   x   ", "again and again"]
