@@ -162,7 +162,7 @@ class Decider:
             rows, some = columns.some(rule, table, first < 0)
             hits = rule.evaluate(some, len(rows))
             if some is table:
-                # Of a document that is dropped nothing is computed: nobody knows whether another rule is true of it.
+                # Nothing is computed of a dropped document: nobody knows whether another rule is true of it.
                 self.use.rule(name, rule, int(hits.sum()), table, documents)
             hit = rows[hits]
             first[hit[first[hit] < 0]] = position

@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch};
-use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{Array, ArrayRef, Int64Array, LargeBinaryArray, RecordBatch};
+use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,6 +18,9 @@ use crate::json::{excerpt, unescape_into};
 use crate::lines::{is_outside, no_room, Event, Lines, Position, KEPT};
 use crate::members::{Member, Members, ObjectWriter};
 use crate::{Error, Result};
+
+mod strings;
+use strings::Strings;
 
 /// A line that is no document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,38 +97,6 @@ const BATCH_ROWS: usize = 32_768;
 /// For lines longer than this the memory is asked for before it is needed, so that a lack of it can be told.
 const LONG_LINE: usize = 1 << 20;
 const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// A growing string column: bytes and offsets, handed to Arrow without a copy.
-#[derive(Default)]
-struct Strings {
-    bytes: Vec<u8>,
-    offsets: Vec<i64>,
-}
-
-impl Strings {
-    fn end(&mut self) {
-        self.offsets.push(self.bytes.len() as i64);
-    }
-
-    fn take(&mut self) -> (OffsetBuffer<i64>, Buffer) {
-        let mut offsets = Vec::with_capacity(self.offsets.len() + 1);
-        offsets.push(0);
-        offsets.append(&mut self.offsets);
-        // The next batch will be about as large; one huge document says nothing of it.
-        let next = Vec::with_capacity(self.bytes.len().min(8 << 20));
-        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(std::mem::replace(&mut self.bytes, next)))
-    }
-
-    fn strings(&mut self, nulls: Option<NullBuffer>) -> Result<LargeStringArray> {
-        let (offsets, bytes) = self.take();
-        LargeStringArray::try_new(offsets, bytes, nulls).map_err(|e| Error::invalid(e.to_string()))
-    }
-
-    fn binary(&mut self) -> Result<LargeBinaryArray> {
-        let (offsets, bytes) = self.take();
-        LargeBinaryArray::try_new(offsets, bytes, None).map_err(|e| Error::invalid(e.to_string()))
-    }
-}
 
 /// The columns of a batch: id, text, source, line, offset and, where lines are kept, raw, the byte ranges of the
 /// `text` and `metadata` values in it (-1 where there is no metadata object).
