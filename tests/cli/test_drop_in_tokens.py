@@ -33,7 +33,7 @@ def test_tokens() -> None:
     assert recipe.stages == [
         Stage(
             tokens=Tokens(
-                tokenizer=Tokenizer(path="tokenizer.json", eos=0, pad=1),
+                tokenizer=Tokenizer(path="tokenizer.json", eos=0, pad=1, on_missing="warn"),
                 order="shuffle",
                 dtype="uint32",
                 max_tokens=1000,
@@ -80,7 +80,7 @@ def test_tokens_packed() -> None:
 
 def test_tokens_engine() -> None:
     (recipe,) = recipes(tokens, TOKENS | {"tokenizer": {"name_or_path": "x", "eos_token_id": 0, "engine": "reference"}})
-    assert recipe.stages[0].tokens.tokenizer == Tokenizer(path="x", eos=0, engine="reference")  # type: ignore[union-attr]
+    assert recipe.stages[0].tokens.tokenizer == Tokenizer(path="x", eos=0, engine="reference", on_missing="warn")  # type: ignore[union-attr]
 
 
 def test_tokens_defaults_are_dolmas() -> None:
@@ -98,7 +98,7 @@ def test_the_deprecated_tokenizer_option_ends_documents_with_the_last_id(tmp_pat
     config = {key: value for key, value in TOKENS.items() if key != "tokenizer"}
     (recipe,) = recipes(tokens, config | {"tokenizer_name_or_path": str(path)})
     assert isinstance(recipe.stages[0].tokens, Tokens)
-    assert recipe.stages[0].tokens.tokenizer == Tokenizer(path=str(path), eos=2)
+    assert recipe.stages[0].tokens.tokenizer == Tokenizer(path=str(path), eos=2, on_missing="warn")
 
 
 def test_tokens_mistakes() -> None:
