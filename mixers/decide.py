@@ -178,7 +178,7 @@ class Decider:
             computed = columns.compute(rule.names, first < 0, table)
             hits = rule.evaluate(table, len(documents))
             if not computed:
-                # Of a document that is dropped nothing is computed, so nobody knows whether such a rule is true of it.
+                # Nothing is computed for a dropped document, so nobody knows whether such a rule is true of it.
                 self.use.rule(name, rule, int(hits.sum()), table, documents)
             first[(first < 0) & hits] = position
         return first

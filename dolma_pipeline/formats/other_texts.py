@@ -19,7 +19,7 @@ from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.parquet_errors import named
 
 KEY = "dolma_pipeline.texts"
-"""Of the metadata of a Parquet file."""
+"""The key in the metadata of a Parquet file."""
 SEED = 0x7E87
 MASK = (1 << 64) - 1
 
