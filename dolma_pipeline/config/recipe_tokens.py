@@ -1,4 +1,4 @@
-"""What a recipe may say of token files: the stages `tokens`, `reshard` and `convert`."""
+"""What a recipe may say of tokens: the stages `tokens`, `reshard`, `convert` and `train`."""
 
 from __future__ import annotations
 
@@ -158,4 +158,39 @@ class Convert(Base, frozen=True):
     ] = None
     destination: Annotated[
         str | None, Meta(description="the directory of the output, instead of one in the work directory")
+    ] = None
+
+
+class Train(Base, frozen=True):
+    """Train an OLMo on the tokens with FSDP, and measure its perplexity on held-out ones."""
+
+    model: Annotated[str, Meta(description="a preset of `dolma_pipeline.train.presets`, or a YAML or JSON file")]
+    steps: Annotated[PositiveInt, Meta(description="how many optimizer steps to train")]
+    name: Annotated[
+        str | None,
+        Meta(description="the name of the model, and of its directory in `train/`; needed if a recipe trains several"),
+    ] = None
+    nproc: Annotated[int, Meta(ge=1, description="how many ranks train on this machine")] = 1
+    batch_size: Annotated[int, Meta(ge=1, description="instances in a step, over all ranks")] = 32
+    microbatch_size: Annotated[int, Meta(ge=1, description="instances that a rank processes at once")] = 8
+    sequence_length: Annotated[PositiveInt, Meta(description="tokens in an instance")] = 256
+    learning_rate: Annotated[float, Meta(gt=0, description="the highest learning rate, after the warm-up")] = 1e-3
+    warmup_steps: Annotated[
+        int, Meta(ge=0, description="steps in which the learning rate rises to its highest value")
+    ] = 20
+    schedule: Annotated[
+        Literal["linear", "cosine", "constant"], Meta(description="how the learning rate falls after the warm-up")
+    ] = "cosine"
+    final_fraction: Annotated[Fraction, Meta(description="the last learning rate, as a fraction of the highest")] = 0.1
+    weight_decay: Annotated[float, Meta(ge=0, description="the weight decay of AdamW")] = 0.1
+    checkpoint_every: Annotated[PositiveInt, Meta(description="steps between two checkpoints")] = 100
+    evaluate_every: Annotated[PositiveInt, Meta(description="steps between two measurements on held-out tokens")] = 100
+    threads: Annotated[
+        int, Meta(ge=1, description="threads of the process if `nproc` is 1; with more ranks each has one")
+    ] = 2
+    precision: Annotated[
+        Literal["fp32", "bf16"], Meta(description="the precision of matrix products; sums stay in fp32")
+    ] = "fp32"
+    seed: Annotated[
+        int | None, Meta(description="the seed of the weights and the order, instead of that of the recipe")
     ] = None

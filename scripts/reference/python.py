@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 import dolma_pipeline
@@ -47,12 +47,8 @@ def recipe_structs() -> list[Any]:
     """The structs that a recipe consists of."""
     found: list[type[Struct]] = [Recipe]
     for form in found:
-        found += [p for f in form.__annotations__ for p in structs_in(_hints(form)[f]) if p not in found]
+        found += [p for f in msgspec.structs.fields(form) for p in structs_in(f.type) if p not in found]
     return found
-
-
-def _hints(form: type[Struct]) -> dict[str, Any]:
-    return typing.get_type_hints(form, include_extras=True)
 
 
 def _first(thing: object) -> str:

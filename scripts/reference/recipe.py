@@ -46,8 +46,8 @@ def page() -> str:
     blocks = [*title("Recipe keys"), INTRODUCTION, "## Recipe", prose(Recipe), table(HEAD, rows(Recipe))]
     blocks += _parts(Recipe, shown, "###")
     blocks += ["## Stage", prose(Stage)]
-    described = {info.encode_name: description_of(info.type) for info in msgspec.structs.fields(Stage)}
-    blocks.append(table(("Key", "What it does"), [[f"[`{k}`](#{k})", sentence(described[k])] for k in stages]))
+    does = [[f"[`{kind}`](#{kind})", prose(form).partition("\n")[0]] for kind, form in stages.items()]
+    blocks.append(table(("Key", "What the stage does"), does))
     for kind, form in stages.items():
         blocks += [f"## {kind}", prose(form), fenced(example(kind), "yaml"), table(HEAD, rows(form))]
         blocks += _parts(form, shown, "###")
