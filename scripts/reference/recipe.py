@@ -17,7 +17,8 @@ HEAD = ("Key", "What it takes", "Default", "What it is")
 INTRODUCTION = """\
 A recipe is a YAML or JSON file. This page lists every key that it may have; [the guide](../recipes.md) explains what
 stages do and how they work together. A key without a default may be left out, unless it is required. The name of a
-group of keys, such as `Source`, is also the name of its Python class; see [Python](python.md)."""
+group of keys, such as `Source`, is also the name of its Python class, where `with` and `from` are called `with_` and
+`from_`; see [Python](python.md)."""
 
 
 def stage_kinds() -> dict[str, type[Struct]]:
