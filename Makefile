@@ -9,13 +9,14 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dolma_pipeline
 STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml $(shell find rust_ext -name '*.rs' -o -name 'Cargo.*' -not -path '*/target/*')
 
-.PHONY: help demo test quick check rust bench parity clean setup
+.PHONY: help demo test quick check rust bench parity reference clean setup
 
 help:
 	@echo "make demo    set up, then the quickstart: real text to a trained model"
 	@echo "make test    set up, then lint, types, Rust tests and Python tests"
 	@echo "make quick   ruff and the tests of what one edits most, without Ray and torch: under a minute"
 	@echo "make check   lint and types alone"
+	@echo "make reference  docs/reference, written anew from the code"
 	@echo "make bench   every stage on real documents, beside dolma 1.2.1"
 	@echo "make parity  results beside dolma 1.2.1, CLD2, Lingua and transformers; with DOLMA_UPSTREAM=DIR, a checkout of"
 	@echo "             Dolma, its own tests too; with DOLMA_OLMO_VENV=DIR the readers of OLMo, Megatron and datatrove"
@@ -62,6 +63,10 @@ NOT_QUICK := $(addprefix --ignore tests/taggers/test_,classifiers.py language.py
 quick: setup
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -m "not slow and not data" $(addprefix tests/,$(QUICK)) $(NOT_QUICK)
+
+# The pages depend on the code alone, so that a test can compare them.
+reference: setup
+	$(BIN)/python -m scripts.reference
 
 bench: setup
 	$(BIN)/python -m bench.run

@@ -10,13 +10,27 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+EXIT_CODES: Mapping[int, str] = MappingProxyType(
+    {
+        0: "done",
+        1: "failed",
+        2: "usage or configuration error",
+        3: "finished but too much of the input was bad",
+        130: "interrupted (Ctrl-C)",
+        141: "the reader of the output ended first (a closed pipe)",
+        143: "terminated (SIGTERM)",
+    }
+)
+"""What the exit code of a command says."""
 
 
 class DolmaError(Exception):
-    """Root of the errors that are reported in one line, without a traceback."""
+    """The base of all errors that a user can mend: they are reported in one line, without a traceback."""
 
     exit_code = 1
     traceback: str | None = None
@@ -24,35 +38,35 @@ class DolmaError(Exception):
 
 
 class ConfigError(DolmaError):
-    """A recipe, a configuration or a command line that cannot be meant; the message carries its `$.path`."""
+    """Raised for a mistake in a recipe, a configuration or a command line; the message names its `$.path`."""
 
     exit_code = 2
 
 
 class DataError(DolmaError):
-    """A file whose bytes are not what its format promises."""
+    """Raised for a file whose bytes are not what its format promises, and for one that has changed or is missing."""
 
 
 class StageError(DolmaError):
-    """A stage that could not do its work on a shard."""
+    """Raised if a stage cannot do its work on a file: a tagger or an expression fails on a document, a rank dies."""
 
 
 class VerifyError(DolmaError):
-    """A run whose files or counts are not those its manifest records."""
+    """Raised if the files or counts of a run are not those that its manifest records."""
 
 
 class BadInputError(DolmaError):
-    """A finished run whose share of documents that could not be read is over `max_bad_fraction`."""
+    """Raised at the end of a run in which a larger share of documents than `max_bad_fraction` could not be read."""
 
     exit_code = 3
 
 
 class WorkerFault(Exception):
-    """An exception in a worker that is not ours: a mistake in this program. The message is the worker's traceback."""
+    """Raised for a fault of this program in a worker; the message is the traceback of the worker."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ends the command."""
+    """Raised where Ctrl-C or SIGTERM ends the command."""
 
     def __init__(self, number: int) -> None:
         super().__init__()

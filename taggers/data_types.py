@@ -43,7 +43,7 @@ class OutputSpec(msgspec.Struct):
 
 @dataclass(slots=True)
 class Document:
-    """What `predict` of a tagger is given."""
+    """A document as a tagger of Dolma's form receives it."""
 
     source: str
     id: str
@@ -167,7 +167,7 @@ class Span:
 
 @dataclass(slots=True)
 class DocResult:
-    """What `predict` returns."""
+    """The result of a tagger: the spans that it found in a document."""
 
     doc: Document
     spans: list[Span]

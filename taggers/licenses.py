@@ -51,7 +51,7 @@ def _load(name: str, anywhere: bool) -> Tagger:
 FACTORIES: dict[str, tuple[Callable[[], Tagger], str]] = {
     "cc_re": (
         partial(_load, "cc_re", False),
-        "Creative Commons licences in links and <meta>, with version and language",
+        "Creative Commons licences in links and `<meta>`, with version and language",
     ),
     "cc_re_fast": (partial(_load, "cc_re_fast", True), "Creative Commons licences anywhere in the page"),
 }

@@ -42,7 +42,10 @@ SCORE = "score"
 
 
 class BaseTagger:
-    """Dolma's shape: subclasses define `predict`, and `add_tagger` gives them a name. Made once in each process."""
+    """The base of taggers written like those of Dolma: a subclass defines `predict`, and `add_tagger` gives it a name.
+
+    It is made once in each process.
+    """
 
     FIELDS: ClassVar[list[str]] = ["text"]
     attributes: ClassVar[Mapping[str, Kind] | None] = None
@@ -54,6 +57,7 @@ class BaseTagger:
         return []
 
     def predict(self, doc: Any) -> DocResult:
+        """Returns what is measured of a document; subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} defines no `predict`")
 
     def group_output(self, doc_result: DocResult) -> dict[str, list[tuple[int, int, float]]]:
@@ -70,7 +74,7 @@ class BaseTagger:
 
 
 class BaseTaggerWithMetadata(BaseTagger):
-    """The same for taggers whose `predict` takes a DocumentWithMetadata."""
+    """The base of taggers like BaseTagger whose `predict` receives the metadata of the document too."""
 
     def tag(self, row: Any) -> dict[str, list[tuple[int, int, float]]]:
         return self.group_output(self.predict(DocumentWithMetadata.from_spec(row)))
@@ -125,7 +129,7 @@ def batch_tagger(name: str, *, attributes: Mapping[str, Kind] | None = None, raw
 
 
 def add_tagger(name: str) -> Callable[[C], C]:
-    """Registers a class in Dolma's shape."""
+    """Registers a class that is written like a tagger of Dolma, under a name."""
 
     def register(cls: C) -> C:
         declared = _declared(cls.attributes)

@@ -104,8 +104,12 @@ _Factory = tuple[Callable[[], Tagger], tuple[str, ...], str]
 _SITES: dict[str, _Factory] = {
     name: (functools.partial(_wikidata, name, clean), WIKIDATA, about)
     for name, clean, about in (
-        ("allowlist_wikidata_v1", False, "sites of Wikidata: periodicals and others"),
-        ("allowlist_wikidata_cleaned_v1", True, "those of them that are described, and as nothing unwanted"),
+        ("allowlist_wikidata_v1", False, "sites that Wikidata knows as periodicals or websites"),
+        (
+            "allowlist_wikidata_cleaned_v1",
+            True,
+            "sites of Wikidata that have a description, without those of unwanted kinds",
+        ),
     )
 }
 FACTORIES: dict[str, _Factory] = _SITES | {

@@ -26,7 +26,7 @@ _DEST = "option "
 def add_options(
     parser: argparse.ArgumentParser, form: type[Struct], no_effect: Mapping[str, str] | None = None
 ) -> None:
-    """Adds an option for every field of `form` and of the structs in it; those in `no_effect` are called so."""
+    """Adds an option for every field of `form` and of the structs in it; `no_effect` says why some have none."""
     parser.usage = "%(prog)s [-c FILE] [OPTION ...]"
     _add(parser, parser, form, "", no_effect or {})
 
@@ -87,7 +87,7 @@ def _add(
             "help": _help(description_of(info.type), info.default, info.default_factory),
         }
         if name in no_effect:
-            settings["help"] = "has no effect"
+            settings["help"] = f"has no effect: {no_effect[name]}".replace("%", "%%")
         item = next((typing.get_args(m)[0] for m in members if typing.get_origin(m) is list), None)
         if bool in members:
             settings["action"] = argparse.BooleanOptionalAction

@@ -33,16 +33,19 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class WorkDir(Config, frozen=True):
-    input: str | None = None
+    input: Annotated[str | None, Meta(description="a directory for copies of the inputs")] = None
     output: Annotated[
         str | None,
-        Meta(description="directory of the ledger, by which a rerun resumes; default: `.dolma` beside the destination"),
+        Meta(
+            description="the directory of the ledger, by which a rerun resumes, instead of `.dolma` beside the "
+            "destination"
+        ),
     ] = None
 
 
 class CompressionConfig(Config, frozen=True):
-    input: Compression | None = None
-    output: Annotated[Compression | None, Meta(description="compression of the files that are written")] = None
+    input: Annotated[Compression | None, Meta(description="the compression of the inputs")] = None
+    output: Annotated[Compression | None, Meta(description="the compression of the files that are written")] = None
 
 
 def say_where_done(config: Struct, recipe: Recipe) -> None:

@@ -20,32 +20,39 @@ from dolma_pipeline.formats.columns import Columns
 class FertilityConfig(Config, frozen=True):
     """What to measure on what."""
 
-    documents: Annotated[list[str], Meta(description="globs of documents; each data set is a source")] = field(
+    documents: Annotated[list[str], Meta(description="globs of document files; each data set is a source")] = field(
         default_factory=list
     )
     tokenizer: Annotated[
-        list[str], Meta(description="tokenizer.json files, or directories with one, to stand side by side")
+        list[str], Meta(description="tokenizer.json files, or directories that hold one, to compare")
     ] = field(default_factory=list)
     by: Annotated[
         str | None,
-        Meta(description="a field (`metadata.lang`), or a tagger of languages, whose best score decides"),
+        Meta(
+            description="what groups documents: a field such as `metadata.lang`, or a tagger of languages by its "
+            "best score"
+        ),
     ] = None
-    attributes: Annotated[list[str], Meta(description="experiments beside the documents, for `by`")] = field(
-        default_factory=list
-    )
+    attributes: Annotated[
+        list[str], Meta(description="names of the attribute files beside the documents, for `by`")
+    ] = field(default_factory=list)
     baseline: Annotated[str | None, Meta(description="the group of `by` that others are compared with")] = None
-    sample: Annotated[float, Meta(gt=0.0, le=1.0, description="share of documents, chosen by hash of id and text")] = (
-        1.0
-    )
-    report: Annotated[str | None, Meta(description="directory for fertility.json and report.html")] = None
+    sample: Annotated[
+        float,
+        Meta(gt=0.0, le=1.0, description="the share of documents that is measured, chosen by a hash of id and text"),
+    ] = 1.0
+    report: Annotated[str | None, Meta(description="the directory for fertility.json and report.html")] = None
     json: Annotated[bool, Meta(description="print fertility.json instead of the tables")] = False
-    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
-        None
+    columns: Annotated[
+        Columns | None,
+        Meta(description="the names of the fields that hold `id`, `text` and so on, if documents call them otherwise"),
+    ] = None
+    text_field: Annotated[str, Meta(description="the field that holds the text")] = "text"
+    id_field: Annotated[str | None, Meta(description="the field that holds the id; null makes ids from the texts")] = (
+        "id"
     )
-    text_field: str = "text"
-    id_field: str | None = "id"
-    seed: int = 17
-    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    seed: Annotated[int, Meta(description="the seed of the sample")] = 17
+    processes: Annotated[PositiveInt, Meta(description="how many workers run at once")] = 1
     work_dir: WorkDir = WorkDir()
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 

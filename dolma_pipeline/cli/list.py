@@ -19,7 +19,7 @@ class ListConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Dolma's configuration of `list`."""
 
     tagger_modules: Annotated[
-        list[str], Meta(description="modules, .py files or directories of packages that add taggers")
+        list[str], Meta(description="modules, .py files or package directories that add taggers")
     ] = field(default_factory=list)
 
 
@@ -44,7 +44,11 @@ class Row(Struct, frozen=True, omit_defaults=True):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     cli.add_options(parser, ListConfig)
-    parser.add_argument("--json", action="store_true", help="an object a line: name, kind, about, attributes, ...")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object for each tagger: name, kind, about, attributes and more",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

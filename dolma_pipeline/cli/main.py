@@ -1,8 +1,4 @@
-"""`dolma`: finds the command, hands it its arguments, and turns what comes out into an exit code.
-
-0 done, 1 failed, 2 usage or configuration error, 3 finished but over the bad-input budget, 130 ended by Ctrl-C, 143 by
-SIGTERM.
-"""
+"""`dolma`: finds the command, hands it its arguments, and turns the result into one of `errors.EXIT_CODES`."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from typing import NamedTuple
 from dolma_pipeline import __version__
 from dolma_pipeline.cli.parser import Parser
 from dolma_pipeline.cli.signals import CODES, Signals, message, watched
-from dolma_pipeline.errors import ConfigError, DolmaError, WorkerFault, of_the_machine, unknown
+from dolma_pipeline.errors import EXIT_CODES, ConfigError, DolmaError, WorkerFault, of_the_machine, unknown
 from dolma_pipeline.secrets import hide
 
 
@@ -41,7 +37,9 @@ COMMANDS: Mapping[str, Command] = {
         "dolma_pipeline.cli.tokens.inspect", "look into token files, and check them against text"
     ),
     "tokens reshard": Command("dolma_pipeline.cli.tokens.reshard", "sample, shuffle and divide token files anew"),
-    "tokens convert": Command("dolma_pipeline.cli.tokens.convert", "token files to and from Megatron and datatrove"),
+    "tokens convert": Command(
+        "dolma_pipeline.cli.tokens.convert", "turn token files into those of Megatron or datatrove, and back"
+    ),
     "stat": Command("dolma_pipeline.cli.drop_in.stat", "show what attributes say, and what rules would remove"),
     "train-classifier": Command(
         "dolma_pipeline.cli.train_classifier", "train a fastText classifier on labelled documents"
@@ -49,9 +47,7 @@ COMMANDS: Mapping[str, Command] = {
     "train-tokenizer": Command(
         "dolma_pipeline.cli.train_tokenizer", "train a byte-level BPE tokenizer on a weighted sample of documents"
     ),
-    "fertility": Command(
-        "dolma_pipeline.cli.fertility", "how many tokens tokenizers need for a text, by source and language"
-    ),
+    "fertility": Command("dolma_pipeline.cli.fertility", "measure how many tokens texts need, by source and language"),
     "list": Command("dolma_pipeline.cli.list", "list the taggers"),
 }
 LATER = ("warc",)
@@ -105,12 +101,12 @@ def _guarded(argv: list[str], signals: Signals) -> int:
 
 def make_parser(chosen: str | None = None) -> tuple[Parser, dict[str, Parser]]:
     """The parser, and that of each command; only the `chosen` one has its options, no other is imported."""
+    codes = ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
     parser = Parser(
         prog="dolma",
         usage="dolma [-c FILE] COMMAND [OPTION ...]",
         description="Raw text to training tokens to a trained, judged language model.",
-        epilog="`dolma COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 usage or configuration "
-        "error, 3 finished but too much of the input was bad, 130 interrupted, 143 terminated. "
+        epilog=f"`dolma COMMAND --help` explains a command. Exit codes: {codes}. "
         f"{TRACEBACK}=1 shows the traceback of an error.",
     )
     parser.add_argument("--version", action="version", version=f"dolma-pipeline {__version__}")

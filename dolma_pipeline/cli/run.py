@@ -27,7 +27,7 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH=VALUE",
         help="change a value of the recipe, as in `stages[0].tag.experiment=base`; may be repeated",
     )
-    parser.add_argument("--work-dir", metavar="DIR", help="write there instead of the recipe's work_dir")
+    parser.add_argument("--work-dir", metavar="DIR", help="write to this directory instead of the recipe's work_dir")
     parser.add_argument(
         "--renamed", action="store_true", help="go on in a work_dir that knows the recipe under its old name"
     )
@@ -35,13 +35,17 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_recipe_options(parser)
-    parser.add_argument("--processes", type=positive, default=1, metavar="N", help="workers (default: 1)")
-    parser.add_argument("--address", metavar="ADDRESS", help="address of a Ray cluster: auto, ray://host:port")
-    parser.add_argument("--force", action="store_true", help="do again what is up to date")
-    parser.add_argument("--json", action="store_true", help="progress as JSON events on stderr, one a line")
-    parser.add_argument("--quiet", action="store_true", help="no progress and no summary, only what could not be read")
     parser.add_argument(
-        "--report", action=argparse.BooleanOptionalAction, default=True, help="write report.html (default: on)"
+        "--processes", type=positive, default=1, metavar="N", help="how many workers run at once (default: 1)"
+    )
+    parser.add_argument("--address", metavar="ADDRESS", help="the address of a Ray cluster: auto, or ray://host:port")
+    parser.add_argument("--force", action="store_true", help="do again what is up to date")
+    parser.add_argument("--json", action="store_true", help="show progress as JSON events on stderr, one on each line")
+    parser.add_argument(
+        "--quiet", action="store_true", help="show no progress and no summary, only what could not be read"
+    )
+    parser.add_argument(
+        "--report", action=argparse.BooleanOptionalAction, default=True, help="write the page report.html (default: on)"
     )
 
 

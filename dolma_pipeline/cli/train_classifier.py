@@ -26,51 +26,65 @@ Globs = list[str]
 class LabelConfig(Config, frozen=True):
     """Which documents have a label."""
 
-    documents: Globs = field(default_factory=list)
-    """Without any: those of the whole."""
-    attributes: list[str] = field(default_factory=list)
-    where: str | None = None
+    documents: Annotated[Globs, Meta(description="globs of document files, instead of those of the command")] = field(
+        default_factory=list
+    )
+    attributes: Annotated[list[str], Meta(description="names of the attribute files beside the documents")] = field(
+        default_factory=list
+    )
+    where: Annotated[str | None, Meta(description="an expression as in `drop` that must be true of the documents")] = (
+        None
+    )
 
 
 class TrainClassifierConfig(Config, frozen=True):
     """What to learn from, and what to make of it."""
 
-    output: Annotated[str | None, Meta(description="file of the model: .bin, or .ftz for a quantised one")] = None
-    positive: Annotated[Globs, Meta(description="globs of documents with the label `positive`")] = field(
+    output: Annotated[str | None, Meta(description="the file of the model: .bin, or .ftz for a quantised one")] = None
+    positive: Annotated[Globs, Meta(description="globs of document files with the label `positive`")] = field(
         default_factory=list
     )
-    negative: Annotated[Globs, Meta(description="globs of documents with the label `negative`")] = field(
+    negative: Annotated[Globs, Meta(description="globs of document files with the label `negative`")] = field(
         default_factory=list
     )
     labels: Annotated[
         dict[str, LabelConfig],
-        Meta(description="instead: `documents`, `attributes`, `where` by label; the first rule that holds counts"),
+        Meta(
+            description="`documents`, `attributes` and `where` of each label, instead of the two above; the first "
+            "label that fits "
+            "counts"
+        ),
     ] = field(default_factory=dict)
-    documents: Annotated[Globs, Meta(description="documents of the labels that name none of their own")] = field(
-        default_factory=list
-    )
-    attributes: Annotated[list[str], Meta(description="experiments beside the documents, for `where`")] = field(
-        default_factory=list
-    )
-    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
-        None
-    )
-    target: Annotated[str | None, Meta(description="label whose score the thresholds are on; default: the first")] = (
-        None
-    )
-    held_out: Annotated[Share, Meta(description="share of documents that are judged on, by hash of id and text")] = 0.1
-    max_documents: Annotated[PositiveInt | None, Meta(description="most of a label, drawn by hash of id and text")] = (
-        None
-    )
+    documents: Annotated[
+        Globs, Meta(description="globs of document files for the labels that name none of their own")
+    ] = field(default_factory=list)
+    attributes: Annotated[
+        list[str], Meta(description="names of the attribute files beside the documents, for `where`")
+    ] = field(default_factory=list)
+    columns: Annotated[
+        Columns | None,
+        Meta(description="the names of the fields that hold `id`, `text` and so on, if documents call them otherwise"),
+    ] = None
+    target: Annotated[
+        str | None, Meta(description="the label whose score the thresholds are for; without it, the first")
+    ] = None
+    held_out: Annotated[
+        Share,
+        Meta(description="the share of documents that is judged on instead of trained on, by a hash of id and text"),
+    ] = 0.1
+    max_documents: Annotated[
+        PositiveInt | None,
+        Meta(description="the largest number of documents of a label, drawn by a hash of id and text"),
+    ] = None
     lower: Annotated[bool, Meta(description="lower-case texts, in training and in use")] = False
-    strip: Annotated[bool, Meta(description="drop white space at the ends, in training and in use")] = True
-    removal_rates: Annotated[list[Share], Meta(description="shares to find thresholds for")] = field(
-        default_factory=lambda: Classifier(labels={"a": Labelled(), "b": Labelled()}).removal_rates
-    )
+    strip: Annotated[bool, Meta(description="remove white space at the ends of texts, in training and in use")] = True
+    removal_rates: Annotated[
+        list[Share], Meta(description="the shares of documents to remove for which thresholds are found")
+    ] = field(default_factory=lambda: Classifier(labels={"a": Labelled(), "b": Labelled()}).removal_rates)
     fasttext: FastText = FastText()
     quantize: Quantize | None = None
-    seed: int = 17
-    processes: Annotated[PositiveInt, Meta(description="workers, which read; one of them trains")] = 1
+    seed: Annotated[int, Meta(description="the seed of the training")] = 17
+    processes: Annotated[PositiveInt, Meta(description="how many workers read at once; one of them trains")] = 1
     work_dir: WorkDir = WorkDir()
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 

@@ -28,35 +28,65 @@ _STANDARD = TrainTokenizer()
 class TrainTokenizerConfig(Config, frozen=True):
     """What to train on, and what to make of it; `vocab_size` to `min_frequency` are those of a recipe."""
 
-    documents: Annotated[list[str], Meta(description="globs of documents; each data set is a source")] = field(
+    documents: Annotated[list[str], Meta(description="globs of document files; each data set is a source")] = field(
         default_factory=list
     )
-    output: Annotated[str | None, Meta(description=f"a file `*.json`, or a directory for its {FILE}")] = None
-    vocab_size: Annotated[int, Meta(ge=300, description="tokens, special ones included")] = _STANDARD.vocab_size
-    sample_bytes: Annotated[int, Meta(ge=1, description="bytes of text to train on, alike from each file")] = (
+    output: Annotated[
+        str | None, Meta(description=f"the file of the tokenizer (`*.json`), or a directory for its {FILE}")
+    ] = None
+    vocab_size: Annotated[
+        int, Meta(ge=300, description="how many tokens the vocabulary has, special ones included")
+    ] = _STANDARD.vocab_size
+    sample_bytes: Annotated[int, Meta(ge=1, description="bytes of text to train on, the same from each file")] = (
         _STANDARD.sample_bytes
     )
     weights: Annotated[
-        dict[str, float], Meta(description="instead: share of the sample of each source, by name of its directory")
+        dict[str, float],
+        Meta(
+            description="the share of each source in the sample, by the name of its directory; without it, each file "
+            "gives the same"
+        ),
     ] = field(default_factory=dict)
     special_tokens: Annotated[
-        list[str], Meta(description="in the order of their ids, from 0; or `olmo`, or `dolma_v1_5`: those of OLMo's")
+        list[str],
+        Meta(
+            description="the special tokens in the order of their ids, from 0; `olmo` and `dolma_v1_5` stand for "
+            "those of OLMo's tokenizers"
+        ),
     ] = field(default_factory=lambda: list(TrainTokenizer().special_tokens))
-    pre_tokenizer: Annotated[PreTokenizer, Meta(description="rule for words")] = _STANDARD.pre_tokenizer
-    digits: Annotated[Digits, Meta(description="numbers apart from other words, or digits one by one")] = (
-        _STANDARD.digits
+    pre_tokenizer: Annotated[
+        PreTokenizer,
+        Meta(
+            description="how text is cut into words: as OLMo 1 does, as OLMo 2 does (three digits at most), or with "
+            "single digits"
+        ),
+    ] = _STANDARD.pre_tokenizer
+    digits: Annotated[
+        Digits,
+        Meta(
+            description="how numbers are cut: as `pre_tokenizer` says, apart from the space before them, or digit by "
+            "digit"
+        ),
+    ] = _STANDARD.digits
+    normalizer: Annotated[Normalizer, Meta(description="how text is normalized first; `nfc` is that of OLMo 1")] = (
+        _STANDARD.normalizer
     )
-    normalizer: Normalizer = _STANDARD.normalizer
-    min_frequency: Annotated[int, Meta(ge=1, description="how often a pair must occur to be merged")] = (
+    min_frequency: Annotated[int, Meta(ge=1, description="how often a pair of tokens must occur to be merged")] = (
         _STANDARD.min_frequency
     )
-    holdout: Annotated[Fraction, Meta(description="share of documents not to look at, as a `tokens` stage's")] = 0.0
-    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
-        None
+    holdout: Annotated[
+        Fraction,
+        Meta(description="the share of documents that is left out, the same as with `holdout` of a `tokens` stage"),
+    ] = 0.0
+    columns: Annotated[
+        Columns | None,
+        Meta(description="the names of the fields that hold `id`, `text` and so on, if documents call them otherwise"),
+    ] = None
+    text_field: Annotated[str, Meta(description="the field that holds the text")] = "text"
+    id_field: Annotated[str | None, Meta(description="the field that holds the id; null makes ids from the texts")] = (
+        "id"
     )
-    text_field: str = "text"
-    id_field: str | None = "id"
-    seed: int = 17
+    seed: Annotated[int, Meta(description="the seed of the sample")] = 17
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 
 

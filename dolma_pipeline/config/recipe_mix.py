@@ -4,63 +4,81 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-
-class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Immutable, and strict about its keys, as all of a recipe is."""
-
+from dolma_pipeline.config.recipe_base import Base
 
 OnError: TypeAlias = Literal["fail", "keep", "drop"]
 
 
-class Select(Part, frozen=True):
+class Select(Base, frozen=True):
     """Dolma's filters: a document stays if any `include` matches (or there is none) and no `exclude` does."""
 
-    include: list[str] = []
-    exclude: list[str] = []
-    syntax: Literal["jsonpath", "jq"] = "jsonpath"
-    on_error: Annotated[
-        OnError, Meta(description="if an expression fails on a document: end the run, keep the document, or drop it")
-    ] = "fail"
-
-
-class Edit(Part, frozen=True):
-    """One change of the text, exactly one of `replace`, `cut` and `span`, where min_score <= score < max_score."""
-
-    replace: Annotated[str | None, Meta(description="`tagger.attribute` whose spans become `with`")] = None
-    with_: Annotated[str, Meta(description="what takes the place of the span")] = field(default="", name="with")
-    cut: Annotated[str | None, Meta(description="`tagger.attribute` whose spans are removed")] = None
-    span: Annotated[str | None, Meta(description="Dolma's form: expression that selects the spans")] = None
-    replacement: Annotated[
-        str,
-        Meta(description="for `span`: `{}` is the original text; after `$` comes a jq program, as in `$.metadata.url`"),
-    ] = ""
-    syntax: Annotated[Literal["jsonpath", "jq"], Meta(description="for `span`")] = "jsonpath"
+    include: Annotated[list[str], Meta(description="expressions of which one must match")] = []
+    exclude: Annotated[list[str], Meta(description="expressions of which none may match")] = []
+    syntax: Annotated[Literal["jsonpath", "jq"], Meta(description="the language of the expressions")] = "jsonpath"
     on_error: Annotated[
         OnError,
         Meta(
-            description="if `span` or `replacement` fails on a document: end the run, keep the document without this "
-            "edit, or drop it"
+            description="what to do when an expression fails on a document: end the run, keep the document, or drop it"
         ),
     ] = "fail"
-    min_score: float | None = None
-    max_score: float | None = None
 
 
-class Budget(Part, frozen=True):
-    """How much to keep, in all, and of what: documents are sampled by a keyed hash of their id, file and line."""
+class Edit(Base, frozen=True):
+    """One change of the text, where min_score <= score < max_score.
 
-    tokens: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="bytes / bytes_per_token of each source")] = (
+    It has exactly one of `replace`, `cut` and `span`.
+    """
+
+    replace: Annotated[
+        str | None, Meta(description="the attribute, as `tagger.attribute`, whose spans are replaced by `with`")
+    ] = None
+    with_: Annotated[str, Meta(description="the text that replaces a span of `replace`")] = field(
+        default="", name="with"
+    )
+    cut: Annotated[str | None, Meta(description="the attribute, as `tagger.attribute`, whose spans are removed")] = None
+    span: Annotated[str | None, Meta(description="an expression that selects the spans, in the form of Dolma")] = None
+    replacement: Annotated[
+        str,
+        Meta(
+            description="the text that replaces a span of `span`: `{}` is the original text, and `$` begins a jq "
+            "program"
+        ),
+    ] = ""
+    syntax: Annotated[Literal["jsonpath", "jq"], Meta(description="the language of `span`")] = "jsonpath"
+    on_error: Annotated[
+        OnError,
+        Meta(
+            description="what to do when `span` or `replacement` fails on a document: end the run, keep the document "
+            "without this edit, or drop it"
+        ),
+    ] = "fail"
+    min_score: Annotated[float | None, Meta(description="leave spans with a lower score as they are")] = None
+    max_score: Annotated[float | None, Meta(description="leave spans with this score or a higher one as they are")] = (
         None
     )
-    bytes: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="bytes of text, in UTF-8")] = None
-    weights: Annotated[dict[str, float], Meta(description="share of each source; without it, as they come")] = {}
-    max_epochs: Annotated[float, Meta(gt=0, description="most often a document may be repeated")] = 1.0
+
+
+class Budget(Base, frozen=True):
+    """How much to keep, in all and of each source. Documents are sampled by a keyed hash of their id, file and line."""
+
+    tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="how many tokens to keep, as bytes divided by `bytes_per_token`"),
+    ] = None
+    bytes: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="how many bytes of text to keep, in UTF-8")
+    ] = None
+    weights: Annotated[
+        dict[str, float],
+        Meta(description="the share of each source by name; without it, sources keep the shares that they have"),
+    ] = {}
+    max_epochs: Annotated[float, Meta(gt=0, description="how often a document may be used at most")] = 1.0
     bytes_per_token: Annotated[
         Annotated[float, Meta(gt=0)] | None,
         Meta(
-            description="default: measured on a sample of each source with the tokenizer that the `tokens` stage after "
-            "this mix is given, else 4"
+            description="bytes in a token; without it, measured on a sample of each source with the tokenizer that the "
+            "`tokens` stage behind this mix is given, or 4 if that one is trained in the run"
         ),
     ] = None

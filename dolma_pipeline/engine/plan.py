@@ -149,7 +149,7 @@ class Builder:
 
 
 class Plan(Struct, kw_only=True):
-    """Phases in order, and the state that the ledger already knows."""
+    """What a run would do: its phases in order, and which of their tasks are up to date. `print` shows it."""
 
     recipe: Recipe
     work_dir: Path

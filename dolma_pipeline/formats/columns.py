@@ -12,7 +12,7 @@ Name = Annotated[str, Meta(min_length=1)]
 
 
 class Columns(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Names of columns (Parquet) or fields (JSON lines), by what they are to be called.
+    """The columns (Parquet) or fields (JSON lines) that hold what Dolma calls `id`, `text` and so on.
 
     A dotted name reaches into objects: `metadata.body`. A field that stands where a mapped one goes is kept as
     `original_<name>`.
@@ -20,20 +20,29 @@ class Columns(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
 
     id: Annotated[
         str | UnsetType | None,
-        Meta(description="strings or integers; null: make ids from the texts, as is done where there is no `id`"),
+        Meta(
+            description="the field of the id, which holds strings or integers; null makes ids from the texts, as if "
+            "there were no `id`"
+        ),
     ] = UNSET
-    text: Annotated[str, Meta(min_length=1, description="the text itself")] = "text"
-    source: Name | UnsetType = UNSET
-    url: Annotated[str | UnsetType, Meta(description="becomes metadata.url, which URL taggers read")] = UNSET
-    added: Name | UnsetType = UNSET
-    created: Name | UnsetType = UNSET
-    version: Name | UnsetType = UNSET
-    metadata: Annotated[str | UnsetType, Meta(description="an object")] = UNSET
+    text: Annotated[str, Meta(min_length=1, description="the field of the text")] = "text"
+    source: Annotated[Name | UnsetType, Meta(description="the field of the name of the source")] = UNSET
+    url: Annotated[
+        str | UnsetType, Meta(description="the field of the address, which becomes metadata.url; URL taggers read it")
+    ] = UNSET
+    added: Annotated[
+        Name | UnsetType, Meta(description="the field of the time at which the document was collected")
+    ] = UNSET
+    created: Annotated[
+        Name | UnsetType, Meta(description="the field of the time at which the document was written")
+    ] = UNSET
+    version: Annotated[Name | UnsetType, Meta(description="the field of the version of the collection")] = UNSET
+    metadata: Annotated[str | UnsetType, Meta(description="the field of an object that becomes the metadata")] = UNSET
     as_dolma: Annotated[
         bool,
         Meta(
-            description="no other names: an id may be any value, or missing, and of a key given twice the last one "
-            "counts, as in Dolma's `mix` and `dedupe`; for `tag`, `dedupe` and a `mix` behind them",
+            description="accept an id of any kind or none, and the last of equal keys, as Dolma's `mix` and `dedupe` "
+            "do; it excludes the other keys, and is for `tag`, `dedupe` and a `mix` behind them",
             # The commands that may read documents so do it anyway.
             extra={"option": False},
         ),

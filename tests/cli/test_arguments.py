@@ -105,7 +105,7 @@ def test_help_says_what_and_the_default(capsys: pytest.CaptureFixture[str]) -> N
     lines = {line.split()[0]: " ".join(line.split()) for line in parser.format_help().splitlines() if "--" in line}
     assert lines["--files"] == "--files [TEXT ...] which files"
     assert lines["--fast,"] == "--fast, --no-fast be quick (default: on)"
-    assert lines["--rate"] == "--rate NUMBER has no effect"
+    assert lines["--rate"] == "--rate NUMBER has no effect: no reason"
     assert lines["--deep.size"] == "--deep.size INT how large, at most 100% (default: 3)"
     assert lines["--deep.kind"] == '--deep.kind {a,b} (default: "a")'
 

@@ -74,7 +74,7 @@ def test_tokens_packed() -> None:
         "for the label mask keeps it from being learnt"
     )
     assert message(tokens, {**TOKENS, "pack": {"by": "best_fit"}}) == (
-        "$.pack: expected the key `length` (tokens of an instance; of `bucket` the most), found none"
+        "$.pack: expected the key `length` (tokens in an instance; with `bucket`, in the longest one), found none"
     )
 
 

@@ -84,8 +84,8 @@ def test_unknown_key(path: Path) -> None:
     assert changed(path, "taggers:", "tagers:") == (
         "recipe.yaml:9: $.stages[0].tag.tagers: unknown key; did you mean `taggers`? "
         "(allowed: `taggers`, `experiment`, `tagger_modules`, `format`, `on_error`, `keep`)\n"
-        "recipe.yaml:7: $.stages[0].tag: expected the key `taggers` (names of taggers, and taggers made of files, run "
-        "in one pass), found none"
+        "recipe.yaml:7: $.stages[0].tag: expected the key `taggers` (names of taggers, and taggers made from files; "
+        "all run in one pass), found none"
     )
 
 
@@ -109,7 +109,8 @@ def test_every_mistake_is_found_at_once(path: Path) -> None:
         "recipe.yaml:11: $.stages[1].dedupe.documents.keys: unknown key; did you mean `key`? "
         "(allowed: `key`, `attribute`)",
         'recipe.yaml:14: $.stages[2].mix.budget.weights.one: expected `float`, found "much"',
-        "recipe.yaml: $: expected the key `name`, found none",
+        "recipe.yaml: $: expected the key `name` (the name of the recipe, to which its work directory belongs), "
+        "found none",
     ]
 
 

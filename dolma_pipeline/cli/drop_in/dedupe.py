@@ -36,62 +36,82 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 class NgramConfig(Config, frozen=True):
-    ngram_length: Annotated[Count, Meta(description="words in an n-gram; 0: whole paragraphs")] = 0
-    stride: Annotated[Count, Meta(description="words from one n-gram to the next; 0 and 1: every one")] = 0
-    overlap_threshold: Annotated[Fraction, Meta(description="share of n-grams that must be seen before")] = 1.0
-    skip_short_paragraphs: Annotated[bool, Meta(description="leave out paragraphs of less than two n-grams")] = False
+    ngram_length: Annotated[Count, Meta(description="words in an n-gram; 0 compares whole paragraphs")] = 0
+    stride: Annotated[
+        Count, Meta(description="words from the start of one n-gram to the next; 0 and 1 both take every n-gram")
+    ] = 0
+    overlap_threshold: Annotated[
+        Fraction, Meta(description="the share of n-grams that must have been seen for a paragraph to be a duplicate")
+    ] = 1.0
+    skip_short_paragraphs: Annotated[
+        bool, Meta(description="leave out paragraphs of fewer than two n-grams, instead of comparing them as a whole")
+    ] = False
 
 
 class ParagraphConfig(Config, frozen=True):
-    attribute_name: Annotated[str | None, Meta(description="attribute that marks duplicate paragraphs")] = None
-    by_ngram: NgramConfig | None = None
-    paragraph_separator: Annotated[str | None, Meta(description="string between paragraphs")] = "\n"
+    attribute_name: Annotated[str | None, Meta(description="the attribute that marks duplicate paragraphs")] = None
+    by_ngram: Annotated[NgramConfig | None, Meta(description="compare paragraphs by n-grams of words")] = None
+    paragraph_separator: Annotated[str | None, Meta(description="the string between paragraphs")] = "\n"
 
 
 class DocumentConfig(Config, frozen=True):
-    attribute_name: Annotated[str | None, Meta(description="attribute that marks duplicate documents")] = None
-    key: Annotated[str | None, Meta(description="field that is compared: $.text, $.metadata.url")] = None
+    attribute_name: Annotated[str | None, Meta(description="the attribute that marks duplicate documents")] = None
+    key: Annotated[str | None, Meta(description="the field that is compared, such as $.text or $.metadata.url")] = None
 
 
 class DedupeConfig(Config, frozen=True):
-    name: Annotated[str | None, Meta(description="directory of the attribute files; default: attribute_name")] = None
+    name: Annotated[
+        str | None, Meta(description="the directory of the attribute files, instead of one called as `attribute_name`")
+    ] = None
     documents: DocumentConfig | None = None
     paragraphs: ParagraphConfig | None = None
-    skip_empty: Annotated[bool | None, Meta(description="leave out documents or paragraphs of white space")] = False
-    min_length: Annotated[Count | None, Meta(description="leave out shorter ones, in characters")] = 0
-    min_words: Annotated[Count | None, Meta(description="leave out those of fewer words")] = 0
-    num_partitions: Annotated[PositiveInt | None, Meta(description="number of parts of the key space")] = 1
+    skip_empty: Annotated[
+        bool | None, Meta(description="leave out documents or paragraphs without text other than white space")
+    ] = False
+    min_length: Annotated[Count | None, Meta(description="leave out documents or paragraphs of fewer characters")] = 0
+    min_words: Annotated[Count | None, Meta(description="leave out documents or paragraphs of fewer words")] = 0
+    num_partitions: Annotated[PositiveInt | None, Meta(description="into how many parts the keys are divided")] = 1
     partition_index: Annotated[
         Count | None,
-        Meta(description="mark only duplicates of this partition, as NAME_INDEX; without it the run does all"),
+        Meta(description="mark only duplicates in this partition, as NAME_INDEX; without it, the run does all"),
     ] = None
     file_partition: bool | None = False
-    document_dir: Annotated[
-        str | None, Meta(description="path component that `attributes/<name>` takes the place of")
-    ] = "documents"
+    document_dir: Annotated[str | None, Meta(description="the part of each path that `attributes/<name>` replaces")] = (
+        "documents"
+    )
 
 
 class BloomConfig(Config, frozen=True):
-    file: Annotated[str | None, Meta(description="load the filter from here if it exists, save it there")] = None
-    size_in_bytes: Annotated[Count, Meta(description="default: sized by the next two, or by the keys")] = 0
-    read_only: Annotated[bool, Meta(description="mark what the loaded filter holds; insert nothing")] = False
-    estimated_doc_count: Annotated[Count, Meta(description="keys to be inserted; 0: as many as there are")] = 0
-    desired_false_positive_rate: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    file: Annotated[
+        str | None, Meta(description="the file that the filter is loaded from, if it exists, and saved to")
+    ] = None
+    size_in_bytes: Annotated[
+        Count,
+        Meta(
+            description="the size of the filter; 0 computes it from the two options below, or from the number of keys"
+        ),
+    ] = 0
+    read_only: Annotated[bool, Meta(description="mark what the filter in `file` holds, and add nothing to it")] = False
+    estimated_doc_count: Annotated[Count, Meta(description="the number of keys to expect; 0 counts them")] = 0
+    desired_false_positive_rate: Annotated[
+        float, Meta(ge=0, lt=1, description="the share of new keys that are taken for duplicates; 0 means 1e-6")
+    ] = 0.0
 
 
 class DeduperConfig(Config, frozen=True):
     """Dolma's configuration of `dedupe`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories that hold them")] = field(
         default_factory=list
     )
-    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
-        None
-    )
+    columns: Annotated[
+        Columns | None,
+        Meta(description="the names of the fields that hold `id`, `text` and so on, if documents call them otherwise"),
+    ] = None
     work_dir: WorkDir = WorkDir()
     dedupe: DedupeConfig = DedupeConfig()
     bloom_filter: BloomConfig = BloomConfig()
-    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    processes: Annotated[PositiveInt, Meta(description="how many workers run at once")] = 1
     compression: CompressionConfig = CompressionConfig()
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
     is_s3_volume: bool = False

@@ -20,38 +20,57 @@ FORMATS: dict[str | None, DocumentFormat] = {None: "jsonl.gz", "gz": "jsonl.gz",
 
 
 class StreamOutput(Config, frozen=True):
-    path: Annotated[str | None, Meta(description="directory of the mixed files")] = None
-    max_size_in_bytes: Annotated[int, Meta(ge=1, description="bytes of inputs that become one file")] = 2 * 2**30
+    path: Annotated[str | None, Meta(description="the directory of the mixed files")] = None
+    max_size_in_bytes: Annotated[int, Meta(ge=1, description="how many bytes of inputs are joined into one file")] = (
+        2 * 2**30
+    )
     discard_fields: Annotated[
-        list[str], Meta(description="top-level fields to leave out; `attributes`: do not write them into the documents")
+        list[str],
+        Meta(
+            description="top-level fields of a document that are not written; `attributes` keeps attributes out of it"
+        ),
     ] = field(default_factory=list)
-    min_text_length: Annotated[Count | None, Meta(description="bytes of stripped text after the edits")] = 0
+    min_text_length: Annotated[
+        Count | None, Meta(description="drop documents whose text has fewer bytes than this after the edits")
+    ] = 0
 
 
 class Filter(Config, frozen=True):
-    include: list[str] = field(default_factory=list)
-    exclude: list[str] = field(default_factory=list)
-    syntax: Syntax = "jsonpath"
+    include: Annotated[list[str], Meta(description="expressions of which one must match")] = field(default_factory=list)
+    exclude: Annotated[list[str], Meta(description="expressions of which none may match")] = field(default_factory=list)
+    syntax: Annotated[Syntax, Meta(description="the language of the expressions")] = "jsonpath"
 
 
 class SpanReplacement(Config, frozen=True):
-    span: str
-    min_score: float | None = None
-    max_score: float | None = None
-    replacement: str = ""
-    syntax: Syntax = "jsonpath"
+    span: Annotated[str, Meta(description="an expression that selects the spans")]
+    min_score: Annotated[float | None, Meta(description="leave spans with a lower score as they are")] = None
+    max_score: Annotated[float | None, Meta(description="leave spans with this score or a higher one as they are")] = (
+        None
+    )
+    replacement: Annotated[
+        str, Meta(description="the text that replaces a span: `{}` is the original text, and `$` begins a jq program")
+    ] = ""
+    syntax: Annotated[Syntax, Meta(description="the language of `span`")] = "jsonpath"
 
 
 class Stream(Config, frozen=True):
-    name: str
-    documents: list[str] = field(default_factory=list)
-    columns: Columns | None = None
-    """Where documents keep their fields, if under other names."""
-    output: StreamOutput = StreamOutput()
-    attributes: list[str] = field(default_factory=list)
-    filter: Filter | None = None
-    span_replacement: list[SpanReplacement] = field(default_factory=list)
-    compression: CompressionConfig = CompressionConfig()
+    name: Annotated[str, Meta(description="the beginning of the names of the output files")]
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories that hold them")] = field(
+        default_factory=list
+    )
+    columns: Annotated[
+        Columns | None,
+        Meta(description="the names of the fields that hold `id`, `text` and so on, if documents call them otherwise"),
+    ] = None
+    output: Annotated[StreamOutput, Meta(description="what is written, and to which directory")] = StreamOutput()
+    attributes: Annotated[list[str], Meta(description="names of the attribute files beside the documents")] = field(
+        default_factory=list
+    )
+    filter: Annotated[Filter | None, Meta(description="which documents are kept; without it, all")] = None
+    span_replacement: Annotated[list[SpanReplacement], Meta(description="changes of the text")] = field(
+        default_factory=list
+    )
+    compression: Annotated[CompressionConfig, Meta(description="how files are compressed")] = CompressionConfig()
 
 
 class MixerConfig(Config, frozen=True):
@@ -60,13 +79,16 @@ class MixerConfig(Config, frozen=True):
     streams: Annotated[
         list[Stream],
         Meta(
-            description="what to mix into what; usually in the file. Documents keep all attributes unless "
-            "`output.discard_fields` names `attributes`"
+            description="which documents are mixed into which files, usually given in the file of `-c`; documents keep "
+            "all attributes unless `output.discard_fields` names `attributes`"
         ),
     ] = field(default_factory=list)
     work_dir: WorkDir = WorkDir()
-    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
-    shuffle: Annotated[bool, Meta(description="join inputs into files of max_size_in_bytes; --no-: one each")] = True
+    processes: Annotated[PositiveInt, Meta(description="how many workers run at once")] = 1
+    shuffle: Annotated[
+        bool,
+        Meta(description="join inputs into files of `max_size_in_bytes`; without it, each input has a file of its own"),
+    ] = True
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 
 

@@ -26,37 +26,48 @@ class StatConfig(Config, frozen=True):
 
     attributes: Annotated[
         list[str],
-        Meta(description="globs of attribute files; with `documents`, names of experiments beside them"),
+        Meta(description="globs of attribute files; with `documents`, names of attribute files beside them"),
     ] = field(default_factory=list)
-    report: Annotated[str | None, Meta(description="directory of the report; without it, it is only printed")] = None
-    bins: Annotated[PositiveInt, Meta(description="most bins of a histogram")] = 1000
-    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
-    seed: Annotated[int, Meta(description="seed of the choice among equally near examples")] = 0
-    total: Annotated[bool, Meta(description="also print sums and counts")] = False
+    report: Annotated[
+        str | None, Meta(description="the directory of the report; without it, the report is only printed")
+    ] = None
+    bins: Annotated[PositiveInt, Meta(description="the largest number of bins in a histogram")] = 1000
+    processes: Annotated[PositiveInt, Meta(description="how many workers run at once")] = 1
+    seed: Annotated[int, Meta(description="the seed of the choice among equally near examples")] = 0
+    total: Annotated[bool, Meta(description="print sums and counts too")] = False
     regex: Annotated[
         str | None,
-        Meta(description="only attributes whose key this finds; beside `expression` or `drop`, none without it"),
+        Meta(
+            description="describe only attributes whose key contains a match of this regular expression; with "
+            "`expression` "
+            "or `drop`, none are described without it"
+        ),
     ] = None
-    debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
+    debug: Annotated[bool, Meta(description="use one process, in which a debugger can stop")] = False
     work_dir: WorkDir = WorkDir()
-    documents: Annotated[list[str], Meta(description="globs of documents to try rules on")] = field(
+    documents: Annotated[list[str], Meta(description="globs of document files to try rules on")] = field(
         default_factory=list
     )
-    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
-        None
-    )
-    expression: Annotated[
-        list[str], Meta(description="`drop` expressions, `{t}` where the threshold goes; tried at each of `sweep`")
-    ] = field(default_factory=list)
-    sweep: Annotated[list[float], Meta(description="thresholds")] = field(default_factory=list)
-    drop: Annotated[dict[str, str], Meta(description="rules by name: what each removes alone, first and uniquely")] = (
-        field(default_factory=dict)
-    )
-    recipe: Annotated[
-        str | None, Meta(description="recipe whose documents, attributes and `drop` rules are taken instead")
+    columns: Annotated[
+        Columns | None,
+        Meta(description="the names of the fields that hold `id`, `text` and so on, if documents call them otherwise"),
     ] = None
-    mix: Annotated[str | None, Meta(description="name of the mix in `recipe`, where it has several")] = None
-    examples: Annotated[Count, Meta(description="documents shown on either side of a threshold")] = 3
+    expression: Annotated[
+        list[str],
+        Meta(
+            description="expressions as in `drop`, with `{t}` in place of the threshold; each is tried at every "
+            "value of `sweep`"
+        ),
+    ] = field(default_factory=list)
+    sweep: Annotated[list[float], Meta(description="the thresholds to try")] = field(default_factory=list)
+    drop: Annotated[
+        dict[str, str], Meta(description="rules by name; the result says what each removes alone, first and uniquely")
+    ] = field(default_factory=dict)
+    recipe: Annotated[
+        str | None, Meta(description="a recipe whose documents, attributes and `drop` rules are used instead")
+    ] = None
+    mix: Annotated[str | None, Meta(description="the name of the mix in `recipe`, if it has several")] = None
+    examples: Annotated[Count, Meta(description="how many documents are shown on either side of a threshold")] = 3
 
 
 ACCOUNT = "stat"

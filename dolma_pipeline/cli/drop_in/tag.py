@@ -42,29 +42,34 @@ class Profile(Config, frozen=True):
 class TagConfig(Config, frozen=True):
     """Dolma's configuration of `tag`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories that hold them")] = field(
         default_factory=list
     )
     destination: Annotated[
-        list[str] | None, Meta(description="directories of the attribute files, one per glob; default: beside")
+        list[str] | None,
+        Meta(
+            description="directories for the attribute files, one for each glob; without them, they go beside the "
+            "documents"
+        ),
     ] = None
     tagger_modules: Annotated[
-        list[str], Meta(description="modules, .py files or directories of packages that add taggers")
+        list[str], Meta(description="modules, .py files or package directories that add taggers")
     ] = field(default_factory=list)
     taggers: Annotated[list[str], Meta(description="names of taggers, run in one pass; `dolma list` has them")] = field(
         default_factory=list
     )
     experiment: Annotated[
-        str | None, Meta(description="directory of the attribute files; without it one per tagger")
+        str | None, Meta(description="the directory of the attribute files; without it, each tagger has its own")
     ] = None
-    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
-        None
-    )
-    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    columns: Annotated[
+        Columns | None,
+        Meta(description="the names of the fields that hold `id`, `text` and so on, if documents call them otherwise"),
+    ] = None
+    processes: Annotated[PositiveInt, Meta(description="how many workers run at once")] = 1
     ignore_existing: Annotated[
         bool, Meta(description="do everything again, and write over attribute files of others")
     ] = False
-    debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
+    debug: Annotated[bool, Meta(description="use one process, in which a debugger can stop")] = False
     profile: Profile = Profile()
     work_dir: WorkDir = WorkDir()
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False

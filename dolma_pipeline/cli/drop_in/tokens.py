@@ -22,59 +22,78 @@ from dolma_pipeline.formats.columns import Columns, with_fields
 class TokenizerConfig(Config, frozen=True):
     name_or_path: Annotated[
         str | None,
-        Meta(description="a tokenizer.json, or the name of one on the Hugging Face Hub that was downloaded before"),
+        Meta(description="a tokenizer.json, or the name of a tokenizer in the local cache of the Hugging Face Hub"),
     ] = None
-    bos_token_id: Annotated[TokenId | None, Meta(description="put before each document")] = None
-    eos_token_id: Annotated[TokenId | None, Meta(description="put after each document")] = None
-    pad_token_id: TokenId | None = None
-    segment_before_tokenization: Annotated[bool, Meta(description="encode line by line")] = False
+    bos_token_id: Annotated[
+        TokenId | None, Meta(description="the id of the token that is put before each document")
+    ] = None
+    eos_token_id: Annotated[TokenId | None, Meta(description="the id of the token that is put after each document")] = (
+        None
+    )
+    pad_token_id: Annotated[TokenId | None, Meta(description="the id of the token that fills up packed instances")] = (
+        None
+    )
+    segment_before_tokenization: Annotated[bool, Meta(description="encode each text line by line")] = False
     refresh: int = 0
     fast: bool = True
-    encode_special_tokens: Annotated[bool, Meta(description="treat special tokens in a text as text")] = False
+    encode_special_tokens: Annotated[bool, Meta(description="treat special tokens that stand in a text as text")] = (
+        False
+    )
     engine: Annotated[
         Literal["auto", "fast", "reference"],
-        Meta(description="the built-in BPE, the library `tokenizers`, or the first where it gives the same ids"),
+        Meta(
+            description="the code that encodes: the built-in BPE, the library `tokenizers`, or the first if it gives "
+            "the same "
+            "ids"
+        ),
     ] = "auto"
 
 
 class Fields(Config, frozen=True):
     text_field_name: Annotated[
-        str, Meta(min_length=1, description="field of the text; with dots one of an object, as in metadata.body")
+        str, Meta(min_length=1, description="the field of the text; dots reach into objects, as in metadata.body")
     ] = "text"
-    text_field_type: Annotated[Literal["str", "string"], Meta(description="a text is a string")] = "str"
+    text_field_type: Annotated[
+        Literal["str", "string"], Meta(description="the type of the text, which is a string")
+    ] = "str"
     id_field_name: Annotated[
-        str | None, Meta(description="field of the id; null: ids are <sha256 of the path>-<line>")
+        str | None, Meta(description="the field of the id; null makes ids of the form <sha256 of the path>-<line>")
     ] = "id"
     id_field_type: Annotated[
-        Literal["str", "string", "int", "integer"], Meta(description="int: integers, whose digits become the id")
+        Literal["str", "string", "int", "integer"],
+        Meta(description="the type of the ids; the digits of an integer become the id"),
     ] = "str"
 
 
 class TokensConfig(Config, frozen=True):
     """Dolma's configuration of `tokens`."""
 
-    documents: Annotated[list[str], Meta(description="globs of document files, or directories of them")] = field(
+    documents: Annotated[list[str], Meta(description="globs of document files, or directories that hold them")] = field(
         default_factory=list
     )
-    destination: Annotated[str | None, Meta(description="directory of the token files")] = None
+    destination: Annotated[str | None, Meta(description="the directory of the token files")] = None
     tokenizer_name_or_path: Annotated[
-        str | None, Meta(description="deprecated: tokenizer.name_or_path, with the last id of the vocabulary as EOS")
+        str | None,
+        Meta(description="deprecated: the same as `tokenizer.name_or_path`, with the last id of the vocabulary as EOS"),
     ] = None
     tokenizer: TokenizerConfig | None = None
-    columns: Annotated[Columns | None, Meta(description="where documents keep their fields, if under other names")] = (
-        None
-    )
-    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    columns: Annotated[
+        Columns | None,
+        Meta(description="the names of the fields that hold `id`, `text` and so on, if documents call them otherwise"),
+    ] = None
+    processes: Annotated[PositiveInt, Meta(description="how many workers run at once")] = 1
     files_per_process: int | None = None
     batch_size: int = 10_000
     ring_size: int = 8
     fields: Fields = Fields()
     sample_ring_prop: bool = False
-    max_size: Annotated[PositiveInt, Meta(description="most tokens (not bytes) in a file")] = 1024 * 1024 * 1024
-    dtype: Annotated[Dtype, Meta(description="type of a token in the files")] = "uint16"
-    pack: Annotated[Pack | None, Meta(description="into instances of fixed length")] = None
-    debug: Annotated[bool, Meta(description="one process, in which a debugger can stop")] = False
-    seed: Annotated[int, Meta(description="seed of the order of the documents")] = 3920
+    max_size: Annotated[PositiveInt, Meta(description="the largest number of tokens (not bytes) in a file")] = (
+        1024 * 1024 * 1024
+    )
+    dtype: Annotated[Dtype, Meta(description="the type of a token in the files")] = "uint16"
+    pack: Annotated[Pack | None, Meta(description="make instances of fixed length")] = None
+    debug: Annotated[bool, Meta(description="use one process, in which a debugger can stop")] = False
+    seed: Annotated[int, Meta(description="the seed of the order of the documents")] = 3920
     work_dir: WorkDir = WorkDir()
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 

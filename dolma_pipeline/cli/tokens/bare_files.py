@@ -11,10 +11,8 @@ from dolma_pipeline.errors import ConfigError
 
 Dtype: TypeAlias = Literal["uint8", "uint16", "uint32", "uint64"]
 TokenId: TypeAlias = Annotated[int, Meta(ge=0)]
-BareTokenizer: TypeAlias = Annotated[
-    str | None, Meta(description="the tokenizer.json that files without a manifest were made with")
-]
-BareId: TypeAlias = Annotated[TokenId | None, Meta(description="token id in files without a manifest")]
+BareTokenizer: TypeAlias = Annotated[str | None, Meta(description="the tokenizer.json of files that have no manifest")]
+BareId: TypeAlias = Annotated[TokenId | None, Meta(description="the id of this token in files that have no manifest")]
 SPECIAL = ("bos", "eos", "pad")
 
 

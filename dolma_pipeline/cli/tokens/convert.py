@@ -21,22 +21,33 @@ class ConvertConfig(Config, frozen=True):
     source: Annotated[
         str | None, Meta(description="a directory of token files, one file, or Megatron's prefix of .bin and .idx")
     ] = None
-    destination: Annotated[str | None, Meta(description="directory of the new files")] = None
-    to: Annotated[Literal["dolma", "megatron", "datatrove"] | None, Meta(description="format that is written")] = None
+    destination: Annotated[str | None, Meta(description="the directory of the new files")] = None
+    to: Annotated[Literal["dolma", "megatron", "datatrove"] | None, Meta(description="the format that is written")] = (
+        None
+    )
     from_: Annotated[
-        Literal["dolma", "megatron", "datatrove"] | None, Meta(description="format that is read; default: as found")
+        Literal["dolma", "megatron", "datatrove"] | None,
+        Meta(description="the format that is read; without it, it is recognised"),
     ] = field(default=None, name="from")
-    max_tokens: Annotated[PositiveInt | None, Meta(description="most tokens in a file; default: as they are")] = None
+    max_tokens: Annotated[
+        PositiveInt | None,
+        Meta(description="the largest number of tokens in a file; without it, files stay as they are divided"),
+    ] = None
     tokenizer_name_or_path: BareTokenizer = None
     bos_token_id: BareId = None
     eos_token_id: BareId = None
     pad_token_id: BareId = None
     dtype: Annotated[
         Dtype | None,
-        Meta(description="token type of files written to dolma; default: as before, or the smallest that will do"),
+        Meta(
+            description="the type of a token in files of format `dolma`; without it, as before or the smallest that "
+            "will do"
+        ),
     ] = None
-    source_dtype: Annotated[Dtype | None, Meta(description="token type of files that lack it")] = None
-    processes: Annotated[PositiveInt, Meta(description="workers")] = 1
+    source_dtype: Annotated[Dtype | None, Meta(description="the type of a token in input files that do not say it")] = (
+        None
+    )
+    processes: Annotated[PositiveInt, Meta(description="how many workers run at once")] = 1
     work_dir: WorkDir = WorkDir()
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False
 

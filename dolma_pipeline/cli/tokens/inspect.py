@@ -18,29 +18,50 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s TOKENS [--range FILE:START:END | --id ID | --document N | --verify GLOB ...] [OPTION ...]"
     parser.epilog = (
-        "Without one of these: statistics. Exit code 1: there is no such document, or --verify found another."
+        "Without `--range`, `--id`, `--document` and `--verify` it prints statistics. The exit code is 1 if there is "
+        "no such "
+        "document, or if `--verify` finds another one."
     )
     parser.add_argument("tokens", metavar="TOKENS", help="a directory of token files (also Megatron's and datatrove's)")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--range", metavar="FILE:START:END", help="these tokens, as in part-00000.npy:0:200")
-    what.add_argument("--id", metavar="ID", help="every document of that id")
-    what.add_argument("--document", type=_number, metavar="N", help="document N, from 0 in the order of the files")
+    what.add_argument("--range", metavar="FILE:START:END", help="show these tokens, as in part-00000.npy:0:200")
+    what.add_argument("--id", metavar="ID", help="show every document of that id")
+    what.add_argument(
+        "--document", type=_number, metavar="N", help="show document N, counted from 0 in the order of the files"
+    )
     what.add_argument("--verify", nargs="+", metavar="GLOB", help="encode these documents again and compare")
-    parser.add_argument("--scan", action="store_true", help="read all tokens too: ids, ends, BLAKE3")
-    parser.add_argument("--json", action="store_true", help="for programs, on stdout")
+    parser.add_argument(
+        "--scan", action="store_true", help="read all tokens for the statistics: their ids, ends of documents, BLAKE3"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     verify = parser.add_argument_group("with --verify")
-    verify.add_argument("--sample", type=_share, default=1.0, metavar="SHARE", help="share of documents (default: 1)")
-    verify.add_argument("--allow-missing", action="store_true", help="there may be tokens of documents not given")
-    verify.add_argument("--text-field", default="text", metavar="NAME", help="(default: text)")
-    verify.add_argument("--id-field", default="id", metavar="NAME", help="(default: id; '': files and lines are ids)")
-    verify.add_argument("--encode-special-tokens", action="store_true", help="they were taken as text")
-    verify.add_argument("--segment", action="store_true", help="lines were encoded one by one")
+    verify.add_argument(
+        "--sample",
+        type=_share,
+        default=1.0,
+        metavar="SHARE",
+        help="the share of documents that is compared (default: 1)",
+    )
+    verify.add_argument("--allow-missing", action="store_true", help="accept tokens of documents that were not given")
+    verify.add_argument(
+        "--text-field", default="text", metavar="NAME", help="the field that holds the text (default: text)"
+    )
+    verify.add_argument(
+        "--id-field",
+        default="id",
+        metavar="NAME",
+        help="the field of the id; '' makes ids of files and lines (default: id)",
+    )
+    verify.add_argument(
+        "--encode-special-tokens", action="store_true", help="the tokens were made with special tokens as text"
+    )
+    verify.add_argument("--segment", action="store_true", help="the tokens were made line by line")
     bare = parser.add_argument_group("files without a manifest")
-    bare.add_argument("--tokenizer", metavar="FILE", help="the tokenizer.json they were made with")
-    bare.add_argument("--bos", metavar="TOKEN", help="that begins documents; its id, or as the vocabulary has it")
-    bare.add_argument("--eos", metavar="TOKEN", help="that ends documents")
-    bare.add_argument("--pad", metavar="TOKEN")
-    bare.add_argument("--dtype", choices=("uint8", "uint16", "uint32", "uint64"), help="type of a token")
+    bare.add_argument("--tokenizer", metavar="FILE", help="the tokenizer.json of the files")
+    bare.add_argument("--bos", metavar="TOKEN", help="the token, or its id, that begins documents")
+    bare.add_argument("--eos", metavar="TOKEN", help="the token, or its id, that ends documents")
+    bare.add_argument("--pad", metavar="TOKEN", help="the token, or its id, that fills up instances")
+    bare.add_argument("--dtype", choices=("uint8", "uint16", "uint32", "uint64"), help="the type of a token")
 
 
 def run(arguments: argparse.Namespace) -> int:

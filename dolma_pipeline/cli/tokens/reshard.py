@@ -22,12 +22,13 @@ from dolma_pipeline.errors import ConfigError
 class Prefix(Config, frozen=True):
     """Token files of one source."""
 
-    prefix: str
-    sample_rate: Annotated[float, Meta(ge=0.0, le=MOST_COPIES)] | None = None
-    tokens: PositiveInt | None = None
-    """Instead: about how many."""
-    name: str | None = None
-    """In the manifest; by default that of its directory."""
+    prefix: Annotated[str, Meta(description="a directory of token files")]
+    sample_rate: Annotated[
+        Annotated[float, Meta(ge=0.0, le=MOST_COPIES)] | None,
+        Meta(description="how often documents are taken: 0.3 takes three in ten, 2.5 each two or three times"),
+    ] = None
+    tokens: Annotated[PositiveInt | None, Meta(description="about how many tokens are taken, instead of a rate")] = None
+    name: Annotated[str | None, Meta(description="the name in the manifest, instead of that of the directory")] = None
 
 
 class ReshardConfig(Config, frozen=True):
@@ -35,27 +36,36 @@ class ReshardConfig(Config, frozen=True):
 
     source_prefixes: Annotated[
         list[str | Prefix],
-        Meta(description="directories of token files, or {prefix, sample_rate | tokens, name}: a rate of 0.3 or 2.5"),
+        Meta(description="directories of token files; a mapping gives one a rate, an amount or a name"),
     ] = field(default_factory=list)
-    destination_prefix: Annotated[str | None, Meta(description="directory of the new token files")] = None
-    order: Annotated[Literal["shuffle", "input"], Meta(description="order of the documents in the files")] = "shuffle"
-    max_tokens: Annotated[PositiveInt, Meta(description="most tokens in a file")] = 512 * 1024 * 1024
-    max_size_bytes: Annotated[PositiveInt | None, Meta(description="most bytes in a file")] = None
-    max_num_files: Annotated[PositiveInt | None, Meta(description="most files, of about the same size")] = None
-    pack: Annotated[Pack | None, Meta(description="into instances of fixed length")] = None
-    max_workers: Annotated[PositiveInt, Meta(description="processes")] = 1
-    random_seed: Annotated[int, Meta(description="seed of the sample and of the order")] = 42
+    destination_prefix: Annotated[str | None, Meta(description="the directory of the new token files")] = None
+    order: Annotated[Literal["shuffle", "input"], Meta(description="the order of the documents in the files")] = (
+        "shuffle"
+    )
+    max_tokens: Annotated[PositiveInt, Meta(description="the largest number of tokens in a file")] = 512 * 1024 * 1024
+    max_size_bytes: Annotated[PositiveInt | None, Meta(description="the largest number of bytes in a file")] = None
+    max_num_files: Annotated[
+        PositiveInt | None, Meta(description="the largest number of files, of about the same size")
+    ] = None
+    pack: Annotated[Pack | None, Meta(description="make instances of fixed length")] = None
+    max_workers: Annotated[PositiveInt, Meta(description="how many workers run at once")] = 1
+    random_seed: Annotated[int, Meta(description="the seed of the sample and of the order")] = 42
     tokenizer_name_or_path: BareTokenizer = None
     bos_token_id: BareId = None
     eos_token_id: BareId = None
     pad_token_id: Annotated[
-        TokenId | None, Meta(description="id in files without a manifest, and to `pack` where manifests have none")
+        TokenId | None,
+        Meta(description="the id of this token in files that have no manifest, and for `pack` if manifests have none"),
     ] = None
     dtype: Annotated[
-        Dtype | None, Meta(description="type in files without a manifest; default: as small as the vocabulary allows")
+        Dtype | None,
+        Meta(
+            description="the type of a token in files that have no manifest; without it, the smallest that holds the "
+            "vocabulary"
+        ),
     ] = None
     local_tempdir: Annotated[
-        str | None, Meta(description="directory of the ledger, by which a rerun resumes, and of sorted copies")
+        str | None, Meta(description="the directory of the ledger, by which a rerun resumes, and of sorted copies")
     ] = None
     work_dir: WorkDir = WorkDir()
     dryrun: Annotated[bool, Meta(description="print the configuration and stop")] = False

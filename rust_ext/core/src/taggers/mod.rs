@@ -70,7 +70,7 @@ const CATALOGUE: &[Entry] = &[
     ("olmo_pretokenizer_v1", "pieces that OLMo's tokenizer cuts a text into before it merges bytes", || {
         Box::new(length::Length::new(length::Unit::Pretokens))
     }),
-    ("olmo_pretokenizer_with_paragraphs_v1", "the same by paragraph, and their sum", || {
+    ("olmo_pretokenizer_with_paragraphs_v1", "the pieces of olmo_pretokenizer_v1 by paragraph, and their sum", || {
         Box::new(length::ByParagraph::new(length::Unit::Pretokens))
     }),
     ("paragraph_repetitions_v1", "pieces of a paragraph that stand four times or more in a row", || {
@@ -78,10 +78,12 @@ const CATALOGUE: &[Entry] = &[
     }),
     ("pii_regex_v1", "e-mail addresses, US phone numbers, IPv4 addresses", || Box::new(pii::Pii::new())),
     ("pii_regex_v2", "e-mail addresses, US phone numbers, IPv4 addresses", || Box::new(pii::Pii::new())),
-    ("pii_regex_with_counts_fast_v2", "the same by paragraph, their number and share of the text", || {
-        Box::new(pii_paragraphs::PiiParagraphs::new())
-    }),
-    ("pii_regex_with_counts_v2", "the same as pii_regex_v2, and their number", || Box::new(pii::Pii::with_counts())),
+    (
+        "pii_regex_with_counts_fast_v2",
+        "what pii_regex_v2 finds, by paragraph; its number and share of the text",
+        || Box::new(pii_paragraphs::PiiParagraphs::new()),
+    ),
+    ("pii_regex_with_counts_v2", "what pii_regex_v2 finds, and its number", || Box::new(pii::Pii::with_counts())),
     ("pii_v1", "addresses, phone, account and card numbers, keys, each checked by the rules of its kind", || {
         Box::new(personal::Personal::default())
     }),
@@ -91,21 +93,25 @@ const CATALOGUE: &[Entry] = &[
     ("uniseg_length_paragraphs_v1", "words by Unicode's rules (UAX 29), by paragraph", || {
         Box::new(uniseg::Uniseg::paragraphs())
     }),
-    ("uniseg_length_paragraphs_with_doc_length_v1", "the same by paragraph, and their sum", || {
+    ("uniseg_length_paragraphs_with_doc_length_v1", "the words of uniseg_length_paragraphs_v1, and their sum", || {
         Box::new(uniseg::Uniseg::with_document())
     }),
-    ("uniseg_length_paragraphs_with_empty_v1", "the same by paragraph, blank ones too", || {
-        Box::new(uniseg::Uniseg::with_blank())
-    }),
-    ("uniseg_length_v1", "words and what is between them by Unicode's rules (UAX 29)", || {
+    (
+        "uniseg_length_paragraphs_with_empty_v1",
+        "the words of uniseg_length_paragraphs_v1, in blank paragraphs too",
+        || Box::new(uniseg::Uniseg::with_blank()),
+    ),
+    ("uniseg_length_v1", "words and the pieces between them, by Unicode's rules (UAX 29)", || {
         Box::new(length::Length::new(length::Unit::Segments))
     }),
-    ("whitespace_tokenizer_v1", "runs of word characters and of punctuation, plus one", || {
+    ("whitespace_tokenizer_v1", "runs of word characters and runs of punctuation, plus one", || {
         Box::new(length::Length::new(length::Unit::Tokens))
     }),
-    ("whitespace_tokenizer_with_paragraphs_v1", "the same by paragraph, and their sum", || {
-        Box::new(length::ByParagraph::new(length::Unit::Tokens))
-    }),
+    (
+        "whitespace_tokenizer_with_paragraphs_v1",
+        "the runs of whitespace_tokenizer_v1 by paragraph, and their sum",
+        || Box::new(length::ByParagraph::new(length::Unit::Tokens)),
+    ),
 ];
 
 /// Names of all taggers, sorted, each with one line of description.
