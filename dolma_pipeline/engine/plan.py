@@ -16,13 +16,14 @@ from msgspec import UNSET, Struct, structs
 from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.validation import STAGES, validate
 from dolma_pipeline.config.yaml_file import json_path
+from dolma_pipeline.engine.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
 from dolma_pipeline.engine.file_list import FileList
-from dolma_pipeline.engine.ledger import GivenFile, Work, entry_path, fingerprint, up_to_date
+from dolma_pipeline.engine.ledger import GivenFile, entry_path, fingerprint, up_to_date
 from dolma_pipeline.engine.outputs import Claim, check_plan
 from dolma_pipeline.engine.task import Report, Task
+from dolma_pipeline.engine.worker import Work
 from dolma_pipeline.io.files import local
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
 
 
 class State(Struct, kw_only=True):

@@ -166,6 +166,8 @@ class Task(Struct, frozen=True, kw_only=True):
     """Executed by the process that drives the run, on any executor: it starts processes of its own."""
     group: str = ""
     """Steps of one group read the same documents: they are executed together, in one reading."""
+    runner: str = ""
+    """`module:function` that executes the tasks of a group: it takes them and a Context, and returns their reports."""
 
 
 def make_task(
@@ -192,10 +194,15 @@ class Context:
         return loaded
 
 
+def named(name: str) -> Any:
+    """What `module:name` is called in its module."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def call(task: Task, context: Context) -> Any:
     """Decodes the task's config into the struct its function (or class) is annotated with, and calls it."""
-    module, _, name = task.run.partition(":")
-    function = getattr(importlib.import_module(module), name)
+    function = named(task.run)
     annotated = function.__init__ if inspect.isclass(function) else function
     first = next(iter(inspect.signature(function).parameters))
     config = msgspec.convert(task.config, typing.get_type_hints(annotated)[first])

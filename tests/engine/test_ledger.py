@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from dolma_pipeline.engine.ledger import Job, Work, entry_path, execute, fingerprint, up_to_date
+from dolma_pipeline.engine.ledger import entry_path, fingerprint, up_to_date
 from dolma_pipeline.engine.task import Context, Counts, Report, Task
+from dolma_pipeline.engine.worker import Job, Work, execute
 from dolma_pipeline.io.files import output
 
 
