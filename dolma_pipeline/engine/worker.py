@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from dolma_pipeline.engine.ledger import Entry, drop_if_replaced, enter, put_aside
+from dolma_pipeline.engine.ledger import drop_if_replaced, enter, put_aside
 from dolma_pipeline.engine.task import Context, Report, Task, call, named
 from dolma_pipeline.errors import DolmaError, StageError, add_note
 from dolma_pipeline.secrets import adopt, hide
@@ -76,9 +76,7 @@ def execute(job: Job, context: Context) -> list[Report]:
         raise
     for work, report, old in zip(job.works, reports, aside, strict=True):
         report.warnings = [hide(w) for w in report.warnings]
-        modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}
-        entry = Entry(task=work.task.name, fingerprint=work.fingerprint, report=report, modified=modified)
-        enter(work.entry, entry, work.base)
+        entry = enter(work.entry, work.task, work.fingerprint, report, work.base)
         drop_if_replaced(old, entry, work.base)
     return reports
 
