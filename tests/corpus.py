@@ -8,6 +8,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+from dolma_pipeline.engine.ledger import newest
+from dolma_pipeline.engine.segments import phases
+
 WORDS = (
     "the of and to in a is that it was for on are as with his they be at one have this from or had by hot but "
     "some what there we can out other were all your when up use word how said an each she which do their time "
@@ -81,3 +84,13 @@ def recipe(corpus: Path, work_dir: Path, **changes: Any) -> dict[str, Any]:
         ],
         **changes,
     }
+
+
+def entered(directory: Path) -> int:
+    """Number of tasks that are done by the ledgers below `directory`, where a run may be at work."""
+    try:
+        ledgers = [path.parent for path in directory.rglob("ledger")]
+        return len({(w, p, e.task) for w in ledgers for p in phases(w) for _, e in newest(w, p)})
+    except FileNotFoundError:
+        # It has just been joined with others.
+        return 0

@@ -70,6 +70,22 @@ def test_lower_parts_import_only_what_is_below() -> None:
             assert imported(path) - {part} <= allowed, path
 
 
+def test_the_engine_imports_no_stage() -> None:
+    """A plan loads the modules of its stages by their kinds, and a task names its functions."""
+    importing = [p.name for p in (ROOT / "dolma_pipeline" / "engine").glob("*.py") if "stages" in imported(p)]
+    assert importing == []
+
+
+def test_only_a_worker_executes() -> None:
+    """Whoever keeps books calls nothing that a task names."""
+    calling = [
+        p.name
+        for p in sorted((ROOT / "dolma_pipeline" / "engine").glob("*.py"))
+        if re.search(r"^from dolma_pipeline\.engine\.task import .*\b(call|named)\b", p.read_text(), re.M)
+    ]
+    assert calling == ["worker.py"]
+
+
 def test_only_the_ray_executor_imports_ray() -> None:
     importing = [
         p.relative_to(ROOT).as_posix() for p in PYTHON if re.search(r"^\s*(import|from) ray\b", p.read_text(), re.M)

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from dolma_pipeline.engine.verify import verify_run
-from tests.corpus import make_corpus, recipe
+from tests.corpus import entered, make_corpus, recipe
 
 DATA = ("attributes", "mixed", "tokens", "tokenizer", "quarantine")
 
@@ -91,10 +91,10 @@ def test_killed_at_three_moments(corpus: Path, expected: dict[str, str], tmp_pat
     settings = settings_of(corpus, tmp_path / "run")
     for _ in range(3):
         process = start(tmp_path, settings)
-        ledger = tmp_path / "run" / "ledger"
+        ledger = tmp_path / "run"
         deadline = time.monotonic() + 60
-        entries = len(list(ledger.rglob("*.json"))) + rng.randint(1, 12)
-        while time.monotonic() < deadline and process.poll() is None and len(list(ledger.rglob("*.json"))) < entries:
+        entries = entered(ledger) + rng.randint(1, 12)
+        while time.monotonic() < deadline and process.poll() is None and entered(ledger) < entries:
             time.sleep(0.002)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

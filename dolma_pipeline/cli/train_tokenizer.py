@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def to_training(config: TrainTokenizerConfig) -> TrainOnShards:
     """The task that trains; raises ConfigError for a glob that matches nothing, or a weight of no source."""
-    from dolma_pipeline.stages.corpus import source_shards
+    from dolma_pipeline.engine.corpus import source_shards
     from dolma_pipeline.tokens.sample import SampledShard, check_weights
     from dolma_pipeline.tokens.specials import PRESETS
     from dolma_pipeline.tokens.training import TrainOnShards

@@ -120,15 +120,14 @@ def make_manifest(plan: Plan, state: State, account: Path) -> RunManifest:
     recipe = hide_in_settings(recipe)
     files: dict[str, Output] = {}
     warnings: dict[str, None] = dict.fromkeys(plan.warnings)
-    for reports in state.reports.values():
-        for report in reports.values():
-            for written in report.outputs:
-                path = relative(written.path, plan.work_dir)
-                if path.startswith("scratch/"):
-                    continue
-                files[path] = Output(path, written.bytes, written.blake3)
-            # Where it was run is no part of what was made.
-            warnings.update(dict.fromkeys(w.replace(f"{plan.work_dir}/", "") for w in report.warnings))
+    for reports in state.kept.values():
+        for written in reports.outputs():
+            path = relative(written.path, plan.work_dir)
+            if path.startswith("scratch/"):
+                continue
+            files[path] = Output(path, written.bytes, written.blake3)
+        # Where it was run is no part of what was made.
+        warnings.update(dict.fromkeys(w.replace(f"{plan.work_dir}/", "") for w in reports.warnings()))
     stages = [_account(stage, state, plan.work_dir) for stage in plan.stages]
     warnings.update(dict.fromkeys(compare_tokens(stages)))
     warnings.update(dict.fromkeys(idle_rules.warnings(plan.recipe, stages)))
@@ -158,14 +157,15 @@ def _account(stage: StageInfo, state: State, work_dir: Path) -> StageAccount:
     for phase in stage.counted:
         reports = state.reports.get(phase, {})
         for name in sorted(reports):
-            for source, found in reports[name].counts.items():
+            report = reports[name]
+            for source, found in report.counts.items():
                 counts = found.read() if stage.reading else found
                 # Where it was run is no part of what was made.
                 first = counts.first_lacking.replace(f"{work_dir}/", "")
                 account.counts.setdefault(source, Counts()).add(msgspec.structs.replace(counts, first_lacking=first))
                 # A task reads one source alone.
-                if reports[name].bad:
-                    account.bad.setdefault(source, []).extend(_located(b, work_dir) for b in reports[name].bad)
+                if report.bad:
+                    account.bad.setdefault(source, []).extend(_located(b, work_dir) for b in report.bad)
     if stage.phases:
         account.details = combine([r.details for r in _in_order(state, stage.phases[-1])])
     for phase in stage.described:

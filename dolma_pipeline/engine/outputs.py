@@ -10,7 +10,7 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,9 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.config.recipe import Recipe
-from dolma_pipeline.engine.ledger import entry_files, read_entry, stands
+from dolma_pipeline.engine.ledger import stands
+from dolma_pipeline.engine.ledger import written as written_by
+from dolma_pipeline.engine.segments import MOST_ENTRIES, Entry, Place, phases, places, read, rewrite
 from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.io.files import locked, read_json, real_path, write_json
 from dolma_pipeline.io.globbing import matches
@@ -240,9 +242,8 @@ def _check_existing(
     foreign = [(c, found) for c, found in there if not owned.issuperset(c.keys)]
     if foreign:
         # A ledger of an earlier version has no claims, but it lists every file it has written.
-        entries = filter(None, (read_entry(path, str(work_dir)) for path in entry_files(work_dir)))
-        written = {o.path for entry in entries for o in entry.report.outputs}
-        foreign = [(c, left) for c, found in foreign if (left := [f for f in found if f not in written])]
+        own = {path for phase in phases(work_dir) for path in written_by(work_dir, phase)}
+        foreign = [(c, left) for c, found in foreign if (left := [f for f in found if f not in own])]
     changed = bool(owner is not None and owner.settings and owner.settings != settings)
     if existing == "replace":
         count = sum(len(found) for _, found in foreign)
@@ -279,34 +280,64 @@ def _writer(work_dir: Path, claim: Claim) -> str | None:
     return None
 
 
-def remove_stale(work_dir: Path, present: set[str], known: Mapping[str, str], kept_phases: Iterable[str]) -> Removed:
+def remove_stale(
+    work_dir: Path,
+    present: Mapping[str, Container[str]],
+    known: Mapping[str, str],
+    changed: Container[str],
+    kept_phases: Iterable[str],
+) -> Removed:
     """Removes the files, and the ledger entries, of tasks that the recipe does not have any more.
 
-    `present`: entries of the tasks there are now; `known`: the files they wrote; `kept_phases`: those of other runs.
+    `present`: names of the tasks there are now, by phase; `known`: the files they wrote; `changed`: phases that have
+    entries which do not count any more, since others are not looked through; `kept_phases`: those of other runs.
     """
     removed = Removed()
     keep = set(kept_phases)
     written_now = _Written(known)
-    for path in entry_files(work_dir):
-        if str(path) in present or path.relative_to(work_dir / "ledger").parts[0] in keep:
-            continue
-        entry = read_entry(path, str(work_dir))
-        for written in entry.report.outputs if entry is not None else []:
-            file = written.path
-            if not os.path.lexists(file) or written_now.holds(file):
-                continue
-            inside = Path(file).is_relative_to(work_dir)
-            mine = inside or written_now.beside(file)
-            if entry is not None and mine and stands(written, entry.modified.get(file)):
-                Path(file).unlink()
-                removed.files.append(file)
-                _remove_empty(Path(file).parent, work_dir)
-            else:
-                removed.left.append(file)
-        path.unlink()
-        _remove_empty(path.parent, work_dir)
+    for phase in phases(work_dir):
+        if phase not in keep and (phase not in present or phase in changed):
+            _clean(work_dir, phase, present.get(phase, ()), written_now, removed)
     removed.files, removed.left = sorted(set(removed.files)), sorted(set(removed.left))
     return removed
+
+
+def _clean(work_dir: Path, phase: str, present: Container[str], written_now: _Written, removed: Removed) -> None:
+    """Removes the entries of a phase that do not count any more, with their files, and joins small segments."""
+    seen: set[str] = set()
+    anew: dict[Place, list[int]] = {}
+    small: dict[Place, list[int]] = {}
+    for place in places(work_dir, phase):
+        entries = read(place, str(work_dir))
+        live = []
+        for number, entry in enumerate(entries):
+            if place.aside or entry.task in seen or entry.task not in present:
+                _remove_files(entry, work_dir, written_now, removed)
+            else:
+                seen.add(entry.task)
+                live.append(number)
+        if place.aside or len(live) < len(entries):
+            anew[place] = live
+        elif len(live) < MOST_ENTRIES // 2 or place.number is None:
+            small[place] = live
+    if anew or len(small) > 1:
+        rewrite(work_dir, phase, anew | small)
+
+
+def _remove_files(entry: Entry, work_dir: Path, written_now: _Written, removed: Removed) -> None:
+    """Removes the files of an entry that does not count any more, but for those that a task writes now."""
+    for written in entry.outputs:
+        file = written.path
+        if not os.path.lexists(file) or written_now.holds(file):
+            continue
+        inside = Path(file).is_relative_to(work_dir)
+        mine = inside or written_now.beside(file)
+        if mine and stands(written):
+            Path(file).unlink()
+            removed.files.append(file)
+            _remove_empty(Path(file).parent, work_dir)
+        else:
+            removed.left.append(file)
 
 
 class _Written:

@@ -5,7 +5,6 @@ A phase's tasks may depend on the reports of earlier phases (how many keys, whic
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,26 +15,14 @@ from msgspec import UNSET, Struct, structs
 from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.validation import STAGES, validate
 from dolma_pipeline.config.yaml_file import json_path
+from dolma_pipeline.engine.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
 from dolma_pipeline.engine.file_list import FileList
-from dolma_pipeline.engine.ledger import GivenFile, Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.engine.outputs import Claim, check_plan
-from dolma_pipeline.engine.task import Report, Task
+from dolma_pipeline.engine.standing import Standing, look_up
+from dolma_pipeline.engine.state import State as State
+from dolma_pipeline.engine.task import Task
 from dolma_pipeline.io.files import local
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
-
-
-class State(Struct, kw_only=True):
-    """What has been done so far: reports by phase and task name, and the BLAKE3 of every file written."""
-
-    reports: dict[str, dict[str, Report]] = {}
-    known: dict[str, str] = {}
-    given: dict[str, GivenFile] = {}
-    """The files that were there before the run, by path."""
-
-    def enter(self, task: Task, report: Report) -> None:
-        self.reports.setdefault(task.phase, {})[task.name] = report
-        self.known.update({o.path: o.blake3 for o in report.outputs})
 
 
 class Phase(Struct, kw_only=True):
@@ -165,22 +152,16 @@ class Plan(Struct, kw_only=True):
 
     def settled(self, state: State) -> Plan:
         """The plan from what earlier phases have written, which `state` knows."""
-        reports = (report for phase in state.reports.values() for report in phase.values())
-        return make_plan(self.recipe, self.given, {o.path: o.bytes for r in reports for o in r.outputs})
+        sizes = {o.path: o.bytes for reports in state.kept.values() for o in reports.outputs()}
+        return make_plan(self.recipe, self.given, sizes)
 
-    def works(self, phase: Phase, state: State) -> list[Work]:
-        """The phase's tasks with their fingerprints and ledger entries."""
-        base = str(self.work_dir)
+    def look_up(self, phase: Phase, state: State, *, force: bool = False) -> Standing:
+        """Which tasks of `phase` are to be done; the others' reports, by the ledger, are entered in `state`.
+
+        With `force` all tasks are. Raises FileNotFoundError if an input is not written yet.
+        """
         state.known.update({each.path: each.digest(state.known) for each in phase.lists})
-        return [
-            Work(
-                task=t,
-                fingerprint=fingerprint(t, state.known, state.given, base=base),
-                entry=entry_path(base, t),
-                base=base,
-            )
-            for t in phase.build(state)
-        ]
+        return look_up(str(self.work_dir), phase.build(state), state, force=force)
 
     def __str__(self) -> str:
         return self.render()
@@ -212,23 +193,16 @@ class Plan(Struct, kw_only=True):
             blocked.add(phase.id)
             return f"tasks known after {waiting[-1]}"
         try:
-            works = self.works(phase, state)
+            found = self.look_up(phase, state)
         except FileNotFoundError:
             blocked.add(phase.id)
             return "to do: its inputs are not written yet"
-        done = 0
-        for work in works:
-            report = up_to_date(Path(work.entry), work.fingerprint, work.base)
-            if report is None:
-                blocked.add(work.task.phase)
-                blocked.add(phase.id)
-            else:
-                done += 1
-                state.enter(work.task, report)
-        joined = "".join(w.fingerprint for w in works)
-        digest = hashlib.blake2b(joined.encode(), digest_size=6).hexdigest()
-        status = "up to date" if done == len(works) else f"{len(works) - done} to do, {done} up to date"
-        return f"{counted(len(works), 'task')}, {status}, fingerprint {digest}"
+        if found.pending:
+            blocked.add(phase.id)
+            blocked.update(work.task.phase for work in found.pending)
+        left = len(found.pending)
+        status = f"{left} to do, {found.tasks - left} up to date" if left else "up to date"
+        return f"{counted(found.tasks, 'task')}, {status}, fingerprint {found.digest}"
 
 
 def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[str, int] | None = None) -> Plan:

@@ -13,12 +13,13 @@ from msgspec import Struct
 from dolma_pipeline.config.recipe import Recipe
 from dolma_pipeline.engine import bad_input, failure, given, idle_rules
 from dolma_pipeline.engine.asked import notes
-from dolma_pipeline.engine.ledger import Job, Work, up_to_date
 from dolma_pipeline.engine.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
 from dolma_pipeline.engine.outputs import Existing, check_places, claim_places, read_owner, release_places, remove_stale
 from dolma_pipeline.engine.plan import Phase, Plan, State, make_plan
 from dolma_pipeline.engine.progress import Progress, make_progress
-from dolma_pipeline.errors import DolmaError, VerifyError
+from dolma_pipeline.engine.segments import MOST_ENTRIES, compact
+from dolma_pipeline.engine.worker import Job, Work
+from dolma_pipeline.errors import DolmaError, VerifyError, of_the_machine
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.formats.detect import refuse_foreign
 from dolma_pipeline.io.files import lock, read_json, remove_leftovers, remove_temporaries, sync_directories, write_json
@@ -95,6 +96,8 @@ def run_recipe(
                 raise
             finally:
                 runner.close()
+                # After a failure, what was done by then; a killed run leaves it to the next.
+                _compact(runner, progress)
                 # Workers that were lost, or stopped at the first failure, leave some too.
                 remove_temporaries(work_dir)
             runner.stage = ""
@@ -128,8 +131,12 @@ class Runner:
         self.state = State()
         self.timings: list[PhaseTiming] = []
         self.plan = plan
-        self.entries: set[str] = set()
-        """Ledger entries of the tasks of this run."""
+        self.changed: set[str] = set()
+        """Phases of the ledger with entries that do not count any more."""
+        self.idle = True
+        """Whether everything was up to date."""
+        self._loose: list[str] = []
+        """Phases of the ledger that may have entries in files of their own."""
         self._options = options
         self._progress = progress
         self._executor: Executor | None = None
@@ -144,31 +151,33 @@ class Runner:
         """Does what is not up to date, and enters the reports of all tasks."""
         self.stage = self._stage(phase)
         timing = PhaseTiming(phase=phase.id, stage=self.stage)
-        works = self.plan.works(phase, self.state)
-        self.entries.update(w.entry for w in works)
-        pending: list[Work] = []
-        again: list[str] = []
-        for work in works:
-            report = None if self._options.force else up_to_date(Path(work.entry), work.fingerprint, work.base)
-            if report is None:
-                pending.append(work)
-            else:
-                self.state.enter(work.task, report)
-                again += report.warnings
+        found = self.plan.look_up(phase, self.state, force=self._options.force)
+        pending = found.pending
+        if pending or found.stale:
+            self.changed.update(found.phases)
+        self._loose = found.phases if pending or found.loose else []
         if pending and not self._looked:
             # Before the first work of the run, and not at all where everything is up to date.
             refuse_foreign([shard.path for shard in self.plan.given if shard.task is None])
             self._looked = True
-        timing.tasks, timing.skipped = len(works), len(works) - len(pending)
-        self._progress.begin(phase, len(works), timing.skipped)
-        for warning in self._unsaid(again):
+        timing.tasks, timing.skipped = found.tasks, found.tasks - len(pending)
+        self._progress.begin(phase, found.tasks, timing.skipped)
+        for warning in self._unsaid(found.warnings):
             self._progress.warning(warning)
         started = time.perf_counter()
         if pending:
+            self.idle = False
+            entered = 0
             for each in phase.lists:
                 each.write(self.state.known)
             for done in self.executor(driver=pending[0].task.driver).run(group(pending)):
                 self._enter(done, timing)
+                entered += len(done.reports)
+                if entered >= MOST_ENTRIES:
+                    self.compact()
+                    entered = 0
+        self.compact()
+        self._loose = []
         timing.seconds = time.perf_counter() - started
         self._progress.end(timing)
         self.timings.append(timing)
@@ -183,6 +192,11 @@ class Runner:
                 self._options.processes, self._options.address, self._progress.note, self.plan.work_dir
             )
         return self._executor
+
+    def compact(self) -> None:
+        """Puts together what workers have entered since the phase began."""
+        for phase in self._loose:
+            compact(self.plan.work_dir, phase)
 
     def close(self) -> None:
         if self._executor is not None:
@@ -217,8 +231,17 @@ def _remove_stale(work_dir: Path, runner: Runner, progress: Progress) -> None:
     """Removes what earlier runs of the recipe wrote and this one does not, and says so."""
     owner = read_owner(work_dir)
     others = [phase for phases in owner.parts.values() for phase in phases] if owner is not None else []
-    for line in remove_stale(work_dir, runner.entries, runner.state.known, others).lines():
+    state = runner.state
+    for line in remove_stale(work_dir, state.reports, state.known, runner.changed, others).lines():
         progress.note(line)
+
+
+def _compact(runner: Runner, progress: Progress) -> None:
+    """Puts the ledger's entries together; where the disk does not take that, they stay as they are."""
+    try:
+        runner.compact()
+    except OSError as error:
+        progress.warning(f"the entries of the ledger could not be put together: {of_the_machine(error)}")
 
 
 def group(works: list[Work]) -> list[Job]:

@@ -145,7 +145,7 @@ class Report(Struct, kw_only=True, omit_defaults=True):
     """The files of which something could not be used."""
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class Task(Struct, frozen=True, kw_only=True, gc=False):
     """A call of `run` with `config`; done when its ledger entry says so."""
 
     phase: str
@@ -154,8 +154,8 @@ class Task(Struct, frozen=True, kw_only=True):
     """Unique within the phase: the shard, part or partition."""
     run: str
     """`module:function`; for a step `module:class`."""
-    config: dict[str, Any]
-    """JSON form of the struct that the function takes."""
+    config: Any
+    """The struct that the function takes, which shares with others what they have in common; or its JSON form."""
     inputs: tuple[str, ...]
     """Files whose change makes the outputs stale."""
     version: int = 1
@@ -166,14 +166,15 @@ class Task(Struct, frozen=True, kw_only=True):
     """Executed by the process that drives the run, on any executor: it starts processes of its own."""
     group: str = ""
     """Steps of one group read the same documents: they are executed together, in one reading."""
+    runner: str = ""
+    """`module:function` that executes the tasks of a group: it takes them and a Context, and returns their reports."""
 
 
 def make_task(
     phase: str, name: str, run: str, config: Struct, inputs: Iterable[str], version: int, **more: Any
 ) -> Task:
     """A task of a config that is still a struct."""
-    plain = msgspec.to_builtins(config)
-    return Task(phase=phase, name=name, run=run, config=plain, inputs=tuple(inputs), version=version, **more)
+    return Task(phase=phase, name=name, run=run, config=config, inputs=tuple(inputs), version=version, **more)
 
 
 class Context:
@@ -192,11 +193,17 @@ class Context:
         return loaded
 
 
+def named(name: str) -> Any:
+    """What `module:name` is called in its module."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def call(task: Task, context: Context) -> Any:
     """Decodes the task's config into the struct its function (or class) is annotated with, and calls it."""
-    module, _, name = task.run.partition(":")
-    function = getattr(importlib.import_module(module), name)
+    function = named(task.run)
     annotated = function.__init__ if inspect.isclass(function) else function
     first = next(iter(inspect.signature(function).parameters))
-    config = msgspec.convert(task.config, typing.get_type_hints(annotated)[first])
+    # The same struct wherever the task is called: what a plan has made of looser types comes back as it is declared.
+    config = msgspec.convert(msgspec.to_builtins(task.config), typing.get_type_hints(annotated)[first])
     return function(config, context)

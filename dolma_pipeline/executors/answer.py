@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline import errors
-from dolma_pipeline.engine.ledger import Job
 from dolma_pipeline.engine.task import Context
+from dolma_pipeline.engine.worker import Job
 from dolma_pipeline.errors import DolmaError, StageError, Where, WorkerFault, add_note, put_where, where
 from dolma_pipeline.executors.base import Done, measure
 

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from dolma_pipeline.engine.ledger import Job, execute
 from dolma_pipeline.engine.task import Context, Report
+from dolma_pipeline.engine.worker import Job, execute
 from dolma_pipeline.errors import Where, put_where
 
 

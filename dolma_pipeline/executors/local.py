@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from dolma_pipeline.engine.ledger import Job
 from dolma_pipeline.engine.task import Context
+from dolma_pipeline.engine.worker import Job
 from dolma_pipeline.executors.base import Done, measure
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import ray
 
-from dolma_pipeline.engine.ledger import Job
+from dolma_pipeline.engine.worker import Job
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.executors.answer import Answer
 from dolma_pipeline.executors.base import Done

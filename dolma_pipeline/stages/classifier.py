@@ -12,13 +12,13 @@ from dolma_pipeline.classifier.line import TextForm
 from dolma_pipeline.classifier.manifest import manifest_path
 from dolma_pipeline.classifier.train import TrainClassifier
 from dolma_pipeline.config.recipe import Classifier
+from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Output, Task, make_task
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.attribute_files import MixInput
 from dolma_pipeline.mixers.names import resolve_rules
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Shard
 
 VERSION = 3
 

@@ -24,6 +24,7 @@ from dolma_pipeline.dedupe.keys import KeyStep
 from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
+from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.file_list import FileList, read_list
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
@@ -35,8 +36,7 @@ from dolma_pipeline.formats.other_texts import recorded
 from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.io.files import local
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Shard
-from dolma_pipeline.stages.shard_pass import StepConfig
+from dolma_pipeline.stages.shard_pass import RUNNER, StepConfig
 
 VERSION = 5
 VERDICTS_VERSION = 6
@@ -198,6 +198,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                 inputs=(s.path,),
                 version=VERSION,
                 group=s.id,
+                runner=RUNNER,
             )
             for s in shards
         ]

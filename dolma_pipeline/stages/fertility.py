@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dolma_pipeline.config.recipe import Fertility
+from dolma_pipeline.engine.corpus import Corpus, Shard
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Task, make_task
 from dolma_pipeline.errors import ConfigError, suggest
@@ -15,7 +16,6 @@ from dolma_pipeline.formats.attributes import attribute_keys
 from dolma_pipeline.formats.columns import with_fields
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Corpus, Shard
 from dolma_pipeline.tokens.check import check_measured
 from dolma_pipeline.tokens.engine import tokenizer_file
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Mix, Tokenizer
+from dolma_pipeline.engine.corpus import Corpus, Shard, stem
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, DataError
@@ -34,7 +35,6 @@ from dolma_pipeline.mixers.per_token import (
 )
 from dolma_pipeline.mixers.sampling import Hashes, Rate, SourceHistogram, located_hashes, plan_budget
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Corpus, stem
 from dolma_pipeline.stages.mix_groups import Group, groups
 from dolma_pipeline.stages.tag import FAILED
 from dolma_pipeline.tokens.engine import tokenizer_file

@@ -11,6 +11,9 @@ from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 
+RUNNER = f"{__name__}:run_steps"
+"""The `runner` of tasks that are steps."""
+
 
 class StepConfig(Struct, frozen=True, kw_only=True):
     """What every step is told of the shard."""

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from dolma_pipeline.config.recipe import Stat
+from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Task, make_task
 from dolma_pipeline.errors import ConfigError
@@ -13,7 +14,6 @@ from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.attribute_files import MixInput
 from dolma_pipeline.mixers.names import resolve_rules
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stat.merge import PAGE, SUMMARIES, WHATIF, MergeStat
 from dolma_pipeline.stat.summaries import SummarizeFile
 from dolma_pipeline.stat.whatif import MeasureShard, all_rules, compiled_sweeps

@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from dolma_pipeline.config.recipe import CustomTagger, Tag
+from dolma_pipeline.engine.corpus import Shard, stem
 from dolma_pipeline.engine.plan import Builder, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
@@ -16,8 +17,7 @@ from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.mixers.computed import ComputedTags
-from dolma_pipeline.stages.corpus import Shard, stem
-from dolma_pipeline.stages.shard_pass import StepConfig
+from dolma_pipeline.stages.shard_pass import RUNNER, StepConfig
 from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.taggers.tagger_set import TaggerSet, describe_failure
@@ -156,6 +156,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
             inputs=(shard.path, *taggers.files()),
             version=VERSION,
             group=shard.id,
+            runner=RUNNER,
         )
 
     def build(state: State) -> list[Task]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from dolma_pipeline.config.recipe import Tokens
+from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Task
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns, with_fields
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.token_files import TokenFilePhases
 from dolma_pipeline.tokens.amount import Amount, total
 from dolma_pipeline.tokens.check import check_tokenizer

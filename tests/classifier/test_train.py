@@ -145,7 +145,7 @@ def test_a_rerun_does_nothing_and_another_rate_trains_no_reading(data: Path, mad
     before = model.stat().st_mtime_ns
     assert train(data) == made
     assert model.stat().st_mtime_ns == before
-    read = data / "run" / "ledger" / "01-classifier-read" / "fruit" / "0.jsonl.json"
+    read = data / "run" / "ledger" / "01-classifier-read" / "segment-00000.jsonl.zst"
     entry = read.stat().st_mtime_ns
     assert train(data, removal_rates=[0.5]).thresholds == [made.thresholds[5]]
     assert read.stat().st_mtime_ns == entry

@@ -21,6 +21,7 @@ from dolma_pipeline.config.load import decode
 from dolma_pipeline.config.recipe import Convert, Recipe, Reshard, Source, Stage, Tokenizer
 from dolma_pipeline.config.validation import validate
 from dolma_pipeline.errors import ConfigError
+from tests.corpus import entered
 
 RECIPE = """\
 name: toy
@@ -301,9 +302,9 @@ def test_killed_and_run_again(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         process = start("--destination_prefix", "killed")
         ledger = Path(".dolma")
-        wanted = len(list(ledger.rglob("*.json"))) + rng.randint(1, 15)
+        wanted = entered(ledger) + rng.randint(1, 15)
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None and len(list(ledger.rglob("*.json"))) < wanted:
+        while time.monotonic() < deadline and process.poll() is None and entered(ledger) < wanted:
             time.sleep(0.001)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from dolma_pipeline.engine.ledger import Job, Work, entry_path, execute, fingerprint, up_to_date
+from dolma_pipeline.engine.ledger import entry_path, fingerprint, holds
+from dolma_pipeline.engine.segments import Place, read, report_of
 from dolma_pipeline.engine.task import Context, Counts, Report, Task
+from dolma_pipeline.engine.worker import Job, Work, execute
 from dolma_pipeline.io.files import output
 
 
@@ -28,6 +30,11 @@ def task(directory: Path, **changes: object) -> Task:
         "inputs": (str(directory / "in"),),
     }
     return Task(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def up_to_date(path: Path, mark: str) -> Report | None:
+    """The report in an entry, if it holds."""
+    return next((report_of(entry) for entry in read(Place(path=str(path))) if holds(entry, mark)), None)
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dolma_pipeline.cli.main import main
@@ -13,6 +15,7 @@ from dolma_pipeline.config.load import make_recipe
 from dolma_pipeline.config.yaml_file import File
 from dolma_pipeline.engine.outputs import Claim, check_plan, read_owner
 from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.segments import places, read, rewrite
 from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.io.files import lock
@@ -139,8 +142,12 @@ def test_files_outside_are_removed_only_where_the_recipe_still_writes(
 def test_a_killed_rerun_does_not_forget_what_is_to_be_removed(documents: Path) -> None:
     run(settings(documents, {"tag": {"experiment": "base", "taggers": ["char_length_v1"]}}))
     # As a task that was done again and killed leaves it.
-    entry = documents / "run" / "ledger" / "01-tag" / "s" / "0.jsonl.json"
-    entry.rename(entry.with_name(f"{entry.name}.0.old"))
+    (segment,) = places(documents / "run", "01-tag")
+    (number,) = [n for n, entry in enumerate(read(segment)) if entry.task == "s/0.jsonl"]
+    old = documents / "run" / "ledger" / "01-tag" / "s" / "0.jsonl.json.0.old"
+    old.parent.mkdir()
+    old.write_bytes(msgspec.json.encode(read(segment)[number]))
+    rewrite(documents / "run", "01-tag", {segment: [n for n in range(4) if n != number]})
     assert all(
         p.startswith("attributes/new/")
         for p in run(settings(documents, {"tag": {"experiment": "new", "taggers": ["char_length_v1"]}}))
@@ -194,8 +201,7 @@ def test_files_of_others_are_not_written_over(documents: Path) -> None:
 def test_what_a_killed_run_wrote_is_its_own(documents: Path) -> None:
     data = settings(documents, {"mix": {"name": "m", "destination": str(documents / "out")}})
     run(data)
-    for entry in (documents / "run" / "ledger" / "01-m").rglob("*.json"):
-        entry.unlink()
+    shutil.rmtree(documents / "run" / "ledger" / "01-m")
     run(data)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from dolma_pipeline.engine.ledger import Job, Work
 from dolma_pipeline.engine.task import Context, Counts, Report, Task
+from dolma_pipeline.engine.worker import Job, Work
 from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.executors import Executor, LocalExecutor, make_executor
 from dolma_pipeline.io.files import output
