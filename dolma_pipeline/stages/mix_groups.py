@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from msgspec import Struct
 
 from dolma_pipeline.config.recipe import Mix
+from dolma_pipeline.engine.corpus import Shard, stem
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.io.files import relative_name
-from dolma_pipeline.engine.corpus import Shard, stem
 
 
 class Group(Struct, frozen=True, kw_only=True):
