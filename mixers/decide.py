@@ -162,8 +162,10 @@ class Decider:
             rows, some = columns.some(rule, table, first < 0)
             hits = rule.evaluate(some, len(rows))
             if some is table:
-                # Nothing is computed of a dropped document: nobody knows whether another rule is true of it.
                 self.use.rule(name, rule, int(hits.sum()), table, documents)
+            else:
+                # Nothing is computed of a dropped document: nobody knows whether another rule is true of it.
+                self.use.reached(name, int(hits.sum()), len(rows))
             hit = rows[hits]
             first[hit[first[hit] < 0]] = position
         return first

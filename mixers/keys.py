@@ -15,6 +15,8 @@ from typing import TypeAlias
 from dolma_pipeline.errors import ConfigError, suggest
 
 _Test: TypeAlias = Callable[[list[str], str, str], bool]
+ANY = "*"
+"""The end of a key that stands for all attributes of a tagger which tells them only with its documents."""
 LISTED = 24
 """Most names in a message; of more only the nearest are shown."""
 
@@ -42,6 +44,9 @@ def resolve(name: str, available: Mapping[str, Sequence[str]], where: str) -> tu
     if found:
         choices = " or ".join(f"`{experiment}.{_plain(experiment, key)}`" for experiment, key in found)
         raise ConfigError(f"{where}: attribute `{name}` could be any of {len(found)}; write {choices}")
+    told_later = _open_key(name, available)
+    if told_later is not None:
+        return told_later
     raise ConfigError(f"{where}: {_unknown(name, available)}")
 
 
@@ -67,6 +72,20 @@ def _ends_named(parts: list[str], experiment: str, key: str) -> bool:
     if len(clean) == 3 and clean[0] == sanitize(experiment):
         clean = clean[1:]
     return len(clean) == 2 and key.endswith("__" + "__".join(clean))
+
+
+def _open_key(name: str, available: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
+    """The (experiment, key) of an attribute whose tagger says only with its documents which ones it has."""
+    for experiment, keys in available.items():
+        own = sanitize(experiment)
+        clean = [sanitize(part) for part in name.split(".")]
+        spelled = "__".join(clean if len(clean) == 3 and clean[0] == own else [own, *clean])
+        for key in keys:
+            prefix = key.removesuffix(ANY)
+            attribute = spelled.removeprefix(prefix)
+            if key != prefix and attribute != spelled and attribute and "__" not in attribute:
+                return experiment, spelled
+    return None
 
 
 def _plain(experiment: str, key: str) -> str:

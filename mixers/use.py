@@ -18,7 +18,7 @@ from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.mixers.expression import Rule
 from dolma_pipeline.mixers.fields import present
 
-HITS, READS, THERE = "hits", "reads", "there"
+HITS, READS, THERE, REACHED = "hits", "reads", "there", "reached"
 SAMPLE = 100
 """Documents of a file that are asked for their names, where a rule names one that they lack."""
 MOST_NAMES = 60
@@ -100,6 +100,12 @@ class Use:
                 source = value["values"]
                 if source is not None and (source in self.sources or len(self.sources) < MOST_SOURCES):
                     self.sources[source] = self.sources.get(source, 0) + value["counts"]
+
+    def reached(self, name: str, hits: int, documents: int) -> None:
+        """Counts a `drop` rule on computed attributes in a batch, which only `documents` of it have reached."""
+        self.hits(f"drop.{name}", hits)
+        entry = self.rules[f"drop.{name}"]
+        entry[REACHED] = entry.get(REACHED, 0) + documents
 
     def hits(self, place: str, hits: int) -> None:
         entry = self.rules.setdefault(place, {HITS: 0})

@@ -120,7 +120,9 @@ class _Told:
                 sources = sorted(self.use.get("sources", {}))
                 known = f"; their sources are {_some(sources)}" if sources else "; none of them has a `source`"
                 known = known if _SOURCE.search(text) else ""
-                lines.append(f"{self.where(place)}: `{text}` was true of none of {self._all()}{known}")
+                reached = quiet[place].get("reached")
+                of = self._all() if reached is None else f"the {counted(reached, 'document')} that reached it"
+                lines.append(f"{self.where(place)}: `{text}` was true of none of {of}{known}")
             elif place == "select":
                 lines.append(f"{self.where(place)}: left out none of {self._all()}")
             else:

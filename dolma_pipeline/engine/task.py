@@ -60,11 +60,12 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
 
     def read(self) -> Counts:
         """What a stage counts that reads the same documents and drops none."""
-        good = self.documents_in - self.quarantined
+        good = self.documents_in - self.quarantined - self.unread
         return Counts(
             documents_in=self.documents_in,
             documents_out=good,
             quarantined=self.quarantined,
+            unread=self.unread,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_in,
         )

@@ -162,7 +162,8 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     try:
         for each in config.inputs:
             stream = read_documents(each.path, columns=each.columns, keep_raw=True)
-            for experiment in sorted({e for e, _ in config.names.values()} - set(each.attributes)):
+            there = {*each.attributes, *(e for stage in config.computed for e, _ in stage.experiments)}
+            for experiment in sorted({e for e, _ in config.names.values()} - there):
                 decider.use.file_lacks(experiment, config.source)
             with SetAside(stream, each.quarantine, counts) as aside:
                 for decision in decider.decisions(each, stream):

@@ -17,6 +17,7 @@ from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.mixers.computed import ComputedTags
+from dolma_pipeline.mixers.keys import ANY
 from dolma_pipeline.stages.shard_pass import RUNNER, StepConfig
 from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
@@ -123,7 +124,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
         files[experiment] = {s.id: builder.places.attributes(s, experiment, config.format) for s in shards}
         builder.corpus.keys[experiment] = [
             attribute_key(experiment, t, a) for t, a in taggers.attribute_names() if t in groups[experiment]
-        ]
+        ] + [f"{attribute_key(experiment, t, '')}{ANY}" for t in taggers.undeclared if t in groups[experiment]]
         if aside:
             builder.corpus.keys[experiment].append(attribute_key(experiment, *FAILED))
     if aside:

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dolma_pipeline import CustomTagger, Edit, Mix, Recipe, Source, Tag, load_recipe, plan, recipe, run
@@ -112,6 +114,39 @@ def test_a_changed_module_makes_the_mix_stale(tmp_path: Path) -> None:
     assert "up to date" in str(plan(made))
     os.utime(module, (0, 0))
     assert "2 to do, 0 up to date" in str(plan(made))
+
+
+def test_damaged_files_and_idle_rules_are_told_as_with_attribute_files(tmp_path: Path) -> None:
+    rows = [{"id": str(i), "text": "word " * i} for i in range(40)]
+    (tmp_path / "d").mkdir()
+    pq.write_table(
+        pa.Table.from_pylist(rows), tmp_path / "d" / "a.parquet", row_group_size=10, write_page_checksum=True
+    )
+    metadata = pq.read_metadata(tmp_path / "d" / "a.parquet")
+    place = metadata.row_group(1).column(1).data_page_offset + 40
+    data = bytearray((tmp_path / "d" / "a.parquet").read_bytes())
+    data[place] ^= 0xFF
+    (tmp_path / "d" / "a.parquet").write_bytes(data)
+    results = []
+    for keep in (True, False):
+        made = recipe(
+            "r",
+            {"a": Source(documents=f"{tmp_path}/d/*.parquet")},
+            [
+                Tag(experiment="base", taggers=["char_length_v1"], keep=keep),
+                Mix(name="kept", drop={"short": "char_length_v1.length < 30", "never": "char_length_v1.length < 0"}),
+            ],
+            work_dir=tmp_path / f"keep-{keep}",
+            max_bad_fraction=1.0,
+        )
+        results.append(run(made))
+    twice, once = results
+    assert once.counts().to_pylist() == twice.counts().to_pylist()
+    assert once.counts().column("unread").to_pylist() == [10, 10]
+    assert [w for w in once.manifest.warnings if "no attributes" in w] == []
+    use = once.manifest.stages[1].details["use"]["rules"]
+    assert use["drop.never"] == {"hits": 0, "reached": 24}
+    assert use["drop.short"] == {"hits": 6, "reached": 30}
 
 
 TAG = {"experiment": "base", "taggers": ["char_length_v1"], "keep": False}

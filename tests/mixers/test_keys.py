@@ -85,3 +85,13 @@ def test_a_rule_says_where_it_names_what_is_unknown() -> None:
     rule = compile("near.duplicate or near.duplicates", "$.drop.twice")
     with pytest.raises(ConfigError, match=r"^\$\.drop\.twice: column 19: unknown attribute `near\.duplicates`; did"):
         rule.resolve(AVAILABLE)
+
+
+def test_an_attribute_that_its_tagger_tells_with_its_documents() -> None:
+    available = {"my-exp": ["my_exp__mine_v1__*", "my_exp__other_v1__n"]}
+    assert resolve("mine_v1.upper", available, "$") == ("my-exp", "my_exp__mine_v1__upper")
+    assert resolve("my-exp.mine_v1.upper", available, "$") == ("my-exp", "my_exp__mine_v1__upper")
+    assert resolve("other_v1.n", available, "$") == ("my-exp", "my_exp__other_v1__n")
+    for wrong in ("other_v1.upper", "mine_v1", "mine_v1.a.b"):
+        with pytest.raises(ConfigError, match=r"unknown attribute .*\(known: `mine_v1\.\*`, `other_v1\.n`\)"):
+            resolve(wrong, available, "$")
