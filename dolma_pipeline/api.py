@@ -6,7 +6,9 @@ keys; `run` returns the account of every document as Arrow tables; the readers s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import operator
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,22 +97,56 @@ __all__ = [
 
 Part = Tag | Dedupe | Mix | Stat | Tokens | Reshard | Convert | Fertility | Classifier | Train
 """The settings of one stage."""
+PathLike = str | os.PathLike[str]
 Event = dict[str, Any]
 """What happens in a run, in the form of `dolma run --json`: `{"event": "begin", "phase": ..., "tasks": ...}`."""
 
 
 def recipe(
-    name: str, sources: Mapping[str, Source], stages: Sequence[Part | Stage], *, work_dir: str | Path, **more: Any
+    name: str, sources: Mapping[str, Source], stages: Sequence[Part | Stage], *, work_dir: PathLike, **more: Any
 ) -> Recipe:
     """Returns a valid recipe made of its parts, as `stages=[Tag(...), Mix(...)]`; `more`: other keys, such as `seed`.
 
     Raises ConfigError with every mistake and its path, exactly as for a recipe file.
     """
+    if isinstance(stages, Struct | str) or not isinstance(sources, Mapping):
+        raise ConfigError("expected `sources` as a dict of Source by name, and `stages` as a list, found others")
     wrapped = [stage if isinstance(stage, Stage) else {_key(stage): stage} for stage in stages]
-    made = {"name": name, "work_dir": str(work_dir), "sources": dict(sources), "stages": wrapped, **more}
-    checked = decode(Recipe, msgspec.to_builtins(made))
+    made = {"name": name, "work_dir": work_dir, "sources": dict(sources), "stages": wrapped, **more}
+    checked = decode(Recipe, msgspec.to_builtins(made, enc_hook=_plain))
     validate(checked)
     return checked
+
+
+def _plain(value: Any) -> Any:
+    """Returns a path, or a number or text of numpy, as the plain value that a recipe has."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise ConfigError(f"expected values as in a recipe file, found {type(value).__name__}")
+
+
+def _given(recipe: Recipe) -> Recipe:
+    if not isinstance(recipe, Recipe):
+        raise ConfigError(f"expected a Recipe, found {recipe!r}; load_recipe({recipe!r}) reads a file")
+    return recipe
+
+
+def _names(what: str, given: Any) -> list[str]:
+    """Returns a list of names or paths; raises ConfigError for one name that is no list, and for other things."""
+    names = [_plain(g) if isinstance(g, os.PathLike | np.generic) else g for g in given] if _is_list(given) else None
+    if names is None or not all(isinstance(n, str | CustomTagger) for n in names):
+        raise ConfigError(f'expected a list for `{what}`, such as ["a", "b"], found {given!r}')
+    return names
+
+
+def _is_list(given: Any) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping | os.PathLike)
+
+
+def _paths(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    return [os.fspath(g) for g in ([given] if isinstance(given, str | os.PathLike) else given)]
 
 
 def _key(part: Part) -> str:
@@ -133,7 +169,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), *, work_dir: st
 
 def plan(recipe: Recipe) -> Plan:
     """Returns what `run` would do; `print(plan(recipe))` shows each phase and what is up to date."""
-    return make_plan(recipe)
+    return make_plan(_given(recipe))
 
 
 def run(
@@ -152,6 +188,9 @@ def run(
     `on_event` is called with each event of the run. An exception that it raises ends the run, which a later call
     resumes. Raises a DolmaError, as the command does; BadInputError comes after everything is done.
     """
+    recipe = _given(recipe)
+    if not isinstance(processes, int) or processes < 1:
+        raise ConfigError(f"expected a whole number of `processes` from 1, found {processes!r}")
     options = RunOptions(processes=processes, address=address, force=force, renamed=renamed, progress="none")
     progress = None if on_event is None else EventProgress(on_event)
     run_recipe(recipe, options, progress=progress)
@@ -177,15 +216,17 @@ class Run(Struct, frozen=True):
     def counts(self) -> pa.Table:
         """Returns the account: a row for each stage and source.
 
-        Columns: stage, kind, source; documents_in, documents_out, dropped, quarantined, repeated, bytes_in, bytes_out,
-        tokens: int64. documents_in + repeated = documents_out + dropped + quarantined.
+        Columns: stage, kind, source; documents_in, documents_out, dropped, quarantined, unread, repeated, bytes_in,
+        bytes_out, tokens: int64. documents_in + repeated = documents_out + dropped + quarantined + unread, the rows of damaged
+        files that could not be read.
         """
         rows = []
         for stage in self.manifest.stages:
             for source, c in stage.counts.items():
                 row: dict[str, Any] = {"stage": stage.id, "kind": stage.kind, "source": source}
                 row |= {"documents_in": c.documents_in, "documents_out": c.documents_out}
-                row |= {"dropped": sum(c.dropped.values()), "quarantined": c.quarantined, "repeated": c.repeated}
+                row |= {"dropped": sum(c.dropped.values()), "quarantined": c.quarantined}
+                row |= {"unread": c.unread, "repeated": c.repeated}
                 row |= {"bytes_in": c.bytes_in, "bytes_out": c.bytes_out, "tokens": c.tokens}
                 rows.append(row)
         return _table(rows, text=("stage", "kind", "source"), numbers=_COUNTS)
@@ -237,7 +278,17 @@ class Run(Struct, frozen=True):
         return found[stage]
 
 
-_COUNTS = ("documents_in", "documents_out", "dropped", "quarantined", "repeated", "bytes_in", "bytes_out", "tokens")
+_COUNTS = (
+    "documents_in",
+    "documents_out",
+    "dropped",
+    "quarantined",
+    "unread",
+    "repeated",
+    "bytes_in",
+    "bytes_out",
+    "tokens",
+)
 
 
 def _table(rows: list[dict[str, Any]], text: Sequence[str], numbers: Sequence[str]) -> pa.Table:
@@ -246,20 +297,26 @@ def _table(rows: list[dict[str, Any]], text: Sequence[str], numbers: Sequence[st
     return pa.Table.from_pylist(rows, schema)
 
 
-def tag(texts: Sequence[str], taggers: Sequence[str | CustomTagger], *, modules: Sequence[str] = ()) -> pa.Table:
+def tag(texts: Iterable[str], taggers: Sequence[str | CustomTagger], *, modules: Sequence[PathLike] = ()) -> pa.Table:
     """Returns what taggers say of some texts, in memory: a row for each text.
+
+    `texts`: a list, or another sequence of strings, such as a column of Arrow, numpy or pandas.
 
     Columns `TAGGER__ATTRIBUTE`: float64, null where a text has no score; or for spans
     list<struct<start: int64, end: int64, score: float64>>, code points, half-open. `modules`: Python files or modules
     with taggers of your own. The taggers see texts without metadata: one that reads other fields needs a `tag` stage.
     """
-    loaded = load_taggers(list(taggers), list(modules))
-    count = len(texts)
-    raw = [msgspec.json.encode({"id": str(i), "text": text}) for i, text in enumerate(texts)]
+    names = _names("taggers", taggers)
+    if not names:
+        raise ConfigError("expected at least one tagger, found none")
+    loaded = load_taggers(names, [str(m) for m in _names("modules", modules)])
+    values = _texts(texts)
+    count = len(values)
+    raw = [msgspec.json.encode({"id": str(i), "text": text}) for i, text in enumerate(values)]
     records = pa.RecordBatch.from_pydict(
         {
             "id": pa.array([str(i) for i in range(count)], pa.large_string()),
-            "text": pa.array(list(texts), pa.large_string()),
+            "text": pa.array(values, pa.large_string()),
             "source": pa.nulls(count, pa.large_string()),
             "line": pa.array(range(1, count + 1), pa.int64()),
             "raw": pa.array(raw, pa.large_binary()),
@@ -269,13 +326,28 @@ def tag(texts: Sequence[str], taggers: Sequence[str | CustomTagger], *, modules:
     return pa.table({f"{tagger}__{attribute}": column for (tagger, attribute), column in columns.items()})
 
 
-def read_documents(paths: str | Sequence[str], *, columns: Columns | None = None) -> Iterator[pa.RecordBatch]:
+def _texts(given: Any) -> list[str]:
+    """Returns texts as a list of strings; raises ConfigError for one text that is no list, and for other values."""
+    if not _is_list(given):
+        raise ConfigError(f"expected a list of texts, found {type(given).__name__}")
+    texts = [value.as_py() if isinstance(value, pa.Scalar) else value for value in given]
+    for number, text in enumerate(texts):
+        try:
+            texts[number] = str.__str__(text)
+            text.encode()
+        except (TypeError, UnicodeEncodeError) as error:
+            what = "a text that is not Unicode" if isinstance(text, str) else type(text).__name__
+            raise ConfigError(f"text {number}: expected a string, found {what} ({error})") from None
+    return texts
+
+
+def read_documents(paths: PathLike | Iterable[PathLike], *, columns: Columns | None = None) -> Iterator[pa.RecordBatch]:
     """Yields the documents of JSONL or Parquet files, about 4 MB of text at a time, in order.
 
     `paths`: files or globs. Columns: id, text, source: large_string; line: int64, from 1. Raises DataError, with file
     and line, at a line that is no document and at the end of what a damaged file gives.
     """
-    for path in find_files(paths, "paths"):
+    for path in find_files(_paths(paths), "paths"):
         stream = _stream(path, columns=columns)
         for documents in stream:
             for bad in stream.take_bad():
@@ -287,18 +359,21 @@ def read_documents(paths: str | Sequence[str], *, columns: Columns | None = None
             raise DataError(f"{path}: {stream.damage}")
 
 
-def read_attributes(paths: str | Sequence[str], keys: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def read_attributes(
+    paths: PathLike | Iterable[PathLike], keys: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """Yields attribute files, Parquet or JSON lines, row for row beside their documents.
 
     Columns: id: large_string, and each of `keys` (default: all that the file has), in the types of `tag`. Raises
     DataError for a damaged file, ConfigError for a key that it does not have.
     """
-    for path in find_files(paths, "paths"):
+    wanted = None if keys is None else _names("keys", keys)
+    for path in find_files(_paths(paths), "paths"):
         found = attribute_keys(path)
-        for key in keys if keys is not None else ():
+        for key in wanted if wanted is not None else ():
             if key not in found:
                 raise ConfigError(f"{path}: expected an attribute `{key}`, found none{suggest(key, found)}")
-        yield from attribute_batches(path, list(keys) if keys is not None else found)
+        yield from attribute_batches(path, wanted if wanted is not None else found)
 
 
 class TokenDataset:
@@ -310,6 +385,10 @@ class TokenDataset:
     """
 
     def __init__(self, directory: str | Path, sequence_length: int) -> None:
+        if not isinstance(sequence_length, int) or sequence_length < 1:
+            raise ConfigError(
+                f"expected a whole number of tokens from 1 as `sequence_length`, found {sequence_length!r}"
+            )
         self._instances = Instances(directory, sequence_length)
         self.manifest = self._instances.manifest
 
@@ -321,6 +400,7 @@ class TokenDataset:
 
         Raises IndexError past the end, DataError for an id outside of the vocabulary.
         """
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"expected an instance from 0 to {len(self) - 1}, found {index}")
         wanted = np.array([index % len(self)], np.int64)

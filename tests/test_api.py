@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -135,3 +136,42 @@ def test_the_package_imports_nothing_heavy_and_shows_its_names() -> None:
 
 def test_every_public_name_is_there() -> None:
     assert [name for name in dp.__all__ if not hasattr(dp, name)] == []
+
+
+def test_what_is_no_list_or_no_text_is_told_in_one_line() -> None:
+    for call, message in (
+        (lambda: dp.tag("one text", ["char_length_v1"]), "expected a list of texts, found str"),
+        (lambda: dp.tag({"a": "b"}, ["char_length_v1"]), "expected a list of texts, found dict"),
+        (lambda: dp.tag(["a", 3], ["char_length_v1"]), "text 1: expected a string, found int"),  # type: ignore[list-item]
+        (lambda: dp.tag(["\ud800"], ["char_length_v1"]), "text 0: expected a string, found a text that is not Unicode"),
+        (lambda: dp.tag(["a"], "char_length_v1"), "expected a list for `taggers`, such as"),
+        (lambda: dp.tag(["a"], []), "expected at least one tagger, found none"),
+        (lambda: list(dp.read_attributes(__file__, "key")), "expected a list for `keys`, such as"),
+        (lambda: dp.run("r.yaml"), "expected a Recipe, found 'r.yaml'; load_recipe\\('r.yaml'\\) reads a file"),  # type: ignore[arg-type]
+        (lambda: dp.TokenDataset("x", 0), "expected a whole number of tokens from 1 as `sequence_length`, found 0"),
+    ):
+        with pytest.raises(dp.DolmaError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("processes", [0, -1, 1.5, "2"])
+def test_processes_that_cannot_be(tmp_path: Path, processes: object) -> None:
+    with pytest.raises(dp.DolmaError, match="expected a whole number of `processes` from 1, found "):
+        dp.run(small(tmp_path), processes=processes)  # type: ignore[arg-type]
+
+
+def test_paths_and_numbers_of_numpy_are_plain_values(tmp_path: Path) -> None:
+    made = dp.recipe(
+        str(np.str_("r")),
+        {"web": dp.Source(documents=Path(documents(tmp_path)))},  # type: ignore[arg-type]
+        [dp.Mix(name=np.str_("kept"))],
+        work_dir=tmp_path / "run",
+        seed=np.int64(3),
+        max_bad_fraction=0.5,
+    )
+    assert made.seed == 3
+    done = dp.run(made)
+    assert [batch.num_rows for batch in dp.read_documents(done.files("mixed/"))] == [4]
+    expected = dp.tag(["a", "bc"], ["char_length_v1"])
+    for texts in (np.array(["a", "bc"]), pa.array(["a", "bc"]), pa.chunked_array([["a"], ["bc"]]), ("a", "bc")):
+        assert dp.tag(texts, ["char_length_v1"]).equals(expected)

@@ -59,6 +59,8 @@ class RunManifest(Struct, kw_only=True):
 
 class _Head(Struct):
     format: int = 0
+    dtype: str | None = None
+    """The type of token ids, which a manifest of tokens has."""
 
 
 class PhaseTiming(Struct, kw_only=True):
@@ -91,7 +93,13 @@ def read_manifest(directory: Path) -> RunManifest:
     path = directory / NAME
     if not path.is_file():
         raise DataError(f"{directory}: expected a {NAME}, found none; it is written when a run has finished")
-    version = read_json(path, _Head).format
+    head = read_json(path, _Head)
+    if head.dtype is not None:
+        raise DataError(
+            f"{directory}: expected the work directory of a run, found a directory of tokens; `dolma tokens inspect "
+            f"{directory}` looks into them"
+        )
+    version = head.format
     if version != FORMAT:
         raise DataError(
             f"{path}: expected format {FORMAT}, found {version or 'none'}; it is of another version of "
