@@ -78,13 +78,18 @@ def _options(parser: Parser) -> list[str]:
             blocks.append(table(("Option", "Default", "What it does"), lines))
     if idle:
         blocks.append("Options of Dolma that are accepted and have no effect:")
-        reasons = [(code(a.option_strings[0]), sentence((a.help or "").removeprefix(NO_EFFECT))) for a in idle]
+        reasons = [(code(a.option_strings[0]), sentence(_help(a).removeprefix(NO_EFFECT))) for a in idle]
         blocks.append(table(("Option", "Why"), reasons))
     return blocks
 
 
+def _help(action: argparse.Action) -> str:
+    """The help as it is shown, without the default that some versions of Python add to that of a switch."""
+    return (action.help or "").replace(" (default: %(default)s)", "").replace("%%", "%")
+
+
 def _row(action: argparse.Action) -> list[str]:
-    text = (action.help or "").replace("%%", "%")
+    text = _help(action)
     default = DEFAULT.search(text)
     return [_names(action), code(default[1]) if default else "", sentence(DEFAULT.sub("", text))]
 

@@ -36,7 +36,7 @@ def test_json_has_an_object_for_each_tagger(capsys: pytest.CaptureFixture[str]) 
     assert rows["blocklist_hosts_porn_v1"] == {
         "name": "blocklist_hosts_porn_v1",
         "kind": "list",
-        "about": "adult sites, Steven Black's hosts",
+        "about": "adult sites, as listed by Steven Black's hosts",
         "attributes": ["url"],
         "needs": "metadata.url, list blocklist_hosts/blocklist_hosts-20240208/porn.txt",
         "mb_per_second": rows["blocklist_hosts_porn_v1"]["mb_per_second"],
