@@ -6,6 +6,7 @@ ledger of full segments. Each part is measured in a process of its own: seconds,
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -14,10 +15,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.engine.ledger import enter, entry_path, fingerprint, newest, stands
-from dolma_pipeline.engine.segments import MOST_ENTRIES, compact
+from dolma_pipeline.engine.ledger import fingerprint, newest, stands
+from dolma_pipeline.engine.segments import LEDGER, MOST_ENTRIES, WORK_DIR, Entry, make_entry, moved, write
 from dolma_pipeline.engine.standing import look_up
 from dolma_pipeline.engine.state import State
 from dolma_pipeline.engine.task import Counts, Output, Report, Task, make_task
@@ -51,19 +53,24 @@ def tasks(count: int, base: str) -> list[Task]:
 
 def prepare(count: int, base: str) -> None:
     """Makes empty files, and the ledger of a finished run."""
+    entries: list[Entry] = []
     for number in range(count):
         task = make(number, base)
-        if number % 1000 == 0:
-            Path(task.config.target).parent.mkdir(parents=True, exist_ok=True)
-            Path(task.config.path).parent.mkdir(parents=True, exist_ok=True)
-        Path(task.config.target).touch()
-        Path(task.config.path).touch()
+        target = task.config.target
+        for path in (task.config.path, target):
+            if number % 1000 == 0:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
         counts = Counts(documents_in=1000 + number, documents_out=900 + number, dropped={"rule_1": 100})
         counts.bytes_in, counts.bytes_out = 7_000_000 + number, 6_000_000 + number
-        report = Report(counts={"web": counts}, outputs=[Output(task.config.target, 0, EMPTY)])
-        enter(entry_path(base, task), task, fingerprint(task, {}, base=base), report, base)
+        report = Report(counts={"web": counts}, outputs=[Output(target, 0, EMPTY)])
+        modified = {target: Path(target).stat().st_mtime_ns}
+        entry = make_entry(task.name, fingerprint(task, {}, base=base), report, modified)
+        form = moved(msgspec.json.encode(entry), base, WORK_DIR)
+        entries.append(msgspec.json.decode(form, type=Entry))
         if number % MOST_ENTRIES == MOST_ENTRIES - 1 or number == count - 1:
-            compact(base, PHASE)
+            write(f"{base}/{LEDGER}/{PHASE}/segment-{number // MOST_ENTRIES:05d}.jsonl.zst", entries)
+            entries = []
 
 
 def read_all(base: str) -> int:

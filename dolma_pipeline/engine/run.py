@@ -78,7 +78,10 @@ def run_recipe(
         with failure.recorded(account, lambda: runner.stage, progress.warning):
             for warning in plan.warnings:
                 progress.warning(warning)
-            remove_temporaries(work_dir)
+            # What killed writers left is found among all outputs: a run that is up to date does without looking there.
+            whole = (account / NAME).is_file()
+            if not whole:
+                remove_temporaries(work_dir)
             (account / NAME).unlink(missing_ok=True)
             try:
                 number = 0
@@ -99,16 +102,19 @@ def run_recipe(
                 # After a failure, what was done by then; a killed run leaves it to the next.
                 _compact(runner, progress)
                 # Workers that were lost, or stopped at the first failure, leave some too.
-                remove_temporaries(work_dir)
+                if not runner.idle:
+                    remove_temporaries(work_dir)
             runner.stage = ""
             given.check(runner.state.given)
             # What lies outside the work directory, where drop-in commands write, is known once it is written.
-            remove_leftovers(runner.state.known)
+            if not (whole and runner.idle):
+                remove_leftovers(runner.state.known)
             if part is None:
                 _remove_stale(work_dir, runner, progress)
             manifest = make_manifest(plan, runner.state, account)
             given.write(account, runner.state.given)
-            sync_directories(runner.state.known)
+            if not (whole and runner.idle):
+                sync_directories(runner.state.known)
             write_json(account / NAME, manifest)
             sync_directories([account / NAME])
             for line in idle_rules.warnings(recipe, manifest.stages):

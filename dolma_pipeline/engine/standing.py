@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -32,6 +35,20 @@ class Standing(Struct, kw_only=True):
     """12 hex digits that stand for the fingerprints of all tasks."""
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps Python from looking for cycles among a million objects that have none, which takes a third of the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@_uncollected()
 def look_up(base: str, tasks: list[Task], state: State, *, force: bool = False) -> Standing:
     """Looks up `tasks` in the ledger of the work directory `base`, and enters in `state` those that are up to date.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,35 @@ def test_a_killed_rerun_does_not_forget_what_is_to_be_removed(documents: Path) -
         for p in run(settings(documents, {"tag": {"experiment": "new", "taggers": ["char_length_v1"]}}))
     )
     assert not list((documents / "run" / "ledger").rglob("*.old"))
+
+
+LISTING = """
+import sys
+from pathlib import Path
+from dolma_pipeline.config.load import make_recipe
+from dolma_pipeline.config.yaml_file import File
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+import json
+
+data = json.loads(sys.argv[1])
+listed = set()
+
+def look(event, arguments):
+    if event in ("os.listdir", "os.scandir") and str(arguments[0]).startswith(data["work_dir"]):
+        listed.add(str(arguments[0]).removeprefix(data["work_dir"]))
+
+sys.addaudithook(look)
+run_recipe(make_recipe(File("r.yaml", data)), RunOptions(progress="none"))
+print(json.dumps(sorted(listed)))
+"""
+
+
+def test_a_run_that_is_up_to_date_lists_no_outputs(documents: Path) -> None:
+    data = settings(documents, {"tag": {"experiment": "base", "taggers": ["char_length_v1"]}}, {"mix": {"name": "m"}})
+    run(data)
+    command = [sys.executable, "-c", LISTING, json.dumps(data)]
+    listed = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert listed == ["/ledger", "/ledger/01-tag", "/ledger/02-m"]
 
 
 def test_two_recipes_do_not_share_a_work_dir(documents: Path) -> None:
