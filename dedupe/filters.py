@@ -17,7 +17,7 @@ from dolma_pipeline.config.recipe import Bloom, Dedupe
 from dolma_pipeline.engine.file_list import read_list
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import atomic_path, output, read_json, write_json
+from dolma_pipeline.io.atomic import atomic_path, output, read_json, write_json
 
 BLOCK_BYTES = 64
 

@@ -19,7 +19,7 @@ from dolma_pipeline.engine.task import Context, Counts, Report
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.atomic import atomic_path, output
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
 from dolma_pipeline.mixers.fields import needs_lines

@@ -20,7 +20,7 @@ from dolma_pipeline.classifier.manifest import ClassifierManifest, Examples, man
 from dolma_pipeline.config.recipe import Classifier
 from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import atomic_path, output, write_json
+from dolma_pipeline.io.atomic import atomic_path, output, write_json
 from dolma_pipeline.secrets import hide_in_settings
 
 SCORED = 512

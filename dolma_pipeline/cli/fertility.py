@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 def print_result(config: FertilityConfig, recipe: Recipe) -> None:
     from dolma_pipeline.fertility.merge import RESULT
     from dolma_pipeline.fertility.table import render
-    from dolma_pipeline.io.files import local
+    from dolma_pipeline.io.url import local
 
     result = local(directory_of(config)) / RESULT
     print(result.read_text(encoding="utf-8").rstrip("\n") if config.json else render(result))

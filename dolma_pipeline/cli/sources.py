@@ -15,8 +15,9 @@ from dolma_pipeline.cli.command import WorkDir
 from dolma_pipeline.config.recipe import Source
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.io.files import WILDCARD, fixed_directory, is_directory, local
+from dolma_pipeline.io.files import WILDCARD, fixed_directory, is_directory
 from dolma_pipeline.io.globbing import expand
+from dolma_pipeline.io.url import local
 
 LEDGER = ".dolma"
 """Directory of the ledgers beside the data: it is hidden, so no glob of documents finds it."""

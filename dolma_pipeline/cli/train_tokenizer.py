@@ -138,7 +138,7 @@ def to_training(config: TrainTokenizerConfig) -> TrainOnShards:
 
 def render(tokenizer: str) -> str:
     """The figures of a trained tokenizer, from its manifest."""
-    from dolma_pipeline.io.files import read_json
+    from dolma_pipeline.io.atomic import read_json
     from dolma_pipeline.report.summary import table
     from dolma_pipeline.report.units import count, share, size
     from dolma_pipeline.tokens.training import TrainingManifest, manifest_path

@@ -34,7 +34,8 @@ from dolma_pipeline.config.yaml_file import (
     repeated_values,
 )
 from dolma_pipeline.errors import ConfigError, suggest, unknown
-from dolma_pipeline.io.files import atomic_path, find_files
+from dolma_pipeline.io.atomic import atomic_path
+from dolma_pipeline.io.files import find_files
 from dolma_pipeline.secrets import remember
 
 Where = Callable[[Sequence[Step]], str]

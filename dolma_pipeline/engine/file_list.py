@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import write_bytes
+from dolma_pipeline.io.atomic import write_bytes
 
 
 class FileList(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from dolma_pipeline.engine.ledger import GivenFile, given_file
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import read_json, write_json
+from dolma_pipeline.io.atomic import read_json, write_json
 from dolma_pipeline.report.units import counted
 
 NAME = "sources.json"

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from dolma_pipeline.engine.task import Context, Output, Report, Task, call
 from dolma_pipeline.errors import DolmaError, StageError, add_note
-from dolma_pipeline.io.files import output, write_bytes
+from dolma_pipeline.io.atomic import output, write_bytes
 from dolma_pipeline.secrets import adopt, hide
 
 WORK_DIR = "{work_dir}"

@@ -19,7 +19,7 @@ from dolma_pipeline.engine.asked import compare_tokens
 from dolma_pipeline.engine.plan import Plan, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Counts, Output
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io.atomic import read_json
 from dolma_pipeline.secrets import hide, hide_in_settings
 
 NAME = "manifest.json"

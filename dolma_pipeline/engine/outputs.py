@@ -21,8 +21,10 @@ from msgspec import Struct
 from dolma_pipeline.config.recipe import Recipe
 from dolma_pipeline.engine.ledger import entry_files, read_entry, stands
 from dolma_pipeline.errors import ConfigError, DataError, StageError
-from dolma_pipeline.io.files import locked, read_json, real_path, write_json
+from dolma_pipeline.io.atomic import read_json, write_json
+from dolma_pipeline.io.fs import real_path
 from dolma_pipeline.io.globbing import matches
+from dolma_pipeline.io.lease import locked
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import hide_in_settings
 

@@ -20,7 +20,7 @@ from dolma_pipeline.engine.file_list import FileList
 from dolma_pipeline.engine.ledger import GivenFile, Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.engine.outputs import Claim, check_plan
 from dolma_pipeline.engine.task import Report, Task
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
 

@@ -21,7 +21,8 @@ from dolma_pipeline.engine.progress import Progress, make_progress
 from dolma_pipeline.errors import DolmaError, VerifyError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.formats.detect import refuse_foreign
-from dolma_pipeline.io.files import lock, read_json, remove_leftovers, remove_temporaries, sync_directories, write_json
+from dolma_pipeline.io.atomic import read_json, remove_leftovers, remove_temporaries, sync_directories, write_json
+from dolma_pipeline.io.lease import lock
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import known
 

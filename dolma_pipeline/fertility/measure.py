@@ -19,7 +19,7 @@ from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.io.files import output, read_msgpack, write_msgpack
+from dolma_pipeline.io.atomic import output, read_msgpack, write_msgpack
 from dolma_pipeline.mixers.attributes import maximum
 from dolma_pipeline.tokens.encode import document_ids, needs_raw
 from dolma_pipeline.tokens.keys import chosen, content_hashes

@@ -12,7 +12,7 @@ from dolma_pipeline.errors import StageError
 from dolma_pipeline.fertility.measure import read_counts
 from dolma_pipeline.fertility.page import write_page
 from dolma_pipeline.fertility.result import NO_GROUP, TokenizerInfo, fertility
-from dolma_pipeline.io.files import output, write_json
+from dolma_pipeline.io.atomic import output, write_json
 from dolma_pipeline.tokens.reference import ReferenceEngine
 
 RESULT = "fertility.json"

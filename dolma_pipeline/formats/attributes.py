@@ -19,7 +19,7 @@ from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, recorded
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.io.files import output, sync
+from dolma_pipeline.io.atomic import output, sync
 from dolma_pipeline.io.writing import temporary_path, writing
 
 SPANS = pa.list_(

@@ -28,7 +28,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_reader import JSON, METADATA, OTHER_FIELDS
-from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.atomic import atomic_path, output
 from dolma_pipeline.io.writing import temporary_path, writing
 
 MAX_COLUMNS = 256

@@ -14,7 +14,7 @@ from msgspec import Struct
 from dolma_pipeline.engine.manifest import TIMINGS, RunManifest, StageAccount, Timings, read_manifest
 from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.formats.quarantine import QuarantineRow
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io.atomic import read_json
 
 MOST_EXAMPLES = 20
 

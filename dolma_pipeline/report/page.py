@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from dolma_pipeline.io.files import atomic_path
+from dolma_pipeline.io.atomic import atomic_path
 from dolma_pipeline.report.markup import Content, Markup, element
 from dolma_pipeline.secrets import hide_in_page
 

@@ -10,14 +10,9 @@ from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.yaml_file import json_path
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.io.files import (
-    find_files,
-    fixed_directory,
-    local,
-    real_path,
-    relative_name,
-    replace_component,
-)
+from dolma_pipeline.io.files import find_files, fixed_directory, relative_name, replace_component
+from dolma_pipeline.io.fs import real_path
+from dolma_pipeline.io.url import local
 from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.report.units import counted
 

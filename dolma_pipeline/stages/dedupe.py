@@ -33,7 +33,7 @@ from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import recorded
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Shard
 from dolma_pipeline.stages.shard_pass import StepConfig

@@ -19,7 +19,8 @@ from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_documents import document_writer
 from dolma_pipeline.formats.quarantine import SetAside, longest_line
-from dolma_pipeline.io.files import output, read_json, relative_name, write_json
+from dolma_pipeline.io.atomic import output, read_json, write_json
+from dolma_pipeline.io.files import relative_name
 from dolma_pipeline.mixers.computed import Computed, ComputedTags, computed_inputs
 from dolma_pipeline.mixers.decide import Decider, MixInput
 from dolma_pipeline.mixers.keys import sanitize

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.engine.task import Context, Output, Report
-from dolma_pipeline.io.files import output, read_json, write_json
+from dolma_pipeline.io.atomic import output, read_json, write_json
 from dolma_pipeline.stat.histogram import Histogram, Summary
 from dolma_pipeline.stat.page import write_page
 from dolma_pipeline.stat.result import WhatIf, merge

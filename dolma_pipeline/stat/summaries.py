@@ -16,7 +16,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.io.files import output, read_msgpack, write_msgpack
+from dolma_pipeline.io.atomic import output, read_msgpack, write_msgpack
 from dolma_pipeline.mixers import attributes
 from dolma_pipeline.stat.histogram import Histogram, Stored
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io.atomic import read_json
 from dolma_pipeline.report.summary import table
 from dolma_pipeline.report.units import count, counted, share, size
 from dolma_pipeline.stat.histogram import Summary, parts

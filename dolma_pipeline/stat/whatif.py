@@ -15,7 +15,7 @@ from dolma_pipeline.config.recipe import Sweep
 from dolma_pipeline.engine.task import Context, Counts, Report
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.io.files import output, write_json
+from dolma_pipeline.io.atomic import output, write_json
 from dolma_pipeline.mixers import attributes, expression
 from dolma_pipeline.mixers.decide import Beside, MixInput, rule_columns
 from dolma_pipeline.mixers.expression import Rule

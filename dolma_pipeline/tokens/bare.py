@@ -8,7 +8,7 @@ import msgspec
 
 from dolma_pipeline.config.recipe import Tokenizer
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io.url import local
 from dolma_pipeline.tokens.encode import TRAIN, VALIDATION
 from dolma_pipeline.tokens.manifest import MANIFEST
 from dolma_pipeline.tokens.source import TokenSource, open_source, refuse_packed, token_files

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dolma_pipeline._native import LineWriter
 from dolma_pipeline.engine.task import Context, Counts, Output, Report
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import atomic_path, output, write_json
+from dolma_pipeline.io.atomic import atomic_path, output, write_json
 from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens import datatrove, megatron
 from dolma_pipeline.tokens.engine import tokenizer_file

@@ -14,7 +14,7 @@ from msgspec import Struct
 from dolma_pipeline.config.recipe import Pack, Tokenizer
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import atomic_path, output, read_json, write_json
+from dolma_pipeline.io.atomic import atomic_path, output, read_json, write_json
 from dolma_pipeline.report.units import count, counted
 from dolma_pipeline.tokens.amount import Amount, PackedAmount, total
 from dolma_pipeline.tokens.engine import loaded_engine, tokenizer_file

@@ -16,7 +16,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Pack
 from dolma_pipeline.engine.task import Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.atomic import atomic_path, output
 from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens.amount import PackedAmount
 from dolma_pipeline.tokens.manifest import TokenFile

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dolma_pipeline.config.recipe import Pack, Tokenizer
 from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.io.files import output, read_json, write_json
+from dolma_pipeline.io.atomic import output, read_json, write_json
 from dolma_pipeline.tokens.engine import loaded_engine
 from dolma_pipeline.tokens.merge import DOCUMENTS, Chunk, Mark, Merge
 from dolma_pipeline.tokens.packing import kept_tokens, packed_tokens

@@ -15,7 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline.engine.task import Context, Counts, Report
-from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.atomic import atomic_path, output
 from dolma_pipeline.tokens.keys import order_keys, sampled_copies
 from dolma_pipeline.tokens.rows import Rows
 from dolma_pipeline.tokens.shard import Order, ShardFiles, copy_documents, write_index

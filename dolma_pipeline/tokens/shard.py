@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dolma_pipeline import _native
 from dolma_pipeline.engine.task import Output
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import atomic_path, output, sync
+from dolma_pipeline.io.atomic import atomic_path, output, sync
 from dolma_pipeline.io.writing import temporary_path, write_array, writing
 
 Order: TypeAlias = Literal["shuffle", "input"]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Tokenizer
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.io.files import local, read_json
+from dolma_pipeline.io.atomic import read_json
+from dolma_pipeline.io.url import local
 from dolma_pipeline.tokens.datatrove import read_ends, read_metadata
 from dolma_pipeline.tokens.engine import load_engine, tokenizer_file
 from dolma_pipeline.tokens.manifest import MANIFEST, Manifest, read_manifest

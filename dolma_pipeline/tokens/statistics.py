@@ -9,7 +9,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.tokens.rows import Rows
 from dolma_pipeline.tokens.source import SourceFile, TokenSource, check_ids, open_tokens, read_range, read_rows

@@ -17,7 +17,7 @@ from dolma_pipeline import __version__
 from dolma_pipeline.config import recipe
 from dolma_pipeline.engine.task import BadInput, Context, Report
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.io.files import atomic_path, output, write_json
+from dolma_pipeline.io.atomic import atomic_path, output, write_json
 from dolma_pipeline.tokens.reference import one_thread
 from dolma_pipeline.tokens.sample import SampledShard, Sampling, check_weights, sample, wanted
 from dolma_pipeline.tokens.specials import MASK, special_tokens

@@ -13,7 +13,7 @@ from msgspec import Struct
 from dolma_pipeline._native import LineWriter
 from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.atomic import atomic_path, output
 from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens.manifest import TokenFile
 from dolma_pipeline.tokens.merge import Chunk, Merge

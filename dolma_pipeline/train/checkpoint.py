@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.io.files import write_json
+from dolma_pipeline.io.atomic import write_json
 from dolma_pipeline.train.checkpoint_reader import METADATA, CheckpointPlanner, CheckpointReader
 from dolma_pipeline.train.checkpoint_writer import CheckpointWriter
 from dolma_pipeline.train.parallel import World

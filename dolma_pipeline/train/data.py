@@ -15,7 +15,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io.atomic import read_json
 
 Indices = npt.NDArray[np.integer]
 

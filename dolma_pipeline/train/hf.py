@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dolma_pipeline import __version__
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.io.files import atomic_path, write_json
+from dolma_pipeline.io.atomic import atomic_path, write_json
 from dolma_pipeline.train.checkpoint import read_parameters, verify
 from dolma_pipeline.train.data import TokenManifest, read_manifest
 from dolma_pipeline.train.model import Olmo, assign

@@ -8,7 +8,7 @@ from types import TracebackType
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.io.files import atomic_path
+from dolma_pipeline.io.atomic import atomic_path
 from dolma_pipeline.io.writing import writing
 
 NAME = "metrics.jsonl"

@@ -16,7 +16,7 @@ from msgspec import Struct
 from torch import Tensor
 
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import atomic_path
+from dolma_pipeline.io.atomic import atomic_path
 
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 

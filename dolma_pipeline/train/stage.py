@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dolma_pipeline.config.recipe import Train
 from dolma_pipeline.engine.task import Context, Report
-from dolma_pipeline.io.files import output, read_json, write_json
+from dolma_pipeline.io.atomic import output, read_json, write_json
 from dolma_pipeline.train import require_torch
 from dolma_pipeline.train.config import Hardware, Optimization, TrainerConfig
 from dolma_pipeline.train.launch import launch

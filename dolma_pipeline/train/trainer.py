@@ -14,7 +14,7 @@ from types import FrameType
 import torch
 
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.io.files import write_json
+from dolma_pipeline.io.atomic import write_json
 from dolma_pipeline.train import hf
 from dolma_pipeline.train.checkpoint import Checkpoints, Identity, TrainerState, sha256, step_name
 from dolma_pipeline.train.config import TrainerConfig

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from dolma_pipeline.engine.ledger import Job, Work, entry_path, execute, fingerprint, up_to_date
 from dolma_pipeline.engine.task import Context, Counts, Report, Task
-from dolma_pipeline.io.files import output
+from dolma_pipeline.io.atomic import output
 
 
 class Copy(Struct, frozen=True):

@@ -15,7 +15,7 @@ from dolma_pipeline.engine.outputs import Claim, check_plan, read_owner
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.io.files import lock
+from dolma_pipeline.io.lease import lock
 
 QUIET = RunOptions(progress="plain")
 

@@ -18,7 +18,7 @@ import pytest
 from dolma_pipeline import _native
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.parquet_documents import ParquetDocumentWriter
-from dolma_pipeline.io.files import atomic_path, remove_leftovers, write_json
+from dolma_pipeline.io.atomic import atomic_path, remove_leftovers, write_json
 from dolma_pipeline.io.writing import temporary_path, temporary_stem, write_array, writing
 from dolma_pipeline.tokens import megatron
 from dolma_pipeline.tokens.shard import ShardWriter

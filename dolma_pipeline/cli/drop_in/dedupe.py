@@ -30,7 +30,7 @@ from dolma_pipeline.config.recipe import (
 )
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import AS_DOLMA, Columns
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io.url import local
 
 Count = Annotated[int, Meta(ge=0)]
 

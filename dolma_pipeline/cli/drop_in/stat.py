@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in notes(config, NO_EFFECT):
             print(hide(f"dolma: note: {line}"), file=sys.stderr)
         from dolma_pipeline.engine.run import RunOptions, run_recipe
-        from dolma_pipeline.io.files import local
+        from dolma_pipeline.io.url import local
         from dolma_pipeline.stat.table import print_stat
 
         processes = 1 if config.debug else config.processes

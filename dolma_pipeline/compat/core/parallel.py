@@ -29,7 +29,7 @@ from dolma_pipeline.compat.core.paths import (
     parent,
     sub_prefix,
 )
-from dolma_pipeline.io.files import atomic_path
+from dolma_pipeline.io.atomic import atomic_path
 
 METADATA_SUFFIX = ".done.txt"
 QueueType: TypeAlias = "Queue[tuple[int, ...] | None]"
