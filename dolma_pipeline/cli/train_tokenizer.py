@@ -16,6 +16,7 @@ from dolma_pipeline.config.recipe import Fraction, TrainTokenizer
 from dolma_pipeline.config.recipe_tokenizer import Digits, Normalizer, PreTokenizer
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.io import fs
 from dolma_pipeline.secrets import hide
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_config(config)
         return 0
     with own_keys(given):
-        if Path(settings.output).exists():
+        if fs.exists(settings.output):
             raise ConfigError(
                 f"$.output: expected a file that is not there yet, found {settings.output}; token files made with it "
                 "could not be read without it, so remove it yourself, or give another output"

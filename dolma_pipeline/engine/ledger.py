@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from dolma_pipeline.engine.task import Context, Output, Report, Task, call
 from dolma_pipeline.errors import DolmaError, StageError, add_note
+from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import output, write_bytes
 from dolma_pipeline.secrets import adopt, hide
 
@@ -46,8 +47,8 @@ class GivenFile(Struct, frozen=True, kw_only=True):
 
 
 def given_file(path: str) -> GivenFile:
-    stat = Path(path).stat()
-    return GivenFile(bytes=stat.st_size, modified=stat.st_mtime_ns)
+    found = fs.stat(path)
+    return GivenFile(bytes=found.size, modified=int(found.version))
 
 
 class Work(Struct, frozen=True, kw_only=True):
@@ -123,31 +124,27 @@ def up_to_date(path: Path, expected: str, base: str | None = None) -> Report | N
 def read_entry(path: Path, base: str | None = None) -> Entry | None:
     """The entry in a file of the work directory `base`; None if there is no file, or no whole entry in it."""
     try:
-        return msgspec.json.decode(_moved(path.read_bytes(), WORK_DIR, base), type=Entry)
+        return msgspec.json.decode(_moved(fs.read_bytes(path), WORK_DIR, base), type=Entry)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
 
 def entry_files(work_dir: Path) -> list[Path]:
     """All entries of the ledger in order, those included that a task has put aside to be done again."""
-    found = []
-    for root, directories, names in os.walk(work_dir / "ledger"):
-        directories.sort()
-        if root != str(work_dir / "ledger"):
-            found += [Path(root, name) for name in sorted(names) if _ENTRY.search(name) and not name.startswith(".")]
-    return found
+    top = work_dir / "ledger"
+    found = (path for path in fs.walk(top) if path.parent != top)
+    return [path for path in found if _ENTRY.search(path.name) and not path.name.startswith(".")]
 
 
 def stands(written: Output, modified: int | None) -> bool:
     """Whether a file is what its task has written; `modified`: its time in ns when it was."""
-    path = Path(written.path)
     try:
-        stat = path.stat()
+        found = fs.stat(written.path)
     except FileNotFoundError:
         return False
-    if stat.st_size != written.bytes:
+    if found.size != written.bytes:
         return False
-    return stat.st_mtime_ns == modified or output(path).blake3 == written.blake3
+    return int(found.version) == modified or output(written.path).blake3 == written.blake3
 
 
 def _what(job: Job) -> str:
@@ -181,7 +178,7 @@ def execute(job: Job, context: Context) -> list[Report]:
         raise
     for work, report, old in zip(job.works, reports, aside, strict=True):
         report.warnings = [hide(w) for w in report.warnings]
-        modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}
+        modified = {o.path: int(fs.stat(o.path).version) for o in report.outputs}
         entry = Entry(task=work.task.name, fingerprint=work.fingerprint, report=report, modified=modified)
         form = msgspec.json.format(_moved(msgspec.json.encode(entry), work.base, WORK_DIR), indent=1)
         # The outputs are on the disk by now. An entry that the machine loses with its power, or has half of, does not
@@ -203,7 +200,7 @@ def _directory_of(job: Job) -> Iterator[list[Report]]:
         yield reports
         return
     relative = [p for w in job.works for p in w.task.inputs if not os.path.isabs(p)]  # noqa: PTH117
-    if os.path.isdir(job.directory):  # noqa: PTH112
+    if fs.is_directory(job.directory):
         os.chdir(job.directory)
     elif relative:
         raise StageError(
@@ -240,10 +237,10 @@ def _current_directory() -> str | None:
 def _put_aside(entry: Path) -> Path | None:
     """Renames an entry to `NAME.json.0.old`: it lists files that the task may not write again, for a run to remove."""
     number = 0
-    while (old := entry.with_name(f"{entry.name}.{number}.old")).exists():
+    while fs.exists(old := entry.with_name(f"{entry.name}.{number}.old")):
         number += 1
     try:
-        entry.rename(old)
+        fs.move(entry, old)
     except FileNotFoundError:
         return None
     return old
@@ -253,4 +250,4 @@ def _drop_if_replaced(old: Path | None, entry: Entry, base: str | None) -> None:
     """Removes an entry put aside if the task has written all of its files anew."""
     before = read_entry(old, base) if old is not None else None
     if old is not None and before is not None and {o.path for o in before.report.outputs} <= set(entry.modified):
-        old.unlink()
+        fs.remove(old)

@@ -21,6 +21,7 @@ from msgspec import Struct
 from dolma_pipeline.config.recipe import Recipe
 from dolma_pipeline.engine.ledger import entry_files, read_entry, stands
 from dolma_pipeline.errors import ConfigError, DataError, StageError
+from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import read_json, write_json
 from dolma_pipeline.io.fs import real_path
 from dolma_pipeline.io.globbing import matches
@@ -62,9 +63,13 @@ class Claim(Struct, frozen=True, kw_only=True):
     def existing(self) -> list[str]:
         """The claimed files that are there."""
         if not self.names:
-            return [self.place] if os.path.lexists(self.place) else []
+            return [self.place] if fs.is_taken(self.place) else []
         directory = Path(self.place)
-        return sorted(str(p) for name in self.names for p in directory.glob(name)) if directory.is_dir() else []
+        return (
+            sorted(str(p) for name in self.names for p in fs.find(directory, name))
+            if fs.is_directory(directory)
+            else []
+        )
 
 
 class Owner(Struct, frozen=True, kw_only=True):
@@ -119,7 +124,7 @@ def check_plan(claims: Sequence[Claim], inputs: Iterable[str], patterns_read: It
                     f"give {claim.remedy}, or other file names"
                 )
     files = {real_path(c.place): c for c in claims if not c.names}
-    patterns = [(f"{glob.escape(os.path.realpath(c.place))}/{name}", c) for c in claims for name in c.names]
+    patterns = [(f"{glob.escape(str(fs.resolve(c.place)))}/{name}", c) for c in claims for name in c.names]
     for path in inputs:
         real = real_path(path)
         covering = files.get(real) or next((c for pattern, c in patterns if matches(pattern, real)), None)
@@ -129,7 +134,7 @@ def check_plan(claims: Sequence[Claim], inputs: Iterable[str], patterns_read: It
                 f"written over; give {covering.remedy}"
             )
     for pattern in patterns_read:
-        whole = os.path.join(os.path.abspath(pattern), "*") if os.path.isdir(pattern) else os.path.abspath(pattern)  # noqa: PTH100, PTH112, PTH118
+        whole = os.path.join(os.path.abspath(pattern), "*") if fs.is_directory(pattern) else os.path.abspath(pattern)  # noqa: PTH100, PTH118
         read = next((c for c in claims if any(matches(whole, path) for path in c.examples())), None)
         if read is not None:
             raise ConfigError(
@@ -148,7 +153,7 @@ def settings_of(recipe: Recipe) -> str:
 def read_owner(work_dir: Path) -> Owner | None:
     """Whose work directory it is; None where no recipe has run in it."""
     path = work_dir / "ledger" / OWNER
-    if path.is_file():
+    if fs.is_file(path):
         owner: Owner = read_json(path, Owner)
         return owner
     try:
@@ -211,7 +216,7 @@ def _outside(work_dir: Path, claims: Sequence[Claim]) -> list[Claim]:
 
 def _neighbours(work_dir: Path) -> Iterator[tuple[Path, Owner]]:
     """The ledgers beside this one, and whose they are."""
-    for path in sorted(work_dir.parent.glob(f"*/ledger/{OWNER}")):
+    for path in sorted(fs.find(work_dir.parent, f"*/ledger/{OWNER}")):
         directory = path.parent.parent
         if directory != work_dir:
             yield directory, read_json(path, Owner)
@@ -228,7 +233,7 @@ def release_places(work_dir: Path, claims: Sequence[Claim]) -> None:
 
 def _enter(work_dir: Path, before: Owner | None, after: Owner) -> None:
     path = work_dir / "ledger" / OWNER
-    if before != after or not path.is_file():
+    if before != after or not fs.is_file(path):
         write_json(path, after)
 
 
@@ -295,17 +300,17 @@ def remove_stale(work_dir: Path, present: set[str], known: Mapping[str, str], ke
         entry = read_entry(path, str(work_dir))
         for written in entry.report.outputs if entry is not None else []:
             file = written.path
-            if not os.path.lexists(file) or written_now.holds(file):
+            if not fs.is_taken(file) or written_now.holds(file):
                 continue
             inside = Path(file).is_relative_to(work_dir)
             mine = inside or written_now.beside(file)
             if entry is not None and mine and stands(written, entry.modified.get(file)):
-                Path(file).unlink()
+                fs.remove(file)
                 removed.files.append(file)
                 _remove_empty(Path(file).parent, work_dir)
             else:
                 removed.left.append(file)
-        path.unlink()
+        fs.remove(path)
         _remove_empty(path.parent, work_dir)
     removed.files, removed.left = sorted(set(removed.files)), sorted(set(removed.left))
     return removed
@@ -336,7 +341,7 @@ class _Written:
 def _remove_empty(directory: Path, work_dir: Path) -> None:
     while directory != work_dir and directory.is_relative_to(work_dir):
         try:
-            directory.rmdir()
+            fs.remove_directory(directory)
         except OSError:
             return
         directory = directory.parent

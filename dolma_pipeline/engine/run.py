@@ -21,6 +21,7 @@ from dolma_pipeline.engine.progress import Progress, make_progress
 from dolma_pipeline.errors import DolmaError, VerifyError
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.formats.detect import refuse_foreign
+from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import read_json, remove_leftovers, remove_temporaries, sync_directories, write_json
 from dolma_pipeline.io.lease import lock
 from dolma_pipeline.report.units import counted
@@ -79,7 +80,7 @@ def run_recipe(
             for warning in plan.warnings:
                 progress.warning(warning)
             remove_temporaries(work_dir)
-            (account / NAME).unlink(missing_ok=True)
+            fs.remove(account / NAME, missing_ok=True)
             try:
                 number = 0
                 while number < len(plan.phases):
@@ -234,7 +235,7 @@ def group(works: list[Work]) -> list[Job]:
 
 def _write_timings(path: Path, phases: list[PhaseTiming], wall: float, processes: int) -> None:
     """A phase that was up to date keeps the figures of the run that did it."""
-    old = {p.phase: p for p in read_json(path, Timings).phases} if path.is_file() else {}
+    old = {p.phase: p for p in read_json(path, Timings).phases} if fs.is_file(path) else {}
     kept = [old[p.phase] if p.tasks == p.skipped and p.phase in old else p for p in phases]
     write_json(path, Timings(wall_seconds=wall, processes=processes, phases=kept))
 

@@ -19,8 +19,9 @@ from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, recorded
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.io.atomic import output, sync
-from dolma_pipeline.io.writing import temporary_path, writing
+from dolma_pipeline.io.arrow import open_parquet, parquet_schema, parquet_writer
+from dolma_pipeline.io.atomic import Draft
+from dolma_pipeline.io.writing import writing
 
 SPANS = pa.list_(
     pa.field(
@@ -70,14 +71,14 @@ class AttributeWriter:
         self._parquet = self.path.suffix == ".parquet"
         self._lines: _native.LineWriter | None = None
         self._table: pq.ParquetWriter | None = None
-        self._temporary = temporary_path(self.path)
+        self._draft: Draft | None = None
         self._pending: list[pa.RecordBatch] = []
         self._rows = self._bytes = self._all_rows = 0
         self._digest = TextDigest()
         self.record: str | None = None
         """What a Parquet file says of the texts it was made of, where they are not seen here."""
         if self._parquet:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._draft = Draft(str(path))
         else:
             self._lines = _native.LineWriter(str(path))
 
@@ -117,9 +118,10 @@ class AttributeWriter:
 
     def _flush(self, schema: pa.Schema) -> None:
         if self._table is None:
+            assert self._draft is not None
             # Statistics and dictionaries cost time here and are never asked for.
-            self._table = pq.ParquetWriter(
-                self._temporary, schema, compression="zstd", compression_level=1, use_dictionary=False,
+            self._table = parquet_writer(
+                self._draft, schema, compression="zstd", compression_level=1, use_dictionary=False,
                 write_statistics=False, store_schema=True, column_encoding=_encodings(schema),
                 write_batch_size=ROW_GROUP,
             )  # fmt: skip
@@ -132,6 +134,7 @@ class AttributeWriter:
         if self._lines is not None:
             size, digest = self._lines.finish()
             return Output(str(self.path), size, digest)
+        assert self._draft is not None
         with writing(self.path):
             if self._pending or self._table is None:
                 none = pa.schema([("id", pa.large_string())])
@@ -141,9 +144,7 @@ class AttributeWriter:
                 if record is not None:
                     self._table.add_key_value_metadata({KEY: record})
                 self._table.close()
-            sync(self._temporary)
-            self._temporary.replace(self.path)
-        return output(self.path)
+            return self._draft.publish()
 
     def abort(self) -> None:
         if self._lines is not None:
@@ -152,7 +153,8 @@ class AttributeWriter:
         with contextlib.suppress(OSError, pa.ArrowException):
             if self._table is not None:
                 self._table.close()
-        self._temporary.unlink(missing_ok=True)
+        if self._draft is not None:
+            self._draft.abort()
 
 
 ENCODINGS = {"start": "DELTA_BINARY_PACKED", "end": "DELTA_BINARY_PACKED", "score": "BYTE_STREAM_SPLIT"}
@@ -267,7 +269,7 @@ class AttributeCursor:
 def _parquet_batches(path: str, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """No method: a generator that holds its cursor would keep a file's columns until the garbage collector comes by."""
     with named(path):
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = open_parquet(path)
         schema = file.schema_arrow
         present = [k for k in keys if k in schema.names]
         _check_columns(path, schema, present)
@@ -327,5 +329,5 @@ def attribute_keys(path: str | Path, rows: int = 1000) -> list[str]:
     """The attributes a file holds: all of a Parquet file's, those in the first `rows` rows of a JSONL one."""
     if str(path).endswith(".parquet"):
         with named(path):
-            return [n for n in pq.read_schema(path).names if n != "id"]
+            return [n for n in parquet_schema(path).names if n != "id"]
     return _native.attribute_keys(str(path), rows)

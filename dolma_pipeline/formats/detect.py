@@ -10,13 +10,13 @@ import csv
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import msgspec
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.magic import Foreign, by_magic
+from dolma_pipeline.io import fs
 
 HEAD = 64 << 10
 """Decompressed bytes of each file that are looked at."""
@@ -84,7 +84,7 @@ def foreign_format(path: str) -> Foreign | None:
 
 
 def _not_parquet(path: str) -> Foreign | None:
-    with Path(path).open("rb") as file:
+    with fs.open_input(path) as file:
         magic = file.read(4)
     if not magic or magic in (b"PAR1", b"PARE"):
         return None

@@ -14,6 +14,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.columns import Columns, rules_of, takes_any_id
 from dolma_pipeline.formats.parquet_reader import ParquetReader
+from dolma_pipeline.io import fs
 
 BATCH_BYTES = 4 << 20
 """Text of one batch: large enough that a call costs nothing beside its work, small enough to stay in the cache."""
@@ -158,7 +159,7 @@ class DocumentStream:
         self.damage = reader.damage
         self.unread = reader.unread
         if reader.damage is not None and not reader.footer:
-            self.unread_bytes = Path(self.path).stat().st_size
+            self.unread_bytes = fs.stat(self.path).size
 
 
 def read_documents(

@@ -17,6 +17,11 @@ def open_parquet(location: Location, **options: Any) -> pq.ParquetFile:
     return pq.ParquetFile(str(local_copy(location)), **{"page_checksum_verification": True, **options})
 
 
+def open_stream(location: Location, *, compression: str | None = "detect") -> pa.NativeFile:
+    """A file to read from its beginning to its end, decompressed; `detect` goes by the ending of its name."""
+    return pa.input_stream(str(local_copy(location)), compression=compression)
+
+
 def parquet_schema(location: Location) -> pa.Schema:
     return pq.read_schema(str(local_copy(location)))
 

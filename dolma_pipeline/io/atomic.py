@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -134,6 +134,17 @@ def atomic_path(path: Location, *, durable: bool = True) -> Iterator[Path]:
     except BaseException:
         staged.unlink(missing_ok=True)
         raise
+
+
+def open_staged(staged: Path) -> IO[bytes]:
+    """Opens the file where `atomic_path` said, to be written to in any order."""
+    return staged.open("wb")
+
+
+def make_empty(staged: Path, size: int) -> None:
+    """Makes a file of `size` zero bytes where `atomic_path` said, to be written to in any order."""
+    with staged.open("wb") as file:
+        file.truncate(size)
 
 
 def publish_directory(staged: Location, path: Location) -> None:

@@ -33,7 +33,7 @@ def read_array(location: Location, dtype: DTypeLike, *, offset: int = 0, count: 
 
 
 @contextlib.contextmanager
-def scratch_directory() -> Iterator[Path]:
+def scratch_directory(prefix: str) -> Iterator[Path]:
     """A directory that is removed with all that is in it."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(prefix=prefix) as directory:
         yield Path(directory)

@@ -74,9 +74,9 @@ def open_input(location: Location) -> IO[bytes]:
     return files.open_input(path)
 
 
-def open_gzip(location: Location) -> IO[bytes]:
+def open_gzip(location: Location) -> gzip.GzipFile:
     """Opens a file in gzip for what is in it."""
-    return _Gzip(open_input(location))  # type: ignore[return-value]
+    return _Gzip(open_input(location))
 
 
 class _Gzip(gzip.GzipFile):
@@ -89,6 +89,11 @@ class _Gzip(gzip.GzipFile):
     def close(self) -> None:
         super().close()
         self._below.close()
+
+
+def open_journal(location: Location) -> IO[bytes]:
+    """Opens a file to add to its end while a run lasts. Only a disk can: a store publishes it when the run ends."""
+    return Path(place(location)).open("ab")
 
 
 def read_bytes(location: Location) -> bytes:
@@ -168,9 +173,9 @@ def move(source: Location, target: Location) -> None:
     Path(place(source)).rename(place(target))
 
 
-def resolve(location: Location) -> Path:
-    """The absolute path without links."""
-    return Path(place(location)).resolve()
+def resolve(location: Location, *, strict: bool = False) -> Path:
+    """The absolute path without links; `strict` raises FileNotFoundError if nothing is there."""
+    return Path(place(location)).resolve(strict=strict)
 
 
 @lru_cache(maxsize=4096)

@@ -96,6 +96,6 @@ def test_arrays(tmp_path: Path) -> None:
     assert read_array(path, "u1", offset=5, count=2).tolist() == [5, 6]
     assert read_array(path, "u1", offset=6, count=9).tolist() == [6, 7]
     assert local_copy(path) == path
-    with scratch_directory() as directory:
+    with scratch_directory("of-a-test-") as directory:
         (directory / "x").touch()
     assert not directory.exists()
