@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.io import fs
-from dolma_pipeline.io.atomic import publish_directory, write_json
+from dolma_pipeline.io.atomic import point_to, publish_directory, write_json
 from dolma_pipeline.train.checkpoint_reader import METADATA, CheckpointPlanner, CheckpointReader
 from dolma_pipeline.train.checkpoint_writer import CheckpointWriter
 from dolma_pipeline.train.parallel import World
@@ -163,10 +163,7 @@ class Checkpoints:
         return sorted(int(n.removeprefix("step-")) for n in names if n.removeprefix("step-").isdecimal())
 
     def _point_latest(self, name: str) -> None:
-        temporary = self.directory / f".{LATEST}.tmp"
-        fs.remove(temporary, missing_ok=True)
-        temporary.symlink_to(name)
-        temporary.replace(self.directory / LATEST)
+        point_to(self.directory / LATEST, name)
 
 
 def step_name(step: int) -> str:
