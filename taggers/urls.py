@@ -20,6 +20,7 @@ import pyarrow as pa
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.io.arrow import open_stream
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.models import find_list
 from dolma_pipeline.taggers.base import Attribute, Documents, Tagger, TaggerFailure
 from dolma_pipeline.taggers.url_lists import LISTS, WIKIDATA
@@ -54,7 +55,7 @@ class UrlTagger:
 @functools.lru_cache(maxsize=32)
 def load_list(mode: Mode, files: tuple[Path, ...]) -> _native.UrlList:
     """The list in `files`, read once per process."""
-    return _native.UrlList(mode, [str(f) for f in files])
+    return _native.UrlList(mode, [str(local_copy(f)) for f in files])
 
 
 class _Site(msgspec.Struct):

@@ -23,6 +23,7 @@ from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import atomic_path, output, publishing, write_json
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.secrets import hide_in_settings
 
 SCORED = 512
@@ -73,7 +74,7 @@ def train_classifier(config: TrainClassifier, context: Context) -> Report:
             )
     finally:
         fs.remove(lines, missing_ok=True)
-    truth, scores, repeated = _score(config, _native.FastText(config.model), form, seen)
+    truth, scores, repeated = _score(config, _native.FastText(str(local_copy(config.model))), form, seen)
     target = c.target if c.target is not None else labels[0]
     model = output(config.model)
     manifest = ClassifierManifest(

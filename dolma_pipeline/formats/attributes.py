@@ -21,6 +21,7 @@ from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, reco
 from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.io.arrow import open_parquet, parquet_schema, parquet_writer
 from dolma_pipeline.io.atomic import Draft
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.io.writing import writing
 
 SPANS = pa.list_(
@@ -194,7 +195,7 @@ class AttributeCursor:
             self._batches = _parquet_batches(self._path, self._keys)
             self._rest: pa.Table | None = None
         else:
-            self._reader = _native.AttributeReader(self._path, self._keys, raw=raw, any_id=any_id)
+            self._reader = _native.AttributeReader(str(local_copy(self._path)), self._keys, raw=raw, any_id=any_id)
 
     def next(self, documents: Documents) -> dict[str, pa.Array]:
         """The columns for the next `len(documents)` rows; `__raw__` holds the JSON objects where asked for.
@@ -282,7 +283,7 @@ def attribute_batches(path: str | Path, keys: Sequence[str]) -> Iterator[pa.Reco
         for batch in _parquet_batches(str(path), keys):
             yield batch.set_column(0, pa.field("id", pa.large_string()), batch.column("id").cast(pa.large_string()))
         return
-    reader = _native.AttributeReader(str(path), list(keys))
+    reader = _native.AttributeReader(str(local_copy(path)), list(keys))
     while (batch := reader.next_rows(ROW_GROUP)).num_rows:
         yield batch
 
@@ -330,4 +331,4 @@ def attribute_keys(path: str | Path, rows: int = 1000) -> list[str]:
     if str(path).endswith(".parquet"):
         with named(path):
             return [n for n in parquet_schema(path).names if n != "id"]
-    return _native.attribute_keys(str(path), rows)
+    return _native.attribute_keys(str(local_copy(path)), rows)

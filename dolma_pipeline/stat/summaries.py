@@ -17,6 +17,7 @@ from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.io.arrow import open_parquet
 from dolma_pipeline.io.atomic import read_msgpack, write_msgpack
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.mixers import attributes
 from dolma_pipeline.stat.histogram import Histogram, Stored
 
@@ -83,7 +84,7 @@ def spans_by_key(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.
 
 
 def _lines(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.NDArray[np.int64] | None]]:
-    scanner = _native.SpanScanner(path)
+    scanner = _native.SpanScanner(str(local_copy(path)))
     while (batch := scanner.next_rows(ROWS)) is not None:
         key, start, end, score = (column.to_numpy() for column in batch.columns)
         # Spans of one key next to each other, each in its old order.
