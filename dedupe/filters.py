@@ -6,8 +6,6 @@ keeps that filter in the run's scratch directory. Otherwise a second reduce woul
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from msgspec import Struct
@@ -17,7 +15,8 @@ from dolma_pipeline.config.recipe import Bloom, Dedupe
 from dolma_pipeline.engine.file_list import read_list
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import atomic_path, output, read_json, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import atomic_path, blake3, output, read_json, write_bytes, write_json
 
 BLOCK_BYTES = 64
 
@@ -57,9 +56,9 @@ def filter_to_load(bloom: Bloom, verdicts: str) -> str | None:
     if bloom.file is None:
         return None
     kept = _before(verdicts)
-    if kept.is_file() and not bloom.read_only and not _of_another(bloom.file, kept):
-        return str(kept) if kept.stat().st_size else None
-    return bloom.file if Path(bloom.file).is_file() else None
+    if fs.is_file(kept) and not bloom.read_only and not _of_another(bloom.file, kept):
+        return str(kept) if fs.stat(kept).size else None
+    return bloom.file if fs.is_file(bloom.file) else None
 
 
 def merge_filters(config: MergeFilters, context: Context) -> Report:
@@ -72,17 +71,17 @@ def merge_filters(config: MergeFilters, context: Context) -> Report:
         raise StageError(f"dedupe `{config.dedupe.name}`: expected a `bloom.file` to write, found none")
     file, before = Path(bloom.file), _before(config.parts)
     merged = _merged(before)
-    if not before.is_file() or _of_another(bloom.file, before):
+    if not fs.is_file(before) or _of_another(bloom.file, before):
         _keep(file, before)
-        write_json(merged, Merged(blake3=_native.blake3_file(str(before)), path=bloom.file))
-    elif merged.is_file() and file.is_file():
+        write_json(merged, Merged(blake3=blake3(before), path=bloom.file))
+    elif fs.is_file(merged) and fs.is_file(file):
         last = read_json(merged, Merged)
-        if _native.blake3_file(str(file)) not in (last.blake3, _native.blake3_file(str(before))):
+        if blake3(file) not in (last.blake3, blake3(before)):
             raise StageError(
                 f"dedupe `{config.dedupe.name}`: {file} was changed by another run since this one wrote it; "
                 f"remove {before.parent} to add to the filter as it is now, or restore it from {before}"
             )
-    file.parent.mkdir(parents=True, exist_ok=True)
+    fs.make_directories(file.parent)
     size, digest = _native.merge_filters(read_list(config.parts), str(file))
     write_json(merged, Merged(blake3=digest, path=bloom.file))
     return Report(outputs=[output(before)], details={"filter": {"path": str(file), "bytes": size, "blake3": digest}})
@@ -99,18 +98,15 @@ def _merged(before: Path) -> Path:
 def _of_another(file: str, before: Path) -> bool:
     """Whether `before` is what was there of another file than this."""
     merged = _merged(before)
-    last: Merged | None = read_json(merged, Merged) if merged.is_file() else None
+    last: Merged | None = read_json(merged, Merged) if fs.is_file(merged) else None
     return last is not None and last.path is not None and last.path != file
 
 
 def _keep(file: Path, before: Path) -> None:
     """Keeps `file` as `before`, an empty file where there was none; a link costs no copy where links are possible."""
-    with atomic_path(before) as temporary:
-        temporary.unlink(missing_ok=True)
-        if not file.is_file():
-            temporary.touch()
-            return
-        try:
-            os.link(file, temporary)
-        except OSError:
-            shutil.copyfile(file, temporary)
+    if not fs.is_file(file):
+        write_bytes(before, b"")
+        return
+    with atomic_path(before) as staged:
+        fs.remove(staged, missing_ok=True)
+        fs.link_or_copy(file, staged)

@@ -136,6 +136,18 @@ def content_ids(texts: Any) -> Any:
     """An id for each text that has none: the 128 bits of its xxh3 in hexadecimal."""
 
 def blake3_file(path: str) -> str: ...
+
+@final
+class Blake3:
+    """A BLAKE3 of bytes that come piece by piece."""
+
+    def __new__(cls) -> Self: ...
+    def update(self, data: Any) -> None:
+        """Adds `data`: bytes, or a uint8 array without nulls."""
+
+    def hexdigest(self) -> str:
+        """Returns the hash of all bytes so far, in hexadecimal digits."""
+
 def keyed_hash(values: Any, seed: int) -> Any:
     """xxh3_64 of each string under `seed`: a uint64 array."""
 

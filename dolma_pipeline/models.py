@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io import fs
 
 DIRECTORY_VARIABLE = "DOLMA_MODELS"
 
@@ -53,7 +54,7 @@ def find_list(name: str, environment: Mapping[str, str] | None = None) -> Path:
     bare = name.removesuffix(".gz")
     for directory in directories.values():
         for candidate in dict.fromkeys((name, bare, f"{bare}.gz", f"{bare}.zst")) if directory else ():
-            if (Path(directory or "") / candidate).is_file():
+            if fs.is_file(Path(directory or "") / candidate):
                 return Path(directory or "") / candidate
     places = " or ".join(f"${variable} ({directory or 'not set'})" for variable, directory in directories.items())
     raise ModelNotFound(
@@ -69,13 +70,13 @@ def find_model(model: ModelFiles, path: str | Path | None = None, environment: M
     A package is located, not imported. Raises ModelNotFound; `environment` defaults to that of the process.
     """
     if path is not None:
-        if not Path(path).is_file():
+        if not fs.is_file(Path(path)):
             raise ModelNotFound(f"expected the {model.what} model at `{path}`, found no file there")
         return Path(path)
     directory = (os.environ if environment is None else environment).get(DIRECTORY_VARIABLE)
     looked_at: list[Path] = []
     for candidate in _candidates(model, directory):
-        if candidate.is_file():
+        if fs.is_file(candidate):
             return candidate
         looked_at.append(candidate)
     package = f" or in the package {_one_of([name for name, _ in model.packages])}" if model.packages else ""

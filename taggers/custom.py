@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dolma_pipeline.config.recipe import CustomTagger
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io import fs
 from dolma_pipeline.models import ModelFiles, find_model
 from dolma_pipeline.taggers.base import Tagger
 from dolma_pipeline.taggers.classifiers import FastTextTagger
@@ -31,7 +32,7 @@ def make_tagger(custom: CustomTagger) -> Tagger:
         )
     paths = [Path(p) for p in ([custom.url_list] if isinstance(custom.url_list, str) else custom.url_list or [])]
     for path in paths:
-        if not path.is_file():
+        if not fs.is_file(path):
             raise ConfigError(f"tagger `{custom.name}`: expected a list at `{path}`, found no file there")
     return UrlTagger(custom.name, custom.mode, paths)
 

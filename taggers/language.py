@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from dolma_pipeline import _native
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.models import LANGUAGE_ID, find_model
 from dolma_pipeline.taggers.base import Attribute
 
@@ -47,7 +48,7 @@ class Tagger(Protocol):
 @functools.lru_cache(maxsize=4)
 def load_model(path: Path) -> _native.FastText:
     """The model at `path`, read once per process however many taggers share it."""
-    return _native.FastText(str(path))
+    return _native.FastText(str(local_copy(path)))
 
 
 class EnglishTagger:

@@ -18,6 +18,7 @@ from typing import Literal
 
 from dolma_pipeline.config.recipe import CustomTagger
 from dolma_pipeline.errors import ConfigError, unknown
+from dolma_pipeline.io import fs
 from dolma_pipeline.taggers.base import Tagger
 from dolma_pipeline.taggers.tagger_set import TaggerSet
 
@@ -141,7 +142,7 @@ def describe(modules: Sequence[str] = ()) -> list[Entry]:
 @functools.cache
 def speeds() -> Mapping[str, float]:
     """MB of text per second on one core, by tagger, as far as measured: speeds.json, from `python -m bench.taggers`."""
-    return MappingProxyType(json.loads(Path(__file__).with_name("speeds.json").read_text("utf-8"))["mb_per_second"])
+    return MappingProxyType(json.loads(fs.read_text(Path(__file__).with_name("speeds.json")))["mb_per_second"])
 
 
 def attribute_key(experiment: str, tagger: str, attribute: str) -> str:
@@ -186,7 +187,7 @@ def _import(module: str, where: str) -> ModuleType:
     except ConfigError as error:
         raise ConfigError(f"{where}{error}") from None
     except FileNotFoundError as error:
-        if module.endswith(".py") and not Path(module).is_file():
+        if module.endswith(".py") and not fs.is_file(Path(module)):
             raise ConfigError(
                 f"{where}expected a module name, a .py file or the directory of a package, found no file `{module}`"
             ) from None
@@ -197,15 +198,15 @@ def _import(module: str, where: str) -> ModuleType:
 
 def _is_directory(module: str) -> bool:
     """Whether a name is that of a directory, and not of a module that can be imported, which goes first as in Dolma."""
-    if not Path(module).is_dir():
+    if not fs.is_directory(Path(module)):
         return False
     return "/" in module or importlib.util.find_spec(module) is None
 
 
 def _import_package(path: Path) -> ModuleType:
     """The package in the directory `path`, under the name of that directory, so that it can import its own modules."""
-    resolved = path.resolve()
-    if not (resolved / "__init__.py").is_file():
+    resolved = fs.resolve(path)
+    if not fs.is_file(resolved / "__init__.py"):
         raise ConfigError(f"expected a Python package, found the directory `{path}` without a file `__init__.py`")
     name = resolved.name
     if not name.isidentifier():
@@ -217,7 +218,7 @@ def _import_package(path: Path) -> ModuleType:
             known = importlib.import_module(name)
         finally:
             sys.path.remove(str(resolved.parent))
-    if str(resolved) not in [str(Path(p).resolve()) for p in getattr(known, "__path__", ())]:
+    if str(resolved) not in [str(fs.resolve(p)) for p in getattr(known, "__path__", ())]:
         raise ConfigError(
             f"expected a package with a name of its own at `{path}`, found another module `{name}`, of "
             f"{known.__file__ or 'Python itself'}; rename the directory"
@@ -227,7 +228,7 @@ def _import_package(path: Path) -> ModuleType:
 
 def _import_file(path: Path) -> ModuleType:
     """Imported once, under a name that its place makes unique: two projects may both have a `taggers.py`."""
-    resolved = path.resolve(strict=True)
+    resolved = fs.resolve(path, strict=True)
     name = f"_dolma_tagger_module_{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -249,4 +250,4 @@ def _files_of(module: ModuleType) -> list[Path]:
     if module.__file__ is None:
         return []
     file = Path(module.__file__)
-    return sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    return fs.find(file.parent, "**/*.py") if file.name == "__init__.py" else [file]

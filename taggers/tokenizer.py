@@ -15,6 +15,8 @@ import tokenizers
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.models import ModelFiles, find_model
 from dolma_pipeline.taggers.base import Attribute, Tagger
 from dolma_pipeline.tokens.reference import one_thread
@@ -54,12 +56,12 @@ DOLMA2 = _tokenizer_file("allenai_dolma2.json", "allenai/dolma2-tokenizer")
 
 def load_tokenizer(path: Path) -> Any:
     """The `tokenizers.Tokenizer` of a tokenizer.json, once in a process for as long as the file does not change."""
-    stat = path.stat()
-    return _load(str(path), stat.st_size, stat.st_mtime_ns)
+    found = fs.stat(path)
+    return _load(str(local_copy(path)), found.size, found.version)
 
 
 @functools.lru_cache(maxsize=4)
-def _load(path: str, size: int, changed: int) -> Any:
+def _load(path: str, size: int, version: str) -> Any:
     one_thread()
     try:
         tokenizer = tokenizers.Tokenizer.from_file(path)

@@ -19,6 +19,8 @@ import pyarrow as pa
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.io.arrow import open_stream
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.models import find_list
 from dolma_pipeline.taggers.base import Attribute, Documents, Tagger, TaggerFailure
 from dolma_pipeline.taggers.url_lists import LISTS, WIKIDATA
@@ -53,7 +55,7 @@ class UrlTagger:
 @functools.lru_cache(maxsize=32)
 def load_list(mode: Mode, files: tuple[Path, ...]) -> _native.UrlList:
     """The list in `files`, read once per process."""
-    return _native.UrlList(mode, [str(f) for f in files])
+    return _native.UrlList(mode, [str(local_copy(f)) for f in files])
 
 
 class _Site(msgspec.Struct):
@@ -85,7 +87,7 @@ def _wikidata(name: str, clean: bool) -> Tagger:
     urls = []
     for file in files:
         try:
-            with pa.input_stream(str(file)) as stream:
+            with open_stream(file) as stream:
                 sites = msgspec.json.decode(stream.read(), type=list[_Site])
         except msgspec.DecodeError as error:
             raise DataError(f"{file}: expected a JSON list of sites with `url` and `description`: {error}") from None

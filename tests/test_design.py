@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.file_access import file_calls
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sorted(
     p
@@ -91,6 +93,66 @@ def test_only_the_ray_executor_imports_ray() -> None:
         p.relative_to(ROOT).as_posix() for p in PYTHON if re.search(r"^\s*(import|from) ray\b", p.read_text(), re.M)
     ]
     assert importing == ["dolma_pipeline/executors/ray.py", "dolma_pipeline/executors/ray_cluster.py"]
+
+
+TOUCH_FILES = {
+    "dolma_pipeline/cli/main.py": "closes the standard streams",
+    "dolma_pipeline/cli/signals.py": "reads the processes of this machine, to end all of them",
+    "dolma_pipeline/collect/installed.py": "reads the texts that every machine has",
+    "dolma_pipeline/compat/core/paths.py": "has the calls of Dolma for code that moves here",
+    "dolma_pipeline/errors.py": "says why the system refused a file, below the door",
+    "dolma_pipeline/executors/ray_cluster.py": "looks whether other nodes see the same disk, and silences a stream",
+    "dolma_pipeline/executors/ray_worker.py": "is sent to nodes that do not have this package yet",
+    "dolma_pipeline/secrets.py": "asks whether a value is the name of a file, whatever it is",
+}
+"""Files outside `io/` that touch the file system by themselves, and why. The list only becomes shorter."""
+DOOR = [
+    p
+    for folder in ("dolma_pipeline", "taggers", "mixers", "dedupe")
+    for p in sorted((ROOT / folder).rglob("*.py"))
+    if p.parent == p.parent.resolve() and not p.is_relative_to(ROOT / "dolma_pipeline" / "io")
+]
+
+
+@pytest.mark.parametrize("path", DOOR, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_every_byte_goes_through_one_door(path: Path) -> None:
+    calls = file_calls(path)
+    if path.relative_to(ROOT).as_posix() in TOUCH_FILES:
+        assert calls, "it touches no file by itself any more: take it from the list"
+    else:
+        assert calls == [], "use dolma_pipeline.io: fs, atomic, cache, arrow"
+
+
+def test_the_list_of_exceptions_names_files() -> None:
+    assert {p.relative_to(ROOT).as_posix() for p in DOOR} >= set(TOUCH_FILES)
+
+
+def test_calls_that_touch_files_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text("""
+from dolma_pipeline.io import fs
+from dolma_pipeline.io import atomic as whole
+open(name); Path(x).read_text(); (a / b).stat().st_size; os.path.exists(p); shutil.move(a, b); np.memmap(p)
+here.replace(there); here.rename(there); path.resolve(); pq.ParquetFile(p); tempfile.mkdtemp(); array.tofile(f)
+with gzip.open(p) as a, smart_open.open(b): pass
+text.replace(a, b); structs.replace(a, b=1); fs.stat(p); whole.open(p); resolve(a); os.path.join(a, b); context.stat
+""")
+    assert file_calls(path) == [
+        "4: (…).read_text",
+        "4: (…).stat",
+        "4: np.memmap",
+        "4: open",
+        "4: os.path.exists",
+        "4: shutil.move",
+        "5: array.tofile",
+        "5: here.rename",
+        "5: here.replace",
+        "5: path.resolve",
+        "5: pq.ParquetFile",
+        "5: tempfile.mkdtemp",
+        "6: gzip.open",
+        "6: smart_open.open",
+    ]
 
 
 STILTED = re.compile(

@@ -19,7 +19,7 @@ from dolma_pipeline.engine.task import Context, Report, make_task
 from dolma_pipeline.engine.worker import Job, Work, execute
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.executors.answer import Answer, perform
-from dolma_pipeline.io.files import output
+from dolma_pipeline.io.atomic import output
 
 RECIPE = """
 name: near

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from msgspec import Struct
 
 from dolma_pipeline import _native
@@ -19,7 +17,8 @@ from dolma_pipeline.engine.task import Context, Counts, Report
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.arrow import open_parquet, parquet_writer
+from dolma_pipeline.io.atomic import output, publishing
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.attribute_files import AttributeFiles, MixInput
 from dolma_pipeline.mixers.decide import rule_columns
@@ -87,8 +86,11 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
             beside.finish()
     counts.dropped = dict(sorted(dropped.items()))
     table = pa.Table.from_batches(parts, SCHEMA)
-    with atomic_path(config.out) as temporary:
-        pq.write_table(table.sort_by("order"), temporary, compression="zstd", row_group_size=4 * BATCH)
+    with (
+        publishing(config.out) as published,
+        parquet_writer(published.file, table.schema, compression="zstd") as writer,
+    ):
+        writer.write_table(table.sort_by("order"), row_group_size=4 * BATCH)
     source = output(config.input.path)
     details: dict[str, Any] = {
         "input": {"path": config.input.label, "bytes": source.bytes, "blake3": source.blake3},
@@ -97,7 +99,7 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
     warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []
     return Report(
         counts={config.source: counts},
-        outputs=[output(config.out), *aside.outputs],
+        outputs=[published.output, *aside.outputs],
         details=details,
         warnings=warnings,
         bad=aside.bad,
@@ -148,6 +150,6 @@ def _by_label(table: pa.Table, labels: list[str]) -> dict[str, dict[str, int]]:
 def rows_in_order(path: str) -> Iterator[tuple[int, int, bool, str]]:
     """(order, label, held out, text) of a shard's examples, by order."""
     with named(path):
-        for batch in pq.ParquetFile(Path(path), page_checksum_verification=True).iter_batches(batch_size=BATCH):
+        for batch in open_parquet(path).iter_batches(batch_size=BATCH):
             columns = [batch.column(name).to_pylist() for name in ("order", "label", "held_out", "text")]
             yield from zip(*columns, strict=True)

@@ -10,7 +10,7 @@ from dolma_pipeline.classifier.line import TextForm
 from dolma_pipeline.classifier.metrics import Metrics, Removal
 from dolma_pipeline.config.recipe import FastText, Quantize
 from dolma_pipeline.engine.task import Output
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io.atomic import read_json
 
 
 class Examples(Struct, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from dolma_pipeline.classifier.manifest import ClassifierManifest, Examples, man
 from dolma_pipeline.config.recipe import Classifier
 from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import atomic_path, output, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import atomic_path, output, publishing, write_json
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.secrets import hide_in_settings
 
 SCORED = 512
@@ -70,8 +73,8 @@ def train_classifier(config: TrainClassifier, context: Context) -> Report:
                 )
             )
     finally:
-        lines.unlink(missing_ok=True)
-    truth, scores, repeated = _score(config, _native.FastText(config.model), form, seen)
+        fs.remove(lines, missing_ok=True)
+    truth, scores, repeated = _score(config, _native.FastText(str(local_copy(config.model))), form, seen)
     target = c.target if c.target is not None else labels[0]
     model = output(config.model)
     manifest = ClassifierManifest(
@@ -97,7 +100,7 @@ def train_classifier(config: TrainClassifier, context: Context) -> Report:
         else [],
     )
     beside = manifest_path(config.model)
-    write_json(beside, manifest)
+    described = write_json(beside, manifest)
     details = {"examples": msgspec.to_builtins(examples)}
     if manifest.metrics is not None:
         details["accuracy"] = manifest.metrics.accuracy
@@ -107,7 +110,7 @@ def train_classifier(config: TrainClassifier, context: Context) -> Report:
             f"classifier `{c.name}`: the texts of {repeated} of {len(truth)} held-out documents were also trained on, "
             "under other ids; dedupe before, or the figures flatter"
         )
-    return Report(outputs=[model, output(beside)], details=details, warnings=warnings)
+    return Report(outputs=[model, described], details=details, warnings=warnings)
 
 
 def in_order(paths: Sequence[str]) -> Iterator[tuple[int, int, bool, str]]:
@@ -129,7 +132,10 @@ def _write_lines(
     names = list(examples)
     seen: list[np.ndarray[tuple[int], np.dtype[np.uint64]]] = []
     waiting: list[str] = []
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with (
+        publishing(path) as published,
+        io.TextIOWrapper(io.BufferedWriter(published.file), encoding="utf-8", newline="\n") as file,
+    ):
         for _, label, held_out, text in in_order(config.examples):
             if held_out:
                 counts[label].held_out += 1

@@ -15,6 +15,7 @@ from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, require, run_
 from dolma_pipeline.cli.sources import ledger, root_of, sources, spread
 from dolma_pipeline.config.recipe import Fertility, PositiveInt, Recipe, Stage
 from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.io import fs
 
 
 class FertilityConfig(Config, frozen=True):
@@ -80,10 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
 def print_result(config: FertilityConfig, recipe: Recipe) -> None:
     from dolma_pipeline.fertility.merge import RESULT
     from dolma_pipeline.fertility.table import render
-    from dolma_pipeline.io.files import local
+    from dolma_pipeline.io.url import local
 
     result = local(directory_of(config)) / RESULT
-    print(result.read_text(encoding="utf-8").rstrip("\n") if config.json else render(result))
+    print(fs.read_text(result).rstrip("\n") if config.json else render(result))
 
 
 def work_dir_of(config: FertilityConfig) -> str:

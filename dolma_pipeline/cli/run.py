@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = given.config
     from dolma_pipeline.engine.run import RunOptions, run_recipe
     from dolma_pipeline.errors import BadInputError
-    from dolma_pipeline.io.files import local
+    from dolma_pipeline.io.url import local
 
     options = RunOptions(
         processes=arguments.processes,

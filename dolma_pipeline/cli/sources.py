@@ -6,7 +6,6 @@ import fnmatch
 import glob
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +14,10 @@ from dolma_pipeline.cli.command import WorkDir
 from dolma_pipeline.config.recipe import Source
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.io.files import WILDCARD, fixed_directory, is_directory, local
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.files import WILDCARD, fixed_directory, is_directory
 from dolma_pipeline.io.globbing import expand
+from dolma_pipeline.io.url import local
 
 LEDGER = ".dolma"
 """Directory of the ledgers beside the data: it is hidden, so no glob of documents finds it."""
@@ -37,7 +38,7 @@ def parent_of(destination: str) -> str:
         # Refused with its key when the plan is made, so that `--dryrun` shows such a configuration.
         return parent
     there = local(parent)
-    return destination if there.is_dir() and not os.access(there, os.W_OK) else parent
+    return destination if fs.is_directory(there) and not fs.may_write(there) else parent
 
 
 def dataset_root(pattern: str, document_dir: str) -> str | None:

@@ -17,7 +17,8 @@ from dolma_pipeline.cli.sources import ledger, name_of, sources, spread, unused
 from dolma_pipeline.config.recipe import Classifier, FastText, Labelled, PositiveInt, Quantize, Recipe, Source, Stage
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.io.files import find_files, local
+from dolma_pipeline.io.files import find_files
+from dolma_pipeline.io.url import local
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Globs = list[str]

@@ -16,6 +16,7 @@ from dolma_pipeline.config.recipe import Fraction, TrainTokenizer
 from dolma_pipeline.config.recipe_tokenizer import Digits, Normalizer, PreTokenizer
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.io import fs
 from dolma_pipeline.secrets import hide
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_config(config)
         return 0
     with own_keys(given):
-        if Path(settings.output).exists():
+        if fs.exists(settings.output):
             raise ConfigError(
                 f"$.output: expected a file that is not there yet, found {settings.output}; token files made with it "
                 "could not be read without it, so remove it yourself, or give another output"
@@ -168,7 +169,7 @@ def to_training(config: TrainTokenizerConfig) -> TrainOnShards:
 
 def render(tokenizer: str) -> str:
     """The figures of a trained tokenizer, from its manifest."""
-    from dolma_pipeline.io.files import read_json
+    from dolma_pipeline.io.atomic import read_json
     from dolma_pipeline.report.summary import table
     from dolma_pipeline.report.units import count, share, size
     from dolma_pipeline.tokens.training import TrainingManifest, manifest_path

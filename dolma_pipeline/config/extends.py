@@ -6,7 +6,6 @@ the file that names it; a base may extend another one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 
 from dolma_pipeline.config.yaml_file import File, Step, merge, read
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io import fs
 
 KEY = "extends"
 
@@ -54,7 +54,7 @@ def _base(layers: list[File]) -> File:
         raise ConfigError(f"{where}: expected the path of one recipe, such as `base.yaml`, found {name!r}")
     near = "://" in name or Path(name).expanduser().is_absolute()
     location = name if near else str(Path(file.name).parent / name) if "://" not in file.name else _sibling(file, name)
-    if os.path.realpath(location) in [os.path.realpath(layer.name) for layer in layers]:
+    if fs.resolve(Path(location)) in [fs.resolve(Path(layer.name)) for layer in layers]:
         raise ConfigError(f"{where}: expected a recipe that does not extend itself, found {location} again")
     try:
         base = read(location)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,7 +33,9 @@ from dolma_pipeline.config.yaml_file import (
     repeated_values,
 )
 from dolma_pipeline.errors import ConfigError, suggest, unknown
-from dolma_pipeline.io.files import atomic_path, find_files
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.files import find_files
+from dolma_pipeline.io.remote import download
 from dolma_pipeline.secrets import remember
 
 Where = Callable[[Sequence[Step]], str]
@@ -310,21 +311,14 @@ def _processes(values: list[Any], where: str) -> int:
 def _cache(values: list[Any], where: str) -> str:
     url = _one(values)
     if "://" not in url:
-        if not Path(url).expanduser().exists():
+        if not fs.exists(Path(url).expanduser()):
             raise ConfigError(f"{where}: expected a URL or a local file to cache, found no `{url}`")
         return url
     path = cache_directory() / f"{hashlib.blake2b(url.encode(), digest_size=8).hexdigest()}-{_file_name(url)}"
-    if path.exists():
+    if fs.exists(path):
         return str(path)
-    import smart_open
-
     try:
-        with (
-            atomic_path(path) as temporary,
-            smart_open.open(url, "rb", compression="disable") as remote,
-            temporary.open("wb") as handle,
-        ):
-            shutil.copyfileobj(remote, handle, 1 << 20)
+        download(url, path)
     except ImportError:
         raise ConfigError(f"{where}: could not download {url}: {missing_packages(url)}") from None
     # Each transport has its own exceptions, and none of them is a fault of this program.

@@ -17,6 +17,8 @@ import yaml
 from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.remote import read_remote_text
 
 Step = str | int
 """A key or an index on the way to a value."""
@@ -155,12 +157,9 @@ def read(location: str) -> File:
     """Reads and parses a file, local or remote (`s3://`, `https://`)."""
     try:
         if "://" in location:
-            import smart_open
-
-            with smart_open.open(location, "rt", encoding="utf-8") as handle:
-                text = handle.read()
+            text = read_remote_text(location)
         else:
-            text = Path(location).expanduser().read_text(encoding="utf-8")
+            text = fs.read_text(Path(location).expanduser())
     except FileNotFoundError:
         raise ConfigError(f"{location}: expected a YAML or JSON file, found none{_nearby(location)}") from None
     except UnicodeDecodeError as error:
@@ -184,9 +183,9 @@ def missing_packages(url: str) -> str:
 
 def _nearby(location: str) -> str:
     directory = Path(location).expanduser().parent
-    if not directory.is_dir():
+    if not fs.is_directory(directory):
         return f"; the directory {directory} is not there either"
-    names = sorted(p.name for p in directory.iterdir() if p.suffix in (".yaml", ".yml", ".json"))
+    names = sorted(p.name for p in fs.list_directory(directory) if p.suffix in (".yaml", ".yml", ".json"))
     return f"; in {directory} there are {', '.join(names[:8])}" if names else ""
 
 

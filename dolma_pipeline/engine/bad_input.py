@@ -13,6 +13,7 @@ from dolma_pipeline.engine.manifest import RunManifest, StageAccount
 from dolma_pipeline.engine.task import BadInput, Counts
 from dolma_pipeline.errors import BadInputError
 from dolma_pipeline.formats.quarantine import MAX_BYTES, QuarantineRow
+from dolma_pipeline.io import fs
 from dolma_pipeline.report.units import count, counted, size
 
 MOST_FILES = 5
@@ -110,7 +111,7 @@ def _lacking(stage: StageAccount, work_dir: Path) -> Iterator[str]:
         total.add(counts)
     for fate, number in sorted(total.lacking.items()):
         file = total.first_lacking
-        if (work_dir / file.rpartition(":")[0]).is_file():
+        if fs.is_file(work_dir / file.rpartition(":")[0]):
             file = str(work_dir / file)
         documents = f"{counted(number, 'document')} {'has' if number == 1 else 'have'}"
         yield f"{stage.id}: {documents} text that the vocabulary lacks ({fate}); the first is {file}"
@@ -141,7 +142,7 @@ def _distinct(files: list[BadInput]) -> int:
     total = 0
     for several in by_input.values():
         # Without its files a run can only be told by its sums.
-        if len(several) == 1 or not all(Path(bad.quarantine).is_file() for bad in several):
+        if len(several) == 1 or not all(fs.is_file(bad.quarantine) for bad in several):
             total += sum(bad.documents for bad in several)
         else:
             total += len({row.line for bad in several for row in _rows(Path(bad.quarantine))})
@@ -150,7 +151,7 @@ def _distinct(files: list[BadInput]) -> int:
 
 def _rows(path: Path) -> Iterator[QuarantineRow]:
     decoder = msgspec.json.Decoder(QuarantineRow)
-    with path.open("rb") as lines:
+    with fs.open_input(path) as lines:
         for line in lines:
             yield decoder.decode(line)
 

@@ -10,14 +10,10 @@ from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.yaml_file import json_path
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.io.files import (
-    find_files,
-    fixed_directory,
-    local,
-    real_path,
-    relative_name,
-    replace_component,
-)
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.files import find_files, fixed_directory, relative_name, replace_component
+from dolma_pipeline.io.fs import real_path
+from dolma_pipeline.io.url import local
 from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.report.units import counted
 
@@ -137,7 +133,7 @@ def source_shards(name: str, source: Source) -> list[Shard]:
             )
         names[relative] = path
         path_of = str(path)
-        size = path.stat().st_size
+        size = fs.stat(path).size
         shards.append(Shard(source=name, name=relative, path=path_of, label=path_of, columns=source.columns, size=size))
     if source.order == "given":
         ranks = _ranks(source.documents or [], where)
@@ -208,6 +204,6 @@ def _existing(shard: Shard, source: Source, experiment: str) -> Path:
         candidates = [beside, *(beside.with_name(f"{stem(beside.name)}.{form}") for form in FORMS)]
         wanted = str(beside)
     for candidate in candidates:
-        if candidate.is_file():
+        if fs.is_file(candidate):
             return candidate
     raise ConfigError(f"{where}: expected attributes for {shard.path}, found no {wanted}")

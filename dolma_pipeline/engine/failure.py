@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from dolma_pipeline import errors
 from dolma_pipeline.errors import DolmaError, WorkerFault, of_the_machine, where
-from dolma_pipeline.io.files import read_json, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_json, write_json
 from dolma_pipeline.secrets import hide
 
 NAME = "failure.json"
@@ -81,7 +82,7 @@ def recorded(directory: Path, stage: Callable[[], str], say: Callable[[str], Non
     `stage` tells the id of the stage at work. If the file cannot be written, `say` is told, and the error stays as it
     was.
     """
-    (directory / NAME).unlink(missing_ok=True)
+    fs.remove(directory / NAME, missing_ok=True)
     run = _Run(directory, stage)
     _running.append(run)
     try:
@@ -106,7 +107,7 @@ def killed(number: int) -> None:
 def read(directory: Path) -> RunFailure | None:
     """The failure of the last run in `directory`; None if there was none. Raises DataError for another file."""
     path = directory / NAME
-    if not path.is_file():
+    if not fs.is_file(path):
         return None
     failure: RunFailure = read_json(path, RunFailure)
     return failure

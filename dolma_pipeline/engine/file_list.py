@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import write_bytes
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import write_bytes
 
 
 class FileList(Struct, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ def read_list(path: str) -> list[str]:
     """Returns the absolute paths of the files in a list. Raises DataError if the file is not a list."""
     directory = os.path.dirname(path)  # noqa: PTH120
     files = []
-    for number, line in enumerate(Path(path).read_bytes().splitlines(), 1):
+    for number, line in enumerate(fs.read_bytes(path).splitlines(), 1):
         try:
             name, _ = msgspec.json.decode(line, type=tuple[str, str])
         except msgspec.DecodeError as error:

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from dolma_pipeline.engine.ledger import GivenFile, given_file
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import read_json, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_json, write_json
 from dolma_pipeline.report.units import counted
 
 NAME = "sources.json"
@@ -53,7 +54,7 @@ def check(given: Mapping[str, GivenFile]) -> None:
 def notes(directory: Path) -> list[str]:
     """A sentence for each file that has changed since the run in `directory`; none without its sources.json."""
     path = directory / NAME
-    if not path.is_file():
+    if not fs.is_file(path):
         return []
     listed: GivenFiles = read_json(path, GivenFiles)
     return [f"{line} since the run" for line in shortened(changes(listed.files))]

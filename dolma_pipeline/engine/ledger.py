@@ -8,7 +8,6 @@ work directory, no database: they work on any file system, and anyone can read t
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from msgspec import Struct
 
 from dolma_pipeline.engine.segments import LEDGER, WORK_DIR, Entry, Place, Written, make_entry, moved, places, read
 from dolma_pipeline.engine.task import Report, Task
-from dolma_pipeline.io.files import output, write_bytes
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import output, write_bytes
 
 
 class GivenFile(Struct, frozen=True, kw_only=True, gc=False):
@@ -29,8 +29,8 @@ class GivenFile(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def given_file(path: str) -> GivenFile:
-    stat = os.stat(path)  # noqa: PTH116 - a million files
-    return GivenFile(bytes=stat.st_size, modified=stat.st_mtime_ns)
+    found = fs.stat(path)
+    return GivenFile(bytes=found.size, modified=int(found.version))
 
 
 def entry_path(work_dir: str, task: Task) -> str:
@@ -84,12 +84,12 @@ def holds(entry: Entry, expected: str) -> bool:
 def stands(file: Written) -> bool:
     """Whether a file is what its task has written."""
     try:
-        stat = os.stat(file.path)  # noqa: PTH116 - a million files
+        found = fs.stat(file.path)
     except FileNotFoundError:
         return False
-    if stat.st_size != file.bytes:
+    if found.size != file.bytes:
         return False
-    return stat.st_mtime_ns == file.modified or output(file.path).blake3 == file.blake3
+    return int(found.version) == file.modified or output(file.path).blake3 == file.blake3
 
 
 def enter(path: str, task: Task, mark: str, report: Report, base: str | None) -> Entry:
@@ -98,7 +98,7 @@ def enter(path: str, task: Task, mark: str, report: Report, base: str | None) ->
     An entry that the machine loses with its power, or has half of, does not count, and neither does one whose outputs
     have lost their names: the task is done again.
     """
-    modified = {o.path: Path(o.path).stat().st_mtime_ns for o in report.outputs}
+    modified = {o.path: int(fs.stat(o.path).version) for o in report.outputs}
     entry = make_entry(task.name, mark, report, modified)
     write_bytes(path, moved(msgspec.json.encode(entry), base, WORK_DIR) + b"\n", durable=False)
     return entry
@@ -107,10 +107,10 @@ def enter(path: str, task: Task, mark: str, report: Report, base: str | None) ->
 def put_aside(entry: Path) -> Path | None:
     """Renames an entry to `NAME.json.0.old`: it lists files that the task may not write again, for a run to remove."""
     number = 0
-    while (old := entry.with_name(f"{entry.name}.{number}.old")).exists():
+    while fs.exists(old := entry.with_name(f"{entry.name}.{number}.old")):
         number += 1
     try:
-        entry.rename(old)
+        fs.move(entry, old)
     except FileNotFoundError:
         return None
     return old
@@ -122,4 +122,4 @@ def drop_if_replaced(old: Path | None, entry: Entry, base: str | None) -> None:
         return
     files = {each.path for each in entry.outputs}
     if any(files.issuperset(w.path for w in before.outputs) for before in read(Place(path=str(old)), base)):
-        old.unlink()
+        fs.remove(old)

@@ -19,7 +19,8 @@ from dolma_pipeline.engine.asked import compare_tokens
 from dolma_pipeline.engine.plan import Plan, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Counts, Output
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_json
 from dolma_pipeline.secrets import hide, hide_in_settings
 
 NAME = "manifest.json"
@@ -91,7 +92,7 @@ class Timings(Struct, kw_only=True):
 def read_manifest(directory: Path) -> RunManifest:
     """The manifest in `directory`. Raises DataError if there is none, or one of another format."""
     path = directory / NAME
-    if not path.is_file():
+    if not fs.is_file(path):
         raise DataError(f"{directory}: expected a {NAME}, found none; it is written when a run has finished")
     head = read_json(path, _Head)
     if head.dtype is not None:

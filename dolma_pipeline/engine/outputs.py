@@ -23,8 +23,11 @@ from dolma_pipeline.engine.ledger import stands
 from dolma_pipeline.engine.ledger import written as written_by
 from dolma_pipeline.engine.segments import MOST_ENTRIES, Entry, Place, phases, places, read, rewrite
 from dolma_pipeline.errors import ConfigError, DataError, StageError
-from dolma_pipeline.io.files import locked, read_json, real_path, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_json, write_json
+from dolma_pipeline.io.fs import real_path
 from dolma_pipeline.io.globbing import matches
+from dolma_pipeline.io.lease import locked
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import hide_in_settings
 
@@ -62,9 +65,13 @@ class Claim(Struct, frozen=True, kw_only=True):
     def existing(self) -> list[str]:
         """The claimed files that are there."""
         if not self.names:
-            return [self.place] if os.path.lexists(self.place) else []
+            return [self.place] if fs.is_taken(self.place) else []
         directory = Path(self.place)
-        return sorted(str(p) for name in self.names for p in directory.glob(name)) if directory.is_dir() else []
+        return (
+            sorted(str(p) for name in self.names for p in fs.find(directory, name))
+            if fs.is_directory(directory)
+            else []
+        )
 
 
 class Owner(Struct, frozen=True, kw_only=True):
@@ -119,7 +126,7 @@ def check_plan(claims: Sequence[Claim], inputs: Iterable[str], patterns_read: It
                     f"give {claim.remedy}, or other file names"
                 )
     files = {real_path(c.place): c for c in claims if not c.names}
-    patterns = [(f"{glob.escape(os.path.realpath(c.place))}/{name}", c) for c in claims for name in c.names]
+    patterns = [(f"{glob.escape(str(fs.resolve(c.place)))}/{name}", c) for c in claims for name in c.names]
     for path in inputs:
         real = real_path(path)
         covering = files.get(real) or next((c for pattern, c in patterns if matches(pattern, real)), None)
@@ -129,7 +136,7 @@ def check_plan(claims: Sequence[Claim], inputs: Iterable[str], patterns_read: It
                 f"written over; give {covering.remedy}"
             )
     for pattern in patterns_read:
-        whole = os.path.join(os.path.abspath(pattern), "*") if os.path.isdir(pattern) else os.path.abspath(pattern)  # noqa: PTH100, PTH112, PTH118
+        whole = os.path.join(os.path.abspath(pattern), "*") if fs.is_directory(pattern) else os.path.abspath(pattern)  # noqa: PTH100, PTH118
         read = next((c for c in claims if any(matches(whole, path) for path in c.examples())), None)
         if read is not None:
             raise ConfigError(
@@ -148,7 +155,7 @@ def settings_of(recipe: Recipe) -> str:
 def read_owner(work_dir: Path) -> Owner | None:
     """Whose work directory it is; None where no recipe has run in it."""
     path = work_dir / "ledger" / OWNER
-    if path.is_file():
+    if fs.is_file(path):
         owner: Owner = read_json(path, Owner)
         return owner
     try:
@@ -211,7 +218,7 @@ def _outside(work_dir: Path, claims: Sequence[Claim]) -> list[Claim]:
 
 def _neighbours(work_dir: Path) -> Iterator[tuple[Path, Owner]]:
     """The ledgers beside this one, and whose they are."""
-    for path in sorted(work_dir.parent.glob(f"*/ledger/{OWNER}")):
+    for path in sorted(fs.find(work_dir.parent, f"*/ledger/{OWNER}")):
         directory = path.parent.parent
         if directory != work_dir:
             yield directory, read_json(path, Owner)
@@ -228,7 +235,7 @@ def release_places(work_dir: Path, claims: Sequence[Claim]) -> None:
 
 def _enter(work_dir: Path, before: Owner | None, after: Owner) -> None:
     path = work_dir / "ledger" / OWNER
-    if before != after or not path.is_file():
+    if before != after or not fs.is_file(path):
         write_json(path, after)
 
 
@@ -365,7 +372,7 @@ class _Written:
 def _remove_empty(directory: Path, work_dir: Path) -> None:
     while directory != work_dir and directory.is_relative_to(work_dir):
         try:
-            directory.rmdir()
+            fs.remove_directory(directory)
         except OSError:
             return
         directory = directory.parent

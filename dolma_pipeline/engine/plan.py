@@ -21,7 +21,7 @@ from dolma_pipeline.engine.outputs import Claim, check_plan
 from dolma_pipeline.engine.standing import Standing, look_up
 from dolma_pipeline.engine.state import State as State
 from dolma_pipeline.engine.task import Task
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 
 

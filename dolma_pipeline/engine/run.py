@@ -22,7 +22,9 @@ from dolma_pipeline.engine.worker import Job, Work
 from dolma_pipeline.errors import DolmaError, VerifyError, of_the_machine
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.formats.detect import refuse_foreign
-from dolma_pipeline.io.files import lock, read_json, remove_leftovers, remove_temporaries, sync_directories, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_json, remove_leftovers, remove_temporaries, sync_directories, write_json
+from dolma_pipeline.io.lease import lock
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import known
 
@@ -79,10 +81,10 @@ def run_recipe(
             for warning in plan.warnings:
                 progress.warning(warning)
             # What killed writers left is found among all outputs: a run that is up to date does without looking there.
-            whole = (account / NAME).is_file()
+            whole = fs.is_file(account / NAME)
             if not whole:
                 remove_temporaries(work_dir)
-            (account / NAME).unlink(missing_ok=True)
+            fs.remove(account / NAME, missing_ok=True)
             try:
                 number = 0
                 while number < len(plan.phases):
@@ -262,7 +264,7 @@ def group(works: list[Work]) -> list[Job]:
 
 def _write_timings(path: Path, phases: list[PhaseTiming], wall: float, processes: int) -> None:
     """A phase that was up to date keeps the figures of the run that did it."""
-    old = {p.phase: p for p in read_json(path, Timings).phases} if path.is_file() else {}
+    old = {p.phase: p for p in read_json(path, Timings).phases} if fs.is_file(path) else {}
     kept = [old[p.phase] if p.tasks == p.skipped and p.phase in old else p for p in phases]
     write_json(path, Timings(wall_seconds=wall, processes=processes, phases=kept))
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from dolma_pipeline.engine.task import Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import sync_directories, write_bytes
+from dolma_pipeline.io.atomic import sync_directories, write_bytes
 
 WORK_DIR = "{work_dir}"
 """Stands for the work directory in fingerprints and entries."""

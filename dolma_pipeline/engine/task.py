@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.io.files import Output as Output
+from dolma_pipeline.io.atomic import Output as Output
 
 T = TypeVar("T")
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from dolma_pipeline import _native
 from dolma_pipeline.engine import failure, given
 from dolma_pipeline.engine.manifest import NAME, RunManifest, StageAccount, digest, read_manifest
 from dolma_pipeline.engine.task import Counts, Output
 from dolma_pipeline.errors import BadInputError, DataError
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import blake3
 from dolma_pipeline.io.writing import TEMPORARY
 
 READING = ("tag", "dedupe", "mix", "tokens")
@@ -41,11 +42,11 @@ def verify_run(run: str | Path) -> list[str]:
 def judge(run: str | Path) -> Verdict:
     """Reads every file of a run, checks its accounts, and looks for files that are not its own."""
     path = Path(run)
-    directory = path if path.is_dir() else path.parent
-    if not path.exists():
+    directory = path if fs.is_directory(path) else path.parent
+    if not fs.exists(path):
         raise DataError(f"{run}: expected the work directory of a finished run, found none")
     failed = failure.read(directory)
-    if failed is not None and not (directory / NAME).is_file():
+    if failed is not None and not fs.is_file(directory / NAME):
         return Verdict(problems=[failed.told()], notes=[])
     manifest = read_manifest(directory)
     work_dir = directory / manifest.work_dir
@@ -92,9 +93,9 @@ def strangers(manifest: RunManifest, work_dir: Path) -> list[str]:
     found: set[str] = set()
     if manifest.work_dir == ".":
         for name in OWNED:
-            found.update(p.relative_to(work_dir).as_posix() for p in (work_dir / name).rglob("*") if _is_output(p))
+            found.update(p.relative_to(work_dir).as_posix() for p in fs.walk(work_dir / name) if _is_output(p))
     for directory, patterns in _numbered(manifest.files):
-        for path in (work_dir / directory).iterdir() if (work_dir / directory).is_dir() else []:
+        for path in fs.list_directory(work_dir / directory) if fs.is_directory(work_dir / directory) else []:
             match = _NUMBERED.match(path.name)
             if match and (match[1], match[3]) in patterns and _is_output(path):
                 found.add((Path(directory) / path.name).as_posix())
@@ -102,7 +103,7 @@ def strangers(manifest: RunManifest, work_dir: Path) -> list[str]:
 
 
 def _is_output(path: Path) -> bool:
-    return path.is_file() and not TEMPORARY.match(path.name)
+    return fs.is_file(path) and not TEMPORARY.match(path.name)
 
 
 def _numbered(files: list[Output]) -> Iterator[tuple[str, set[tuple[str, str]]]]:
@@ -157,7 +158,7 @@ def _quarantine(stages: list[StageAccount], work_dir: Path) -> list[str]:
 def _rows(path: Path) -> int | None:
     """Number of lines in a file; None if it is not there."""
     try:
-        with path.open("rb") as file:
+        with fs.open_input(path) as file:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK), b""))
     except FileNotFoundError:
         return None
@@ -184,10 +185,10 @@ def _lost_between(stages: list[StageAccount]) -> list[str]:
 
 def _check(path: Path, size: int, digest: str) -> str | None:
     try:
-        found = path.stat().st_size
+        found = fs.stat(path).size
     except FileNotFoundError:
         return "missing"
     if found != size:
         return f"expected {size} bytes, found {found}"
-    actual = _native.blake3_file(str(path))
+    actual = blake3(path)
     return None if actual == digest else f"expected BLAKE3 {digest[:16]}…, found {actual[:16]}…"

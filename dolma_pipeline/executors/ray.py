@@ -23,6 +23,7 @@ from dolma_pipeline.executors.answer import Answer
 from dolma_pipeline.executors.base import Done
 from dolma_pipeline.executors.ray_cluster import check_shared, connect, own_ray_lives
 from dolma_pipeline.executors.ray_worker import code_here, make_worker
+from dolma_pipeline.io import fs
 
 log = logging.getLogger(__name__)
 
@@ -273,7 +274,7 @@ def _check_arrived(done: Done, node: str) -> None:
     for output in [o for report in done.reports for o in report.outputs]:
         while True:
             with contextlib.suppress(FileNotFoundError):
-                if Path(output.path).stat().st_size == output.bytes:
+                if fs.stat(output.path).size == output.bytes:
                     break
             if time.monotonic() > deadline:
                 raise StageError(

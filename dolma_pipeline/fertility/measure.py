@@ -19,7 +19,8 @@ from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.io.files import output, read_msgpack, write_msgpack
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_msgpack, write_msgpack
 from dolma_pipeline.mixers.attributes import maximum
 from dolma_pipeline.tokens.encode import document_ids, needs_raw
 from dolma_pipeline.tokens.keys import chosen, content_hashes
@@ -75,12 +76,12 @@ def measure_fertility(config: MeasureFertility, context: Context) -> Report:
         if best is not None and stream.damage is None:
             best.finish()
     counts = ShardCounts(source=config.source, groups=dict(sorted(groups.items())))
-    write_msgpack(config.out, counts)
+    written = write_msgpack(config.out, counts)
     warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
     warnings += [m.warning for m in loaded if m.warning is not None]
     return Report(
         counts={config.source: account},
-        outputs=[output(config.out), *aside.outputs],
+        outputs=[written, *aside.outputs],
         warnings=warnings,
         bad=aside.bad,
     )
@@ -92,8 +93,7 @@ def read_counts(path: str | Path) -> ShardCounts:
 
 
 def _loaded(context: Context, path: str) -> Measured:
-    stat = Path(path).stat()
-    return context.load(("fertility", path, stat.st_size, stat.st_mtime_ns), lambda: Measured(Path(path)))
+    return context.load(("fertility", path, *fs.stat(path)), lambda: Measured(Path(path)))
 
 
 class _BestScore:

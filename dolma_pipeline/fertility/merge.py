@@ -12,7 +12,7 @@ from dolma_pipeline.errors import StageError
 from dolma_pipeline.fertility.measure import read_counts
 from dolma_pipeline.fertility.page import write_page
 from dolma_pipeline.fertility.result import NO_GROUP, TokenizerInfo, fertility
-from dolma_pipeline.io.files import output, write_json
+from dolma_pipeline.io.atomic import output, write_json
 from dolma_pipeline.tokens.reference import ReferenceEngine
 
 RESULT = "fertility.json"
@@ -62,10 +62,10 @@ def merge_fertility(config: MergeFertility, context: Context) -> Report:
         known = ", ".join(f"`{name}`" for name in result.groups)
         warnings.append(f"{config.directory}: no document is of the baseline `{config.baseline}`, but of {known}")
     directory = Path(config.directory)
-    write_json(directory / RESULT, result)
+    written = write_json(directory / RESULT, result)
     write_page(directory / PAGE, config.title, result)
     details: dict[str, Any] = {
         info.name: {"tokens": figures.tokens, "tokens_per_word": figures.tokens_per_word}
         for info, figures in zip(infos, result.total.tokenizers, strict=True)
     }
-    return Report(outputs=[output(directory / RESULT), output(directory / PAGE)], details=details, warnings=warnings)
+    return Report(outputs=[written, output(directory / PAGE)], details=details, warnings=warnings)

@@ -13,6 +13,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from dolma_pipeline import _native
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.tokens.coverage import byte_letters
 from dolma_pipeline.tokens.engine import Engine, load_engine
 from dolma_pipeline.tokens.reference import one_thread
@@ -52,7 +53,7 @@ class Measured:
     def __init__(self, path: Path) -> None:
         self._engine: Engine = load_engine(str(path))
         one_thread()
-        self._library = tokenizers.Tokenizer.from_file(str(path))
+        self._library = tokenizers.Tokenizer.from_file(str(local_copy(path)))
         self._library.no_truncation()
         self._library.no_padding()
         self.vocab_size = self._engine.vocab_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dolma_pipeline.fertility.result import Fertility, Figures, Row
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io.atomic import read_json
 from dolma_pipeline.report.summary import table
 from dolma_pipeline.report.units import count, size
 

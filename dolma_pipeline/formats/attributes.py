@@ -19,8 +19,10 @@ from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, recorded
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.io.files import output, sync
-from dolma_pipeline.io.writing import temporary_path, writing
+from dolma_pipeline.io.arrow import open_parquet, parquet_schema, parquet_writer
+from dolma_pipeline.io.atomic import Draft
+from dolma_pipeline.io.cache import local_copy
+from dolma_pipeline.io.writing import writing
 
 SPANS = pa.list_(
     pa.field(
@@ -70,14 +72,14 @@ class AttributeWriter:
         self._parquet = self.path.suffix == ".parquet"
         self._lines: _native.LineWriter | None = None
         self._table: pq.ParquetWriter | None = None
-        self._temporary = temporary_path(self.path)
+        self._draft: Draft | None = None
         self._pending: list[pa.RecordBatch] = []
         self._rows = self._bytes = self._all_rows = 0
         self._digest = TextDigest()
         self.record: str | None = None
         """What a Parquet file says of the texts it was made of, where they are not seen here."""
         if self._parquet:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._draft = Draft(str(path))
         else:
             self._lines = _native.LineWriter(str(path))
 
@@ -117,9 +119,10 @@ class AttributeWriter:
 
     def _flush(self, schema: pa.Schema) -> None:
         if self._table is None:
+            assert self._draft is not None
             # Statistics and dictionaries cost time here and are never asked for.
-            self._table = pq.ParquetWriter(
-                self._temporary, schema, compression="zstd", compression_level=1, use_dictionary=False,
+            self._table = parquet_writer(
+                self._draft, schema, compression="zstd", compression_level=1, use_dictionary=False,
                 write_statistics=False, store_schema=True, column_encoding=_encodings(schema),
                 write_batch_size=ROW_GROUP,
             )  # fmt: skip
@@ -132,6 +135,7 @@ class AttributeWriter:
         if self._lines is not None:
             size, digest = self._lines.finish()
             return Output(str(self.path), size, digest)
+        assert self._draft is not None
         with writing(self.path):
             if self._pending or self._table is None:
                 none = pa.schema([("id", pa.large_string())])
@@ -141,9 +145,7 @@ class AttributeWriter:
                 if record is not None:
                     self._table.add_key_value_metadata({KEY: record})
                 self._table.close()
-            sync(self._temporary)
-            self._temporary.replace(self.path)
-        return output(self.path)
+            return self._draft.publish()
 
     def abort(self) -> None:
         if self._lines is not None:
@@ -152,7 +154,8 @@ class AttributeWriter:
         with contextlib.suppress(OSError, pa.ArrowException):
             if self._table is not None:
                 self._table.close()
-        self._temporary.unlink(missing_ok=True)
+        if self._draft is not None:
+            self._draft.abort()
 
 
 ENCODINGS = {"start": "DELTA_BINARY_PACKED", "end": "DELTA_BINARY_PACKED", "score": "BYTE_STREAM_SPLIT"}
@@ -192,7 +195,7 @@ class AttributeCursor:
             self._batches = _parquet_batches(self._path, self._keys)
             self._rest: pa.Table | None = None
         else:
-            self._reader = _native.AttributeReader(self._path, self._keys, raw=raw, any_id=any_id)
+            self._reader = _native.AttributeReader(str(local_copy(self._path)), self._keys, raw=raw, any_id=any_id)
 
     def next(self, documents: Documents) -> dict[str, pa.Array]:
         """The columns for the next `len(documents)` rows; `__raw__` holds the JSON objects where asked for.
@@ -267,7 +270,7 @@ class AttributeCursor:
 def _parquet_batches(path: str, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """No method: a generator that holds its cursor would keep a file's columns until the garbage collector comes by."""
     with named(path):
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = open_parquet(path)
         schema = file.schema_arrow
         present = [k for k in keys if k in schema.names]
         _check_columns(path, schema, present)
@@ -280,7 +283,7 @@ def attribute_batches(path: str | Path, keys: Sequence[str]) -> Iterator[pa.Reco
         for batch in _parquet_batches(str(path), keys):
             yield batch.set_column(0, pa.field("id", pa.large_string()), batch.column("id").cast(pa.large_string()))
         return
-    reader = _native.AttributeReader(str(path), list(keys))
+    reader = _native.AttributeReader(str(local_copy(path)), list(keys))
     while (batch := reader.next_rows(ROW_GROUP)).num_rows:
         yield batch
 
@@ -327,5 +330,5 @@ def attribute_keys(path: str | Path, rows: int = 1000) -> list[str]:
     """The attributes a file holds: all of a Parquet file's, those in the first `rows` rows of a JSONL one."""
     if str(path).endswith(".parquet"):
         with named(path):
-            return [n for n in pq.read_schema(path).names if n != "id"]
-    return _native.attribute_keys(str(path), rows)
+            return [n for n in parquet_schema(path).names if n != "id"]
+    return _native.attribute_keys(str(local_copy(path)), rows)

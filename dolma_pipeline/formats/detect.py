@@ -10,13 +10,14 @@ import csv
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import msgspec
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.magic import Foreign, by_magic
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.cache import local_copy
 
 HEAD = 64 << 10
 """Decompressed bytes of each file that are looked at."""
@@ -84,7 +85,7 @@ def foreign_format(path: str) -> Foreign | None:
 
 
 def _not_parquet(path: str) -> Foreign | None:
-    with Path(path).open("rb") as file:
+    with fs.open_input(path) as file:
         magic = file.read(4)
     if not magic or magic in (b"PAR1", b"PARE"):
         return None
@@ -93,7 +94,7 @@ def _not_parquet(path: str) -> Foreign | None:
 
 def _look(path: str, limit: int, lines: Foreign | None = None) -> Foreign | None:
     """What the first `limit` bytes tell; `lines`: the answer for a file of JSON lines."""
-    compression, head, whole, damage = _native.read_head(path, limit)
+    compression, head, whole, damage = _native.read_head(str(local_copy(path)), limit)
     if not head:
         # Only what zstd itself cannot read is named; the reader tells of damage, and keeps what it can.
         unreadable = damage is not None and damage.startswith("the zstd frame ")

@@ -14,6 +14,8 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.columns import Columns, rules_of, takes_any_id
 from dolma_pipeline.formats.parquet_reader import ParquetReader
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.cache import local_copy
 
 BATCH_BYTES = 4 << 20
 """Text of one batch: large enough that a call costs nothing beside its work, small enough to stay in the cache."""
@@ -135,7 +137,7 @@ class DocumentStream:
 
     def _lines(self) -> Iterator[Documents]:
         reader = _native.DocumentReader(
-            self.path,
+            str(local_copy(self.path)),
             batch_bytes=self._batch_bytes,
             max_line_bytes=self.max_line_bytes,
             keep_raw=self._keep_raw,
@@ -158,7 +160,7 @@ class DocumentStream:
         self.damage = reader.damage
         self.unread = reader.unread
         if reader.damage is not None and not reader.footer:
-            self.unread_bytes = Path(self.path).stat().st_size
+            self.unread_bytes = fs.stat(self.path).size
 
 
 def read_documents(

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.parquet_errors import named
+from dolma_pipeline.io.arrow import parquet_metadata
 
 KEY = "dolma_pipeline.texts"
 """The key of the digest in the metadata of a Parquet file."""
@@ -45,7 +45,7 @@ class TextDigest:
 def recorded(path: str) -> str | None:
     """The digest of the texts that a Parquet file of attributes was made of; None if it does not say."""
     with named(path):
-        found = (pq.read_metadata(path).metadata or {}).get(KEY.encode())
+        found = (parquet_metadata(path).metadata or {}).get(KEY.encode())
     return None if found is None else found.decode()
 
 

@@ -22,13 +22,14 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_reader import JSON, METADATA, OTHER_FIELDS
-from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.arrow import parquet_writer
+from dolma_pipeline.io.atomic import publishing
 from dolma_pipeline.io.writing import temporary_path, writing
 
 MAX_COLUMNS = 256
@@ -73,15 +74,14 @@ class ParquetDocumentWriter:
                     kinds[name] = kinds.get(name, 0) | found
             columns = _Columns(kinds)
             with (
-                atomic_path(self._path) as temporary,
-                pq.ParquetWriter(temporary, columns.schema, compression="zstd", compression_level=3) as table,
+                publishing(self._path) as published,
+                parquet_writer(published.file, columns.schema, compression="zstd", compression_level=3) as table,
             ):
                 for documents in self._read_back():
                     table.write_batch(columns.batch(documents))
         finally:
-            self._lines_path.unlink(missing_ok=True)
-        written = output(self._path)
-        return written.bytes, written.blake3
+            fs.remove(self._lines_path, missing_ok=True)
+        return published.output.bytes, published.output.blake3
 
     def _read_back(self) -> Iterator[Documents]:
         """Every document that was written; raises DataError, once they are read, if there are others or fewer."""
@@ -100,7 +100,7 @@ class ParquetDocumentWriter:
 
     def abort(self) -> None:
         self._lines.abort()
-        self._lines_path.unlink(missing_ok=True)
+        fs.remove(self._lines_path, missing_ok=True)
 
 
 class _Columns:

@@ -9,7 +9,6 @@ A row is read only if all of its columns can be, whichever of them are wanted: s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +21,8 @@ from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.arrow_json import check_type, is_identifier, is_text, json_values, strings
 from dolma_pipeline.formats.columns import Columns, missing_column, rules_of
 from dolma_pipeline.formats.parquet_errors import ERRORS, reason
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.arrow import open_parquet
 
 METADATA = "metadata"
 OTHER_FIELDS = "other_fields"
@@ -71,7 +72,7 @@ class ParquetReader:
 
     def __iter__(self) -> Iterator[tuple[pa.RecordBatch, list[Bad]]]:
         """Batches as `Documents` has them, each with the bad rows among those it was made of."""
-        if Path(self.path).stat().st_size == 0:
+        if fs.stat(self.path).size == 0:
             return
         try:
             file = self._open()
@@ -119,11 +120,11 @@ class ParquetReader:
         )
 
     def _open(self) -> pq.ParquetFile:
-        with Path(self.path).open("rb") as head:
+        with fs.open_input(self.path) as head:
             if head.read(4) == b"PARE":
                 raise DataError("it is encrypted (it begins with `PARE`); decrypt it first")
         # Only files that have checksums are checked, and only such files take longer.
-        return pq.ParquetFile(self.path, page_checksum_verification=True)
+        return open_parquet(self.path)
 
     def _check(self, schema: pa.Schema) -> None:
         """Finds the mapped columns; raises DataError for columns that cannot be read as documents."""

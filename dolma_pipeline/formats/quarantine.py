@@ -12,6 +12,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.engine.task import BadInput, Counts, Output
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import MAX_LINE_BYTES, OWN_LINE_BYTES, BadLine, DocumentStream
+from dolma_pipeline.io import fs
 
 MAX_BYTES = 256 << 20
 """Size from which a quarantine file takes only places and reasons, without the bytes of the lines: a shard of nothing
@@ -92,7 +93,7 @@ class Quarantine:
     def finish(self) -> list[Output]:
         """The file, if there was anything to write; else an older one is removed."""
         if self._writer is None:
-            self._path.unlink(missing_ok=True)
+            fs.remove(self._path, missing_ok=True)
             return []
         size, digest = self._writer.finish()
         return [Output(str(self._path), size, digest)]

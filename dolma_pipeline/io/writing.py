@@ -9,7 +9,10 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 TEMPORARY = re.compile(r"^\.(.+)\.tmp-\d+$")
 """What a file is called until it is whole: `.NAME.tmp-PID`, or `.NAME.STEP.tmp-PID`."""
@@ -61,7 +64,13 @@ def writing(path: str | Path) -> Iterator[None]:
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
 
 
-def write_array(file: IO[bytes], array: Any) -> None:
+class Sink(Protocol):
+    """Takes bytes: a file, or a draft of one."""
+
+    def write(self, data: Buffer, /) -> int: ...
+
+
+def write_array(file: Sink, array: Any) -> None:
     """Writes the bytes of a numpy array. Unlike `tofile` it raises the system's own error when the disk is full."""
     if array.size:
         file.write(memoryview(array).cast("B") if array.flags.c_contiguous else array.tobytes())

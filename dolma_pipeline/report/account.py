@@ -14,7 +14,8 @@ from msgspec import Struct
 from dolma_pipeline.engine.manifest import TIMINGS, RunManifest, StageAccount, Timings, read_manifest
 from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.formats.quarantine import QuarantineRow
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_json
 
 MOST_EXAMPLES = 20
 
@@ -83,7 +84,7 @@ class Run(Struct, frozen=True, kw_only=True):
 def load_run(run_dir: Path) -> Run:
     """The run in `run_dir`; a DataError if it has no manifest, which is written when a run has finished."""
     manifest = read_manifest(run_dir)
-    timings = read_json(run_dir / TIMINGS, Timings) if (run_dir / TIMINGS).is_file() else None
+    timings = read_json(run_dir / TIMINGS, Timings) if fs.is_file(run_dir / TIMINGS) else None
     return Run(
         directory=run_dir,
         manifest=manifest,
@@ -109,7 +110,7 @@ def rules(counts: Iterable[Counts]) -> list[str]:
 
 def _training(manifest: RunManifest, metrics: Path) -> Training | None:
     stage = next((s for s in reversed(manifest.stages) if s.kind == "train"), None)
-    if stage is None and not metrics.is_file():
+    if stage is None and not fs.is_file(metrics):
         return None
     details = stage.details if stage is not None else {}
     points = _points(details.get("loss")) or _points([(r.get("step"), r.get("loss")) for r in _rows(metrics)])
@@ -146,9 +147,9 @@ def _whole(value: Any) -> int | None:
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """The JSON objects of a file of lines; a line that is none, such as the last of a killed run, is passed over."""
-    if not path.is_file():
+    if not fs.is_file(path):
         return
-    with path.open("rb") as handle:
+    with fs.open_input(path) as handle:
         for line in handle:
             try:
                 row = msgspec.json.decode(line)
@@ -159,7 +160,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _quarantine(directory: Path) -> Iterator[QuarantineRow]:
-    for path in sorted(directory.rglob("*.jsonl")) if directory.is_dir() else []:
+    for path in fs.find(directory, "**/*.jsonl") if fs.is_directory(directory) else []:
         for row in _rows(path):
             try:
                 yield msgspec.convert(row, QuarantineRow)

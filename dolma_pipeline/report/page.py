@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
-from dolma_pipeline.io.files import atomic_path
+from dolma_pipeline.io.atomic import write_text
+from dolma_pipeline.io.package import package_text
 from dolma_pipeline.report.markup import Content, Markup, element
 from dolma_pipeline.secrets import hide_in_page
 
 
 def page(kind: str, what: str, title: str, facts: str, *content: Content) -> str:
     """The whole page: `kind` (`run report`) for the window, `what` it tells above the title, `facts` below it."""
-    style = files("dolma_pipeline.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = package_text("report", "style.css")
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -33,5 +33,4 @@ def page(kind: str, what: str, title: str, facts: str, *content: Content) -> str
 
 def write_page(path: Path, text: str) -> None:
     """Writes a page, without the values of environment variables that the configuration used."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(hide_in_page(text), encoding="utf-8", newline="\n")
+    write_text(path, hide_in_page(text))

@@ -12,6 +12,7 @@ from dolma_pipeline.config.yaml_file import json_path
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Counts, Task, make_task
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io import fs
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.convert import ConvertFile, WriteConversion
@@ -76,7 +77,7 @@ class ConvertPhases:
                 others=others,
             )
             task = self._task(self.phase, file.name, "convert:convert_file", config, file.inputs)
-            tasks.append(msgspec.structs.replace(task, weight=Path(file.tokens).stat().st_size))
+            tasks.append(msgspec.structs.replace(task, weight=fs.stat(file.tokens).size))
         return tasks
 
     def describe(self, state: State) -> list[Task]:
@@ -136,7 +137,7 @@ class ConvertPhases:
 def _refuse_other_formats(directory: Path, to: Form, where: str) -> None:
     """Files of two formats would share their csv.gz, and nobody could say which of them the directory holds."""
     others = (suffix for form, suffix in SUFFIXES.items() if form != to)
-    found = next((p for suffix in others for p in sorted(directory.glob(f"*{suffix}"))), None)
+    found = next((p for suffix in others for p in sorted(fs.find(directory, f"*{suffix}"))), None)
     if found is not None:
         raise ConfigError(f"{where}: expected a directory without token files of another format, found {found}")
 

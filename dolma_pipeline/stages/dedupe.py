@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
@@ -34,7 +33,9 @@ from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import recorded
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.arrow import open_parquet
+from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.shard_pass import RUNNER, StepConfig
 
@@ -129,7 +130,7 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
 
 def _rows(path: str) -> Iterator[pa.RecordBatch]:
     with named(path):
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = open_parquet(path)
         if "chars" in file.schema_arrow.names:
             yield from file.iter_batches(batch_size=65_536)
 
@@ -144,7 +145,7 @@ def _marked(column: pa.Array) -> int:
 def plan(builder: Builder, number: int, config: Dedupe) -> None:
     if config.bloom is not None and config.bloom.file is not None:
         file = local(config.bloom.file)
-        if file.is_dir():
+        if fs.is_directory(file):
             where = f"$.stages[{number - 1}].dedupe.bloom.file"
             raise ConfigError(f"{where}: expected the file of a filter, found the directory `{file}`")
         config = replace(config, bloom=replace(config.bloom, file=str(file)))
@@ -206,7 +207,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     def build_reduce(state: State) -> list[Task]:
         bloom = config.bloom
         filter_file = bloom.file if bloom is not None else None
-        loaded = (filter_file,) if filter_file is not None and Path(filter_file).is_file() else ()
+        loaded = (filter_file,) if filter_file is not None and fs.is_file(filter_file) else ()
         return [
             make_task(
                 phase=reduce,

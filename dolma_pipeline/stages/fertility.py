@@ -14,6 +14,7 @@ from dolma_pipeline.fertility.measure import GroupByTagger, MeasureFertility
 from dolma_pipeline.fertility.merge import PAGE, RESULT, MergeFertility
 from dolma_pipeline.formats.attributes import attribute_keys
 from dolma_pipeline.formats.columns import with_fields
+from dolma_pipeline.io import fs
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.tokens.check import check_measured
@@ -97,7 +98,7 @@ def _tokenizers(builder: Builder, config: Fertility, where: str) -> dict[str, st
         file = tokenizer_file(path)
         if str(file) not in found.values():
             # In a cache of the Hub the directories are called after contents, not after the tokenizer.
-            named = file if Path(path).expanduser().exists() else Path(path)
+            named = file if fs.exists(Path(path).expanduser()) else Path(path)
             found[_name(named, found)] = str(file)
     if not found:
         raise ConfigError(f"{where}.tokenizers: expected a tokenizer.json, or a `tokens` stage before, found neither")
@@ -105,7 +106,7 @@ def _tokenizers(builder: Builder, config: Fertility, where: str) -> dict[str, st
 
 
 def _name(file: Path, taken: dict[str, str]) -> str:
-    name = file.resolve().parent.name if file.name == "tokenizer.json" else file.stem
+    name = fs.resolve(file).parent.name if file.name == "tokenizer.json" else file.stem
     number, unused = 2, name
     while unused in taken:
         unused, number = f"{name}-{number}", number + 1

@@ -19,7 +19,7 @@ from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_documents import document_writer
 from dolma_pipeline.formats.quarantine import SetAside, longest_line
-from dolma_pipeline.io.files import output, read_json, write_json
+from dolma_pipeline.io.atomic import read_json, write_json
 from dolma_pipeline.mixers.attribute_files import MixInput
 from dolma_pipeline.mixers.computed import Computed, ComputedTags, computed_inputs
 from dolma_pipeline.mixers.decide import Decider
@@ -114,8 +114,8 @@ def measure(config: MeasureShards, context: Context) -> Report:
     encoded = TokenSample()
     if config.tokenizer is not None and sample.texts:
         encoded = encode_sample(sample, config.tokenizer, context)
-    write_json(config.path, Measure(source=config.source, histogram=histogram, sample=encoded))
-    return Report(outputs=[output(config.path)])
+    written = write_json(config.path, Measure(source=config.source, histogram=histogram, sample=encoded))
+    return Report(outputs=[written])
 
 
 def sampling_hashes(documents: Documents, file: str, seed: int, mix: str) -> Hashes:
@@ -137,14 +137,14 @@ def plan_rates(config: PlanBudget, context: Context) -> Report:
         raise DataError(f"{config.where}: expected a budget")
     measured = {source: per for source, each in files.items() if (per := bytes_per_token(each)) is not None}
     budget = plan_budget(config.mix.budget, histograms, config.where, measured)
-    write_json(config.path, budget.rates)
+    written = write_json(config.path, budget.rates)
     account = budget.account()
     if account["unit"] == "tokens":
         account["bytes_per_token"] = "given" if config.mix.budget.bytes_per_token else "measured"
         if config.assumed:
             account["bytes_per_token"] = f"assumed: {config.assumed}"
     details = {"rates": msgspec.to_builtins(budget.rates), "budget": account}
-    return Report(outputs=[output(config.path)], details=details, warnings=budget.warnings(f"{config.where}.budget"))
+    return Report(outputs=[written], details=details, warnings=budget.warnings(f"{config.where}.budget"))
 
 
 def mix_shards(config: MixShards, context: Context) -> Report:

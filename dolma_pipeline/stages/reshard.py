@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 from dolma_pipeline.config.recipe import MOST_COPIES, Reshard, Tokenizer
@@ -11,6 +9,7 @@ from dolma_pipeline.config.yaml_file import json_path
 from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Counts, Report, Task
 from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.io import fs
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.token_files import TokenFilePhases
 from dolma_pipeline.tokens.amount import Amount
@@ -80,7 +79,7 @@ class ReshardPhases(TokenFilePhases):
                     min_tokens=max(1, self.pack.min_tokens) if self.pack is not None else 0,
                 )
                 task = self.task("select", self._name(name, file), "select:select_documents", config, file.inputs)
-                tasks.append(msgspec.structs.replace(task, weight=Path(file.tokens).stat().st_size))
+                tasks.append(msgspec.structs.replace(task, weight=fs.stat(file.tokens).size))
         return tasks
 
     def shards(self, state: State, split: str) -> list[ShardFiles]:

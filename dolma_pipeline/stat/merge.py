@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.engine.task import Context, Output, Report
-from dolma_pipeline.io.files import output, read_json, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import output, read_json, write_json
 from dolma_pipeline.stat.histogram import Histogram, Summary
 from dolma_pipeline.stat.page import write_page
 from dolma_pipeline.stat.result import WhatIf, merge
@@ -46,7 +47,7 @@ def merge_stat(config: MergeStat, context: Context) -> Report:
             merged.setdefault(name, Histogram()).merge(Histogram.of(stored))
     # What an earlier run left here would be shown as if it were of this one.
     for name in (SUMMARIES, WHATIF):
-        (directory / name).unlink(missing_ok=True)
+        fs.remove(directory / name, missing_ok=True)
     if config.histograms and not merged:
         warnings.append("no attribute to describe: no key was found that the regex, if there is one, finds")
     if config.histograms:
@@ -57,8 +58,7 @@ def merge_stat(config: MergeStat, context: Context) -> Report:
         )
     whatif = merge((read_json(path, WhatIf) for path in config.whatif), config.examples) if config.whatif else None
     if whatif is not None:
-        write_json(directory / WHATIF, whatif)
-        outputs.append(output(directory / WHATIF))
+        outputs.append(write_json(directory / WHATIF, whatif))
     write_page(directory / PAGE, config.title, merged, whatif)
     outputs.append(output(directory / PAGE))
     return Report(outputs=outputs, warnings=warnings)
@@ -78,7 +78,5 @@ def _write_summaries(path: Path, merged: dict[str, Histogram], bins: int) -> Out
 
 def read_summaries(path: Path) -> list[Summary]:
     """The lines of a summaries file, ours or Dolma's."""
-    import gzip
-
-    with gzip.open(path, "rb") as lines:
+    with fs.open_gzip(path) as lines:
         return [msgspec.json.decode(line, type=Summary) for line in lines]

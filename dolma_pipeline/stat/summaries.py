@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.io.files import output, read_msgpack, write_msgpack
+from dolma_pipeline.io.arrow import open_parquet
+from dolma_pipeline.io.atomic import read_msgpack, write_msgpack
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.mixers import attributes
 from dolma_pipeline.stat.histogram import Histogram, Stored
 
@@ -64,9 +65,9 @@ def summarize_file(config: SummarizeFile, context: Context) -> Report:
         histograms={name: tally.stored() for name, tally in tallies.items() if tally.total},
         unmeasured=list(unmeasured),
     )
-    write_msgpack(config.out, summary)
+    written = write_msgpack(config.out, summary)
     warnings = [f"{config.path}: {odd} scores that are not finite were left out"] if odd else []
-    return Report(outputs=[output(config.out)], warnings=warnings)
+    return Report(outputs=[written], warnings=warnings)
 
 
 def read_summary(path: str) -> FileSummary:
@@ -83,7 +84,7 @@ def spans_by_key(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.
 
 
 def _lines(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.NDArray[np.int64] | None]]:
-    scanner = _native.SpanScanner(path)
+    scanner = _native.SpanScanner(str(local_copy(path)))
     while (batch := scanner.next_rows(ROWS)) is not None:
         key, start, end, score = (column.to_numpy() for column in batch.columns)
         # Spans of one key next to each other, each in its old order.
@@ -98,7 +99,7 @@ def _lines(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.NDArra
 
 def _parquet(path: str) -> Iterator[tuple[str, npt.NDArray[np.float64], npt.NDArray[np.int64] | None]]:
     with named(path):
-        for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(batch_size=ROWS):
+        for batch in open_parquet(path).iter_batches(batch_size=ROWS):
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 if name != "id":
                     yield (name, *_column(path, name, column))

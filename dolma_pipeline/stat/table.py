@@ -8,7 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_json
 from dolma_pipeline.report.summary import table
 from dolma_pipeline.report.units import count, counted, share, size
 from dolma_pipeline.stat.histogram import Summary, parts
@@ -41,13 +42,13 @@ def print_stat(directory: Path, *, show_total: bool) -> None:
 
 
 def stat_blocks(directory: Path, *, show_total: bool = False) -> Iterator[Block]:
-    if (directory / WHATIF).is_file():
+    if fs.is_file(directory / WHATIF):
         whatif: WhatIf = read_json(directory / WHATIF, WhatIf)
         if whatif.rules:
             yield _rules(whatif)
         for sweep in whatif.sweeps:
             yield _sweep(sweep, whatif.read)
-    if (directory / SUMMARIES).is_file():
+    if fs.is_file(directory / SUMMARIES):
         for summary in read_summaries(directory / SUMMARIES):
             yield _distribution(summary, show_total)
 

@@ -15,7 +15,7 @@ from dolma_pipeline.config.recipe import Sweep
 from dolma_pipeline.engine.task import Context, Counts, Report
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
-from dolma_pipeline.io.files import output, write_json
+from dolma_pipeline.io.atomic import write_json
 from dolma_pipeline.mixers import attributes, expression
 from dolma_pipeline.mixers.attribute_files import AttributeFiles, MixInput
 from dolma_pipeline.mixers.decide import rule_columns
@@ -64,11 +64,9 @@ def measure_shard(config: MeasureShard, context: Context) -> Report:
         if stream.damage is None:
             beside.finish()
     counts.bytes_out = counts.bytes_in
-    write_json(config.out, measure.result)
+    written = write_json(config.out, measure.result)
     warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []
-    return Report(
-        counts={config.source: counts}, outputs=[output(config.out), *aside.outputs], warnings=warnings, bad=aside.bad
-    )
+    return Report(counts={config.source: counts}, outputs=[written, *aside.outputs], warnings=warnings, bad=aside.bad)
 
 
 class _Measure:

@@ -7,12 +7,12 @@ before it. `-` reads the configuration from standard input.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from dolma_pipeline.cli.main import main as dolma
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io.atomic import write_text
+from dolma_pipeline.io.cache import scratch_directory
 
 USAGE = """usage: python -m dolma_pipeline.tokenizer.reshard [-c] CONFIG [OPTION ...]
 
@@ -31,9 +31,9 @@ def main(argv: Sequence[str]) -> int:
         return error.exit_code
     if name != "-":
         return dolma(["-c", name, "tokens", "reshard", *options])
-    with tempfile.TemporaryDirectory(prefix="dolma-reshard-") as directory:
-        file = Path(directory) / "stdin.yaml"
-        file.write_text(sys.stdin.read())
+    with scratch_directory("dolma-reshard-") as directory:
+        file = directory / "stdin.yaml"
+        write_text(file, sys.stdin.read())
         return dolma(["-c", str(file), "tokens", "reshard", *options])
 
 

@@ -8,7 +8,8 @@ import msgspec
 
 from dolma_pipeline.config.recipe import Tokenizer
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.url import local
 from dolma_pipeline.tokens.encode import TRAIN, VALIDATION
 from dolma_pipeline.tokens.manifest import MANIFEST
 from dolma_pipeline.tokens.source import TokenSource, open_source, refuse_packed, token_files
@@ -60,9 +61,9 @@ def open_below(
 
 def _described_below(base: Path) -> list[Path]:
     """The directories below `base` that have a manifest of token files, hidden ones and `base` itself left out."""
-    if not base.is_dir() or (base / MANIFEST).is_file():
+    if not fs.is_directory(base) or fs.is_file(base / MANIFEST):
         return []
-    found = (p.parent.relative_to(base) for p in base.rglob(MANIFEST))
+    found = (p.parent.relative_to(base) for p in fs.find(base, f"**/{MANIFEST}"))
     return sorted(base / d for d in found if not any(part.startswith(".") for part in d.parts))
 
 

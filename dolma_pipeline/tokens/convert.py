@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from numpy.typing import NDArray
 from dolma_pipeline._native import LineWriter
 from dolma_pipeline.engine.task import Context, Counts, Output, Report
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import atomic_path, output, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import publish_copy, publishing, write_bytes, write_json, write_text
 from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens import datatrove, megatron
 from dolma_pipeline.tokens.engine import tokenizer_file
@@ -106,7 +106,7 @@ def convert_file(config: ConvertFile, context: Context) -> Report:
         warnings.append(f"{file.tokens}: {abs(file.size - written):,} of its {file.size:,} tokens are in no document")
     if file.form == "megatron" and megatron.MegatronIndex(file.index or "").multimodal:
         warnings.append(f"{file.index}: the modes of its sequences are left out, no other format has them")
-    if Path(f"{file.tokens}.loss").is_file():
+    if fs.is_file(Path(f"{file.tokens}.loss")):
         warnings.append(f"{file.tokens}.loss: the loss mask is left out")
     details = {"files": [msgspec.to_builtins(f) for f in files]} if config.to == "dolma" else {}
     return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings)
@@ -119,10 +119,10 @@ def _remove_stale(config: ConvertFile, written: set[str]) -> list[str]:
     pattern = re.compile(rf"({re.escape(base.name)}(-\d{{5,}})?)({endings})")
     kept = {Path(name).name for name in config.others}
     stale = []
-    for path in sorted(base.parent.iterdir()):
+    for path in sorted(fs.list_directory(base.parent)):
         match = pattern.fullmatch(path.name)
         if match is not None and match[1] not in kept and path.name not in written:
-            path.unlink()
+            fs.remove(path)
             stale.append(path.name)
     return [f"{base.parent}: removed {', '.join(stale)} of an earlier run"] if stale else []
 
@@ -177,9 +177,9 @@ def _write(config: ConvertFile, base: Path, chunks: Iterator[Chunk]) -> tuple[li
     ids = LineWriter(str(side))
     position = 0
     try:
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
+        with publishing(path) as published:
             for tokens, rows in chunks:
-                write_array(file, tokens)
+                write_array(published.file, tokens)
                 ends = position + np.cumsum(rows.lengths)
                 coded = rows.sources.dictionary_encode()
                 ids.write_token_rows(
@@ -197,17 +197,12 @@ def _write(config: ConvertFile, base: Path, chunks: Iterator[Chunk]) -> tuple[li
         ids.abort()
         raise
     lengths = np.concatenate(sizes)
-    written = [output(path), Output(path=str(side), bytes=size, blake3=digest)]
+    written = [published.output, Output(path=str(side), bytes=size, blake3=digest)]
     if config.to == "megatron":
-        with atomic_path(f"{base}.idx") as temporary:
-            megatron.write_index(temporary, config.dtype, lengths)
-        written.append(output(f"{base}.idx"))
+        written.append(megatron.write_index(Path(f"{base}.idx"), config.dtype, lengths))
     elif config.to == "datatrove":
-        with atomic_path(f"{path}.index") as temporary, temporary.open("wb") as file:
-            write_array(file, np.cumsum(lengths).astype("<u8"))
-        with atomic_path(f"{path}.metadata") as temporary:
-            temporary.write_text(datatrove.metadata(TOKENIZER, config.dtype, position), encoding="utf-8")
-        written += [output(f"{path}.index"), output(f"{path}.metadata")]
+        written.append(write_bytes(f"{path}.index", np.cumsum(lengths).astype("<u8").tobytes()))
+        written.append(write_text(f"{path}.metadata", datatrove.metadata(TOKENIZER, config.dtype, position)))
     directory = Path(config.directory)
     described = TokenFile(
         path=path.relative_to(directory).as_posix(),
@@ -225,12 +220,10 @@ def write_conversion(config: WriteConversion, context: Context) -> Report:
     directory = Path(config.directory)
     outputs = []
     if config.tokenizer_path is not None:
-        with atomic_path(directory / TOKENIZER) as temporary:
-            shutil.copyfile(tokenizer_file(config.tokenizer_path), temporary)
-        outputs.append(output(directory / TOKENIZER))
+        outputs.append(publish_copy(tokenizer_file(config.tokenizer_path), directory / TOKENIZER))
     if config.manifest is not None:
-        write_json(directory / CONVERSION, Conversion(format=FORMAT, to=config.to, manifest=config.manifest))
-        outputs.append(output(directory / CONVERSION))
+        conversion = Conversion(format=FORMAT, to=config.to, manifest=config.manifest)
+        outputs.append(write_json(directory / CONVERSION, conversion))
     return Report(outputs=outputs, warnings=_strangers(directory, config))
 
 

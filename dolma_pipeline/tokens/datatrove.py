@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.cache import map_array
 
 SIZES = {2: "uint16", 4: "uint32"}
 PREFIXES = " kMGTPEZY"
@@ -17,15 +19,15 @@ PREFIXES = " kMGTPEZY"
 
 def read_ends(path: str | Path) -> NDArray[np.unsignedinteger]:
     """The ends of the documents in a .ds.index, mapped into memory."""
-    size = Path(path).stat().st_size
+    size = fs.stat(path).size
     if size % 8:
         raise DataError(f"{path}: expected 8 bytes for each document, found {size}: the file was cut")
-    return np.memmap(path, dtype="<u8", mode="r") if size else np.empty(0, dtype="<u8")
+    return map_array(path, "<u8") if size else np.empty(0, dtype="<u8")
 
 
 def read_metadata(path: str | Path) -> tuple[str, str, int]:
     """(name of the tokenizer, dtype, tokens) of a .ds.metadata."""
-    lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = fs.read_text(path, errors="replace").splitlines()
     name, _, size = lines[0].rpartition("|") if lines else ("", "", "")
     if len(lines) < 2 or not size.isdecimal() or int(size) not in SIZES or not lines[1].strip().isdecimal():
         raise DataError(

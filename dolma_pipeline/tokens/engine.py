@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io import fs
 from dolma_pipeline.tokens.coverage import Coverage
 from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.fast import FastEngine, Unsupported
@@ -70,11 +71,11 @@ def tokenizer_file(path: str) -> Path:
     Raises ConfigError if there is none.
     """
     found = Path(path).expanduser()
-    if not found.exists() and is_hub_name(path):
+    if not fs.exists(found) and is_hub_name(path):
         return cached_tokenizer(path)
-    if found.is_dir():
+    if fs.is_directory(found):
         found = found / "tokenizer.json"
-    if not found.is_file():
+    if not fs.is_file(found):
         raise ConfigError(
             f"tokenizer `{path}`: expected a tokenizer.json or a directory that holds one, found no {found}; "
             "download it first, or have one trained with `tokenizer: {train: {}}`"
@@ -123,8 +124,7 @@ def loaded_engine(
 ) -> Engine:
     """The same, loaded once in a process for as long as the file does not change."""
     file = tokenizer_file(path)
-    stat = file.stat()
-    key = (path, stat.st_size, stat.st_mtime_ns, encode_special_tokens, segment)
+    key = (path, *fs.stat(file), encode_special_tokens, segment)
     reference = context.load(
         ("reference tokenizer", *key),
         lambda: ReferenceEngine(file, encode_special_tokens=encode_special_tokens, segment=segment),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io import fs
 
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 FILE = "tokenizer.json"
@@ -54,10 +55,10 @@ def cached_tokenizer(name: str, environment: Mapping[str, str] = os.environ) -> 
 
 def _in_repository(name: str, repository: Path) -> Path | None:
     main = repository / "refs" / "main"
-    if main.is_file():
-        file = repository / "snapshots" / main.read_text().strip() / FILE
-        return file if file.is_file() else None
-    revisions = sorted(repository.glob(f"snapshots/*/{FILE}"))
+    if fs.is_file(main):
+        file = repository / "snapshots" / fs.read_text(main).strip() / FILE
+        return file if fs.is_file(file) else None
+    revisions = sorted(fs.find(repository, f"snapshots/*/{FILE}"))
     if len(revisions) > 1:
         raise ConfigError(
             f"tokenizer `{name}`: expected `refs/main` or one revision in {repository}, found {len(revisions)} "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from msgspec import Struct
 from dolma_pipeline.config.recipe import Pack, Tokenizer
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import atomic_path, output, read_json, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import publish_copy, read_json, write_json
 from dolma_pipeline.report.units import count, counted
 from dolma_pipeline.tokens.amount import Amount, PackedAmount, total
 from dolma_pipeline.tokens.engine import loaded_engine, tokenizer_file
@@ -117,8 +117,8 @@ def check_bare(config: CheckBare, context: Context) -> Report:
     _check_counts(directory, written, taken)
     warnings = _remove_stale(directory, {name for f in config.files for name in (f.path, f.index)})
     for name in (MANIFEST, TOKENIZER):
-        if (directory / name).is_file():
-            (directory / name).unlink()
+        if fs.is_file(directory / name):
+            fs.remove(directory / name)
             warnings.append(f"{directory}: removed {name} of an earlier run, which describes other files")
     if not config.files:
         warnings.append(f"{directory}: no document, so there is no token file")
@@ -142,9 +142,7 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
     engine = loaded_engine(context, config.tokenizer_path, choice="reference")
     special = special_ids(engine, config.tokenizer, needed=config.needs_ends)
     directory = Path(config.directory)
-    with atomic_path(directory / TOKENIZER) as temporary:
-        shutil.copyfile(tokenizer_file(config.tokenizer_path), temporary)
-    copy = output(directory / TOKENIZER)
+    copy = publish_copy(tokenizer_file(config.tokenizer_path), directory / TOKENIZER)
     encoded = total(config.sources.values())
     manifest = Manifest(
         format=FORMAT,
@@ -172,22 +170,24 @@ def write_manifest(config: WriteManifest, context: Context) -> Report:
             f"{directory}: packing left out {counted(config.packed.dropped_tokens, 'token')} ({share:.2%}) of "
             f"{counted(config.packed.truncated, 'document')}, as asked for"
         )
-    write_json(directory / MANIFEST, manifest)
+    written = write_json(directory / MANIFEST, manifest)
     details: dict[str, Any] = {"form": f"{manifest.dtype}, vocabulary of {count(manifest.vocab_size)}"}
     if config.pack is not None:
         details["packed"] = _facts(config)
-    return Report(outputs=[output(directory / MANIFEST), copy], details=details, warnings=warnings)
+    return Report(outputs=[written, copy], details=details, warnings=warnings)
 
 
 def _remove_stale(directory: Path, listed: set[str]) -> list[str]:
     """Readers take every part they see: one that is not in the manifest would be trained on."""
-    found = (p.relative_to(directory).as_posix() for pattern in ("*", "bucket-*/*") for p in directory.glob(pattern))
+    found = (
+        p.relative_to(directory).as_posix() for pattern in ("*", "bucket-*/*") for p in fs.find(directory, pattern)
+    )
     own = [PART, AS_DOLMA] if any(AS_DOLMA.match(name) for name in listed) else [PART]
     stale = sorted(name for name in found if any(p.match(name) for p in own) and name not in listed)
     for name in stale:
-        (directory / name).unlink()
-    for bucket in sorted(p for p in directory.glob("bucket-*") if p.is_dir() and not any(p.iterdir())):
-        bucket.rmdir()
+        fs.remove(directory / name)
+    for bucket in sorted(p for p in fs.find(directory, "bucket-*") if fs.is_directory(p) and not fs.list_directory(p)):
+        fs.remove_directory(bucket)
     if not stale:
         return []
     return [f"{directory}: removed {counted(len(stale), 'file')} of an earlier run, {stale[0]} to {stale[-1]}"]
@@ -214,7 +214,7 @@ def _packed(pack: Pack, amount: PackedAmount) -> Packed:
 def read_manifest(directory: str | Path) -> Manifest:
     """The manifest of a directory of token files; a DataError where there is none, or it cannot be right."""
     path = Path(directory) / MANIFEST
-    if not path.is_file():
+    if not fs.is_file(path):
         raise DataError(f"{directory}: expected token files with a {MANIFEST}, found none")
     try:
         manifest: Manifest = read_json(path, Manifest)
@@ -222,7 +222,7 @@ def read_manifest(directory: str | Path) -> Manifest:
         found = read_json(path)
         if not isinstance(found, dict) or "recipe" not in found:
             raise
-        there = sorted(str(p.parent) for p in Path(directory).glob(f"*/{MANIFEST}"))
+        there = sorted(str(p.parent) for p in fs.find(directory, f"*/{MANIFEST}"))
         also = f"; there are others in {', '.join(there)}" if there else ""
         raise DataError(f"{path}: expected the manifest of token files, found that of a run{also}") from None
     if manifest.format != FORMAT:

@@ -22,6 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import Output, publishing
+from dolma_pipeline.io.cache import map_array
 from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens.rows import BATCH, Rows, numbered
 
@@ -41,8 +44,8 @@ class MegatronIndex:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        size = self.path.stat().st_size
-        with self.path.open("rb") as file:
+        size = fs.stat(self.path).size
+        with fs.open_input(self.path) as file:
             head = file.read(HEADER.size)
         if not head.startswith(MAGIC):
             raise DataError(
@@ -90,7 +93,7 @@ class MegatronIndex:
     def _array(self, dtype: str, count: int, offset: int) -> NDArray[np.int64]:
         if not count:
             return np.empty(0, dtype=dtype)
-        return np.memmap(self.path, dtype=dtype, mode="r", offset=offset, shape=(count,))
+        return map_array(self.path, dtype, offset=offset, count=count)
 
     def rows(self, name: str, tokens: int) -> Iterator[Rows]:
         """Its documents, `tokens` being those of the .bin; sequences of a document are one text."""
@@ -129,7 +132,7 @@ class MegatronIndex:
             yield numbered(name, starts, sizes, low)
 
 
-def write_index(path: Path, dtype: str, lengths: NDArray[np.int64]) -> None:
+def write_index(path: Path, dtype: str, lengths: NDArray[np.int64]) -> Output:
     """An .idx of documents of one sequence each, which fill the .bin; 20 bytes a document are in memory."""
     if len(lengths) and int(lengths.max()) > LONGEST:
         i = int(np.argmax(lengths))
@@ -138,8 +141,10 @@ def write_index(path: Path, dtype: str, lengths: NDArray[np.int64]) -> None:
             f"{lengths[i]}"
         )
     size = np.dtype(dtype).itemsize
-    with path.open("wb") as file:
+    with publishing(path) as published:
+        file = published.file
         file.write(HEADER.pack(MAGIC, VERSION, CODES[dtype], len(lengths), len(lengths) + 1))
         write_array(file, lengths.astype("<i4"))
         write_array(file, ((np.cumsum(lengths) - lengths) * size).astype("<i8"))
         write_array(file, np.arange(len(lengths) + 1, dtype="<i8"))
+    return published.output

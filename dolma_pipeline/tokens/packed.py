@@ -16,7 +16,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Pack
 from dolma_pipeline.engine.task import Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.atomic import atomic_path, make_empty, output, publishing
 from dolma_pipeline.io.writing import write_array
 from dolma_pipeline.tokens.amount import PackedAmount
 from dolma_pipeline.tokens.manifest import TokenFile
@@ -119,8 +119,7 @@ def _write_tokens(merge: Merge, part: Part, layouts: list[Layout], paths: list[P
         raw = [stack.enter_context(atomic_path(p)) for p in paths]
         dtype = merge.shards[0].dtype
         for layout, path in zip(layouts, raw, strict=True):
-            with path.open("wb") as file:
-                file.truncate(layout.tokens * dtype.itemsize)
+            make_empty(path, layout.tokens * dtype.itemsize)
         before = 0
         for chunk in merge.chunks(part.first, part.end, tokens=TOKENS):
             tokens, starts = merge.read(chunk)
@@ -190,13 +189,13 @@ def _write_mask(layout: Layout, path: Path, mask_first: bool) -> Output:
     firsts = np.sort(layout.places[layout.places % length > 0]) if mask_first else np.zeros(0, dtype=np.int64)
     column = np.arange(length)
     step = max(1, MASKED // length)
-    with atomic_path(path) as raw, raw.open("wb") as file:
+    with publishing(path) as published:
         for low in range(0, layout.instances, step):
             mask = column < fill[low : low + step, None]
             begin, end = np.searchsorted(firsts, [low * length, low * length + mask.size])
             mask.reshape(-1)[firsts[begin:end] - low * length] = False
-            write_array(file, mask)
-    return output(path)
+            write_array(published.file, mask)
+    return published.output
 
 
 def _amount(documents: Documents, layouts: list[Layout], pack: Pack) -> PackedAmount:

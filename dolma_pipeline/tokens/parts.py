@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dolma_pipeline.config.recipe import Pack, Tokenizer
 from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.io.files import output, read_json, write_json
+from dolma_pipeline.io.atomic import read_json, write_json
 from dolma_pipeline.tokens.engine import loaded_engine
 from dolma_pipeline.tokens.merge import DOCUMENTS, Chunk, Mark, Merge
 from dolma_pipeline.tokens.packing import kept_tokens, packed_tokens
@@ -97,8 +97,8 @@ def choose_parts(config: PlanParts, context: Context) -> Report:
         parts = Parts(order=config.order, shards=config.shards, parts=planned, pack=pack, pad=pad)
     directory = Path(config.path).parent
     # Relative, so that a run that is moved does not read from where it was.
-    write_json(config.path, _with_paths(parts, lambda path: os.path.relpath(path, directory)))
-    return Report(outputs=[output(config.path)], details={"parts": len(parts.parts)})
+    written = write_json(config.path, _with_paths(parts, lambda path: os.path.relpath(path, directory)))
+    return Report(outputs=[written], details={"parts": len(parts.parts)})
 
 
 def _pad(packing: Packing, context: Context) -> int | None:

@@ -16,6 +16,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.tokens.coverage import coverage_of, strict
 from dolma_pipeline.tokens.encoded import Encoded
@@ -44,7 +45,7 @@ class ReferenceEngine:
     def __init__(self, path: Path, *, encode_special_tokens: bool = False, segment: bool = False) -> None:
         one_thread()
         try:
-            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(local_copy(path)))
         except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
             raise ConfigError(f"{path}: expected a tokenizer.json, found a file that is none: {error}") from None
         # A file may say that texts are to be cut or padded to a model's length: a corpus must not be.

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.arrow import open_stream
 
 BLOCK_BYTES = 8 << 20
 """Bytes of CSV that are read at once, longer than any row."""
@@ -91,12 +93,12 @@ def read_csv(path: str | Path, tokens: int, documents: int | None = None) -> Ite
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     try:
-        with pa.input_stream(str(path), compression="gzip") as stream:
+        with open_stream(path, compression="gzip") as stream:
             # An index without a row is one of no document; the CSV reader takes it for a mistake.
             first = stream.read(1)
         if not first:
             return
-        with pa.input_stream(str(path), compression="gzip") as stream:
+        with open_stream(path, compression="gzip") as stream:
             reader = csv.open_csv(
                 stream,
                 read_options=csv.ReadOptions(column_names=list(NAMES), block_size=BLOCK_BYTES, use_threads=False),
@@ -147,7 +149,7 @@ def indexed_dtype(pairs: Iterable[tuple[Path, Path]]) -> str | None:
 
     `pairs` are token files with their indexes, of which a few are looked at, the smallest that are not empty.
     """
-    filled = [(tokens.stat().st_size, index) for tokens, index in pairs if tokens.stat().st_size and index.is_file()]
+    filled = [(fs.stat(tokens).size, index) for tokens, index in pairs if fs.stat(tokens).size and fs.is_file(index)]
     found = set()
     for size, index in sorted(filled)[:LOOKED_AT]:
         end = max((int((rows.starts + rows.lengths).max()) for rows in read_csv(index, size) if len(rows)), default=0)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline.engine.task import Context, Counts, Report
-from dolma_pipeline.io.files import atomic_path, output
+from dolma_pipeline.io.atomic import publishing
 from dolma_pipeline.tokens.keys import order_keys, sampled_copies
 from dolma_pipeline.tokens.rows import Rows
 from dolma_pipeline.tokens.shard import Order, ShardFiles, copy_documents, write_index
@@ -108,10 +108,10 @@ def _write(
         keys = np.arange(len(chosen), dtype=np.uint64)
     lengths = rows.lengths[chosen]
     index, data = Path(f"{config.output}.{number}.arrow"), Path(f"{config.output}.{number}.tokens")
-    with atomic_path(data) as temporary:
-        copy_documents(tokens, rows.starts[chosen], lengths, temporary)
+    with publishing(data) as published:
+        copy_documents(tokens, rows.starts[chosen], lengths, published.file)
     coded = rows.sources.dictionary_encode()
-    write_index(
+    written = write_index(
         index,
         label=f"{config.source}/{config.file.name}",
         dtype=tokens.dtype,
@@ -121,7 +121,7 @@ def _write(
         ids=rows.ids.take(taken),
         sources=pa.DictionaryArray.from_arrays(coded.indices.take(taken), coded.dictionary),
     )
-    return ShardFiles(index=output(index), tokens=output(data))
+    return ShardFiles(index=written, tokens=published.output)
 
 
 def _keys(config: SelectDocuments, rows: Rows, copies: NDArray[np.int64], first: int) -> NDArray[np.uint64]:

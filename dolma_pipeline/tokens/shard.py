@@ -5,7 +5,6 @@ Both are sorted by key, so that any range of keys is one range of either file. T
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,10 @@ from numpy.typing import NDArray
 from dolma_pipeline import _native
 from dolma_pipeline.engine.task import Output
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import atomic_path, output, sync
-from dolma_pipeline.io.writing import temporary_path, write_array, writing
+from dolma_pipeline.io.arrow import map_batch
+from dolma_pipeline.io.atomic import Draft, publishing
+from dolma_pipeline.io.cache import map_array, read_array
+from dolma_pipeline.io.writing import Sink, write_array
 
 Order: TypeAlias = Literal["shuffle", "input"]
 COPY_TOKENS = 4 << 20
@@ -56,10 +57,9 @@ class ShardWriter:
         self._lengths: list[NDArray[np.int64]] = []
         self._lines: list[NDArray[np.int64]] = []
         self._ids: list[pa.LargeStringArray] = []
-        self._tokens.parent.mkdir(parents=True, exist_ok=True)
-        self._unsorted = temporary_path(self._tokens, "unsorted")
-        with writing(self._tokens):
-            self._file = self._unsorted.open("wb")
+        # Tokens that are shuffled are read again; the others are the file.
+        shuffled = order == "shuffle"
+        self._draft = Draft(self._tokens, step="unsorted" if shuffled else "", hashed=not shuffled)
 
     def add(
         self,
@@ -74,27 +74,26 @@ class ShardWriter:
         self._lines.append(lines)
         self._keys.append(keys)
         self._lengths.append(lengths)
-        with writing(self._tokens):
-            write_array(self._file, tokens)
+        write_array(self._draft, tokens)
 
     def finish(self) -> ShardFiles:
-        with writing(self._tokens):
-            self._file.close()
+        self._draft.close()
         keys = np.concatenate([np.zeros(0, dtype=np.uint64), *self._keys])
         lengths = np.concatenate([np.zeros(0, dtype=np.int64), *self._lengths])
         lines = np.concatenate([np.zeros(0, dtype=np.int64), *self._lines])
         ids = pa.concat_arrays([pa.array([], pa.large_string()), *self._ids])
         # Equal keys stay in input order: the order is total.
         sequence = np.argsort(keys, kind="stable")
-        if self._order == "shuffle" and len(keys):
-            with atomic_path(self._tokens) as temporary:
-                unsorted = np.memmap(self._unsorted, dtype=self._dtype, mode="r")
-                copy_documents(unsorted, _starts(lengths)[sequence], lengths[sequence], temporary)
-            self._unsorted.unlink()
+        if self._order == "shuffle":
+            with publishing(self._tokens) as published:
+                if self._draft.bytes:
+                    unsorted = map_array(self._draft.staged, self._dtype)
+                    copy_documents(unsorted, _starts(lengths)[sequence], lengths[sequence], published.file)
+            self._draft.abort()
+            tokens = published.output
         else:
-            sync(self._unsorted)
-            self._unsorted.replace(self._tokens)
-        write_index(
+            tokens = self._draft.publish()
+        index = write_index(
             self._index,
             label=self._label,
             dtype=self._dtype,
@@ -103,13 +102,10 @@ class ShardWriter:
             lines=lines[sequence],
             ids=ids.take(pa.array(sequence)),
         )
-        return ShardFiles(index=output(self._index), tokens=output(self._tokens))
+        return ShardFiles(index=index, tokens=tokens)
 
     def abort(self) -> None:
-        # Closing writes what is left in memory, which fails where the disk is full.
-        with contextlib.suppress(OSError):
-            self._file.close()
-        self._unsorted.unlink(missing_ok=True)
+        self._draft.abort()
 
 
 def write_index(
@@ -122,7 +118,7 @@ def write_index(
     lines: NDArray[np.int64],
     ids: pa.LargeStringArray,
     sources: pa.DictionaryArray | None = None,
-) -> None:
+) -> Output:
     """The Arrow file of a shard, columns in the order of its tokens; `sources` (int32 to large_string): SOURCE."""
     columns = [pa.array(keys), pa.array(_starts(lengths)), pa.array(lengths), pa.array(lines), ids]
     fields = list(FIELDS)
@@ -130,21 +126,17 @@ def write_index(
         columns.append(sources)
         fields.append(SOURCE)
     batch = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, {"label": label, "dtype": dtype.name}))
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_file(sink, batch.schema) as writer,
-    ):
+    with publishing(path) as published, pa.ipc.new_file(published.file, batch.schema) as writer:
         writer.write_batch(batch)
+    return published.output
 
 
 def copy_documents(
-    tokens: NDArray[np.unsignedinteger], starts: NDArray[np.int64], lengths: NDArray[np.int64], path: Path
+    tokens: NDArray[np.unsignedinteger], starts: NDArray[np.int64], lengths: NDArray[np.int64], file: Sink
 ) -> None:
     """Writes the documents that start there and are so long, in this order, COPY_TOKENS at a time."""
-    with path.open("wb") as file:
-        for rows in _runs(lengths):
-            write_array(file, gather(tokens, starts[rows], lengths[rows]))
+    for rows in _runs(lengths):
+        write_array(file, gather(tokens, starts[rows], lengths[rows]))
 
 
 def gather(
@@ -177,8 +169,7 @@ class ShardIndex:
         self._tokens = files.tokens.path
         try:
             # The columns hold the mapping after the file is closed, so that thousands of shards need no descriptors.
-            with pa.memory_map(self._index) as source:
-                batch = pa.ipc.open_file(source).get_batch(0)
+            batch = map_batch(self._index)
         except pa.ArrowInvalid as error:
             raise DataError(f"{self._index}: expected the index of an encoded shard: {error}") from None
         metadata = batch.schema.metadata or {}
@@ -217,9 +208,8 @@ class ShardIndex:
     def read(self, low: int, high: int) -> NDArray[np.unsignedinteger]:
         """The tokens of the documents low ... high - 1, one after the other."""
         first, last = self.token_position(low), self.token_position(high)
-        with Path(self._tokens).open("rb") as file:
-            file.seek(first * self.dtype.itemsize)
-            tokens = np.fromfile(file, dtype=self.dtype, count=last - first)
+        size = self.dtype.itemsize
+        tokens = read_array(self._tokens, self.dtype, offset=first * size, count=last - first)
         if len(tokens) != last - first:
             raise DataError(
                 f"{self._tokens}: expected {last} tokens or more, found {first + len(tokens)}; encode the shard again"

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Tokenizer
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.io.files import local, read_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_json
+from dolma_pipeline.io.cache import map_array, read_array
+from dolma_pipeline.io.url import local
 from dolma_pipeline.tokens.datatrove import read_ends, read_metadata
 from dolma_pipeline.tokens.engine import load_engine, tokenizer_file
 from dolma_pipeline.tokens.manifest import MANIFEST, Manifest, read_manifest
@@ -110,7 +113,7 @@ def open_source(
     """
     base = local(path)
     form = form or _form(base, where)
-    if form == "dolma" and (base / MANIFEST).is_file():
+    if form == "dolma" and fs.is_file(base / MANIFEST):
         return _described(path, base, tokenizer, dtype, where)
     _refuse_splits(base, where)
     conversion = _conversion(base)
@@ -154,11 +157,11 @@ def _index(tokens: Path) -> Path:
 
 
 def _all_indexed(files: list[Path], form: Form) -> bool:
-    return form != "dolma" or all(_index(f).is_file() for f in files)
+    return form != "dolma" or all(fs.is_file(_index(f)) for f in files)
 
 
 def _form(base: Path, where: str) -> Form:
-    if (base / MANIFEST).is_file():
+    if fs.is_file(base / MANIFEST):
         return "dolma"
     conversion = _conversion(base)
     if conversion is not None:
@@ -175,7 +178,7 @@ def _form(base: Path, where: str) -> Form:
 
 def _refuse_splits(base: Path, where: str) -> None:
     """A corpus with a holdout is two directories, of which nobody wants to read both as one."""
-    inner = sorted(p.parent.name for p in base.glob(f"*/{MANIFEST}")) if base.is_dir() else []
+    inner = sorted(p.parent.name for p in fs.find(base, f"*/{MANIFEST}")) if fs.is_directory(base) else []
     if inner:
         listed = ", ".join(f"`{base / name}`" for name in inner)
         raise ConfigError(f"{where}: expected a {MANIFEST} in `{base}`, found none, but in {listed}; name one of them")
@@ -184,13 +187,13 @@ def _refuse_splits(base: Path, where: str) -> None:
 def token_files(base: Path, form: Form) -> list[Path]:
     """Those of a format that are at or below `base`, sorted; hidden ones are left out."""
     suffix = SUFFIXES[form]
-    if base.is_dir():
-        found = (p for p in base.rglob(f"*{suffix}") if p.is_file())
+    if fs.is_directory(base):
+        found = (p for p in fs.find(base, f"**/*{suffix}") if fs.is_file(p))
         # What is hidden is a ledger's, or half written.
         return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(base).parts))
     name = str(base).removesuffix(INDEX.get(form, suffix)).removesuffix(suffix)
     file = Path(f"{name}{suffix}")
-    return [file] if file.is_file() else []
+    return [file] if fs.is_file(file) else []
 
 
 def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | None, where: str) -> TokenSource:
@@ -204,7 +207,7 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
             f"{digest[:16]}…); leave it out, the manifest has all that is needed"
         )
     described = _tokenizer(base, manifest)
-    if Path(described.path or "").is_file() and blake3(described.path or "") != digest:
+    if fs.is_file(Path(described.path or "")) and blake3(described.path or "") != digest:
         raise DataError(
             f"{described.path}: expected the tokenizer of the manifest (BLAKE3 {digest[:16]}…), found another; its ids "
             "would stand for other text"
@@ -214,8 +217,8 @@ def _described(path: str, base: Path, tokenizer: Tokenizer | None, dtype: str | 
     files = []
     for file in manifest.files:
         tokens = base / file.path
-        if not tokens.is_file() or tokens.stat().st_size != file.bytes:
-            found = tokens.stat().st_size if tokens.is_file() else "no file"
+        if not fs.is_file(tokens) or fs.stat(tokens).size != file.bytes:
+            found = fs.stat(tokens).size if fs.is_file(tokens) else "no file"
             raise DataError(f"{tokens}: expected {file.bytes} bytes, found {found}: the file is not the manifest's")
         files.append(
             SourceFile(
@@ -268,7 +271,7 @@ def _agreeing(path: str, described: Tokenizer, given: Tokenizer, where: str) -> 
 
 def _conversion(base: Path) -> Conversion | None:
     path = base / CONVERSION
-    if not path.is_file():
+    if not fs.is_file(path):
         return None
     conversion: Conversion = read_json(path, Conversion)
     return conversion
@@ -276,30 +279,30 @@ def _conversion(base: Path) -> Conversion | None:
 
 def _file(form: Form, path: Path, base: Path, dtype: str | None, eos: int | None, where: str) -> SourceFile:
     stem = path.with_name(path.name.removesuffix(SUFFIXES[form]))
-    name = stem.relative_to(base).as_posix() if base.is_dir() else stem.name
+    name = stem.relative_to(base).as_posix() if fs.is_directory(base) else stem.name
     index = Path(f"{stem}{INDEX[form]}") if form in INDEX else None
     rows = Path(f"{stem}.csv.gz")
     signed = False
-    if index is not None and not index.is_file():
+    if index is not None and not fs.is_file(index):
         raise DataError(f"{path}: expected its index {index.name} beside it, found none")
     if form == "megatron":
         header = MegatronIndex(index or "")
         dtype, signed = header.dtype, header.signed
     elif form == "datatrove":
         described = Path(f"{path}.metadata")
-        if described.is_file():
+        if fs.is_file(described):
             _, found, count = read_metadata(described)
             if dtype not in (None, found):
                 raise ConfigError(f"{where}: {described} says dtype `{found}`, found `{dtype}` given")
             dtype = found
-            if path.stat().st_size != count * np.dtype(dtype).itemsize:
-                raise DataError(f"{path}: expected {count} tokens of {dtype}, found {path.stat().st_size} bytes")
-    elif not rows.is_file() and eos is None:
+            if fs.stat(path).size != count * np.dtype(dtype).itemsize:
+                raise DataError(f"{path}: expected {count} tokens of {dtype}, found {fs.stat(path).size} bytes")
+    elif not fs.is_file(rows) and eos is None:
         raise ConfigError(
             f"{where}: expected {rows.name} beside {path}, found none; name the tokenizer and its `eos`, and documents "
             "are parted by it"
         )
-    with path.open("rb") as opened:
+    with fs.open_input(path) as opened:
         if form == "dolma" and opened.read(len(NUMPY)) == NUMPY:
             raise DataError(
                 f"{path}: expected token ids from the first byte on, found a header of NumPy: "
@@ -309,7 +312,7 @@ def _file(form: Form, path: Path, base: Path, dtype: str | None, eos: int | None
         raise ConfigError(
             f"{where}: expected `dtype`, or the tokenizer, for {path}: neither the file nor its index says its type"
         )
-    size = path.stat().st_size
+    size = fs.stat(path).size
     width = np.dtype(dtype).itemsize
     if size % width:
         raise DataError(f"{path}: expected a multiple of {width} bytes for {dtype}, found {size}: cut, or another type")
@@ -318,7 +321,7 @@ def _file(form: Form, path: Path, base: Path, dtype: str | None, eos: int | None
         name=name,
         tokens=str(path),
         index=None if index is None else str(index),
-        rows=str(rows) if rows.is_file() else None,
+        rows=str(rows) if fs.is_file(rows) else None,
         dtype=dtype,
         size=size // width,
         signed=signed,
@@ -349,8 +352,8 @@ def refuse_packed(source: TokenSource, where: str) -> None:
 
 def refuse_destination(source: TokenSource, directory: Path, where: str, than: str) -> None:
     """What is written must not take the place of the source's files, nor be taken for some of them the next time."""
-    target, base = directory.resolve(), local(source.path).resolve()
-    if target == base or any(Path(f.tokens).resolve().parent == target for f in source.files):
+    target, base = fs.resolve(directory), fs.resolve(local(source.path))
+    if target == base or any(fs.resolve(f.tokens).parent == target for f in source.files):
         raise ConfigError(f"{where}: expected another directory than {than}, found {directory}")
     if (source.form != "dolma" or source.manifest is None) and target.is_relative_to(base):
         raise ConfigError(
@@ -361,16 +364,16 @@ def refuse_destination(source: TokenSource, directory: Path, where: str, than: s
 def open_tokens(file: SourceFile) -> NDArray[np.unsignedinteger]:
     """Its tokens, mapped into memory; raises DataError for a file of another size than was planned."""
     dtype = np.dtype(file.dtype).newbyteorder("<")
-    found = Path(file.tokens).stat().st_size
+    found = fs.stat(file.tokens).size
     if found != file.size * dtype.itemsize:
         raise DataError(f"{file.tokens}: expected {file.size} tokens of {dtype.name}, found {found} bytes")
-    return np.memmap(file.tokens, dtype=dtype, mode="r") if found else np.empty(0, dtype)
+    return map_array(file.tokens, dtype) if found else np.empty(0, dtype)
 
 
 def read_range(file: SourceFile, low: int, high: int) -> NDArray[np.unsignedinteger]:
     """Tokens low ... high - 1, in memory: pages of a mapped file would count as this process's."""
     dtype = np.dtype(file.dtype).newbyteorder("<")
-    tokens = np.fromfile(file.tokens, dtype=dtype, count=high - low, offset=low * dtype.itemsize)
+    tokens = read_array(file.tokens, dtype, count=high - low, offset=low * dtype.itemsize)
     if len(tokens) != high - low:
         raise DataError(f"{file.tokens}: expected {high} tokens or more, found {low + len(tokens)}: the file was cut")
     return tokens

@@ -8,8 +8,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from dolma_pipeline import _native
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import blake3
+from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.tokens.rows import Rows
 from dolma_pipeline.tokens.source import SourceFile, TokenSource, check_ids, open_tokens, read_range, read_rows
@@ -177,7 +178,7 @@ def _changed(source: TokenSource) -> list[str]:
     base = local(source.path)
     digests = [(base / f.path, f.blake3) for f in source.manifest.files]
     digests += [(base / f.mask, f.mask_blake3 or "") for f in source.manifest.files if f.mask is not None]
-    return [str(path) for path, digest in digests if not path.is_file() or _native.blake3_file(str(path)) != digest]
+    return [str(path) for path, digest in digests if not fs.is_file(path) or blake3(path) != digest]
 
 
 def _id(token: str | int | None) -> int | None:

@@ -17,7 +17,7 @@ from dolma_pipeline import __version__
 from dolma_pipeline.config import recipe
 from dolma_pipeline.engine.task import BadInput, Context, Report
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.io.files import atomic_path, output, write_json
+from dolma_pipeline.io.atomic import write_json, write_text
 from dolma_pipeline.tokens.reference import one_thread
 from dolma_pipeline.tokens.sample import SampledShard, Sampling, check_weights, sample, wanted
 from dolma_pipeline.tokens.specials import MASK, special_tokens
@@ -117,9 +117,7 @@ def train_tokenizer(config: TrainOnShards, context: Context) -> Report:
         raise StageError(
             f"{config.output}: expected text to train a tokenizer on, found none in {len(config.shards)} shards"
         )
-    with atomic_path(config.output) as temporary:
-        temporary.write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
-    written = output(config.output)
+    written = write_text(config.output, tokenizer.to_str(pretty=True) + "\n")
     manifest = TrainingManifest(
         tokenizer=Path(config.output).name,
         blake3=written.blake3,
@@ -133,10 +131,10 @@ def train_tokenizer(config: TrainOnShards, context: Context) -> Report:
         versions={"dolma_pipeline": __version__, "tokenizers": tokenizers.__version__},
     )
     beside = manifest_path(config.output)
-    write_json(beside, manifest)
+    described = write_json(beside, manifest)
     details = {"vocab_size": manifest.vocab_size, "sample_documents": documents, "sample_bytes": size}
     return Report(
-        outputs=[written, output(beside)],
+        outputs=[written, described],
         details=details,
         warnings=_warnings(config, drawn, size, manifest.vocab_size),
         bad=[bad[path] for path in sorted(bad)],

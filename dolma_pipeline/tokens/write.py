@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO
 
 import msgspec
 import numpy as np
@@ -13,8 +12,9 @@ from msgspec import Struct
 from dolma_pipeline._native import LineWriter
 from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import atomic_path, output
-from dolma_pipeline.io.writing import write_array
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import publishing
+from dolma_pipeline.io.writing import Sink, write_array
 from dolma_pipeline.tokens.manifest import TokenFile
 from dolma_pipeline.tokens.merge import Chunk, Merge
 from dolma_pipeline.tokens.packed import write_packed
@@ -50,13 +50,12 @@ def write_part(config: WritePart, context: Context) -> Report:
     documents = tokens = 0
     index = LineWriter(str(index_path))
     try:
-        with atomic_path(tokens_path) as raw:
-            with raw.open("wb") as file:
-                for chunk in merge.chunks(part.first, part.end, tokens=merge.chunk_tokens):
-                    _copy_tokens(merge, chunk, file)
-                    _write_rows(merge, chunk, tokens, index)
-                    documents += len(chunk)
-                    tokens += int(chunk.lengths.sum())
+        with publishing(tokens_path) as published:
+            for chunk in merge.chunks(part.first, part.end, tokens=merge.chunk_tokens):
+                _copy_tokens(merge, chunk, published.file)
+                _write_rows(merge, chunk, tokens, index)
+                documents += len(chunk)
+                tokens += int(chunk.lengths.sum())
             if (documents, tokens) != (part.documents, part.tokens):
                 raise StageError(
                     f"{tokens_path}: expected {part.documents} documents of {part.tokens} tokens as {config.plan} has "
@@ -66,7 +65,7 @@ def write_part(config: WritePart, context: Context) -> Report:
     except BaseException:
         index.abort()
         raise
-    written = [output(tokens_path), Output(path=str(index_path), bytes=size, blake3=digest)]
+    written = [published.output, Output(path=str(index_path), bytes=size, blake3=digest)]
     found = TokenFile(
         path=tokens_path.name,
         index=index_path.name,
@@ -83,11 +82,10 @@ def _loaded(plan: str, context: Context) -> tuple[Parts, Merge]:
         parts = read_parts(plan)
         return parts, Merge([ShardIndex(s) for s in parts.shards], parts.order)
 
-    stat = Path(plan).stat()
-    return context.load(("parts", plan, stat.st_size, stat.st_mtime_ns), load)
+    return context.load(("parts", plan, *fs.stat(plan)), load)
 
 
-def _copy_tokens(merge: Merge, chunk: Chunk, file: IO[bytes]) -> None:
+def _copy_tokens(merge: Merge, chunk: Chunk, file: Sink) -> None:
     """One read for each shard of the chunk, then documents in order: no seek for a document."""
     tokens, starts = merge.read(chunk)
     write_array(file, gather(tokens, starts, chunk.lengths))

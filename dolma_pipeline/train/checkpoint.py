@@ -10,7 +10,6 @@ A checkpoint may be loaded by any number of ranks. Equal runs write equal bytes.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,8 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.io.files import write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import point_to, publish_directory, write_json
 from dolma_pipeline.train.checkpoint_reader import METADATA, CheckpointPlanner, CheckpointReader
 from dolma_pipeline.train.checkpoint_writer import CheckpointWriter
 from dolma_pipeline.train.parallel import World
@@ -76,9 +76,9 @@ class Checkpoints:
         # The same on every rank, for all of them write into it.
         temporary = self.directory / f".{final.name}.tmp"
         if self.world.first:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
+            fs.make_directories(self.directory)
+            fs.remove_tree(temporary, ignore_errors=True)
+            fs.make_directories(temporary)
         self.world.barrier()
         parameters, moments = get_state_dict(model, optimizer)
         writer = CheckpointWriter(temporary)
@@ -86,15 +86,15 @@ class Checkpoints:
             dcp.save({"model": parameters, "optimizer": moments}, storage_writer=writer)
             if self.world.first:
                 write_json(temporary / STATE, state)
-                files = {p.name: sha256(p) for p in sorted(temporary.iterdir())}
+                files = {p.name: sha256(p) for p in sorted(fs.list_directory(temporary))}
                 write_json(temporary / MANIFEST, CheckpointManifest(files=files))
         except (CheckpointException, OSError) as error:
-            shutil.rmtree(temporary, ignore_errors=True)
+            fs.remove_tree(temporary, ignore_errors=True)
             raise writer.failure(final, error) from None
         if self.world.first:
-            if final.exists():
-                shutil.rmtree(final)
-            temporary.rename(final)
+            if fs.exists(final):
+                fs.remove_tree(final)
+            publish_directory(temporary, final)
             self._point_latest(final.name)
             for old in self._steps()[: -self.keep]:
                 _remove(self.directory / step_name(old))
@@ -152,21 +152,18 @@ class Checkpoints:
         for newer, problem in zip(reversed([s for s in self._steps() if s > step]), problems, strict=True):
             path = self.directory / step_name(newer)
             number = 1
-            while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+            while fs.exists(aside := path.with_name(f"{path.name}.damaged-{number}")):
                 number += 1
-            path.rename(aside)
+            fs.move(path, aside)
             said.append(f"{problem}; it was set aside as {aside.name}")
         return said
 
     def _steps(self) -> list[int]:
-        names = [p.name for p in self.directory.glob("step-*")] if self.directory.is_dir() else []
+        names = [p.name for p in fs.find(self.directory, "step-*")] if fs.is_directory(self.directory) else []
         return sorted(int(n.removeprefix("step-")) for n in names if n.removeprefix("step-").isdecimal())
 
     def _point_latest(self, name: str) -> None:
-        temporary = self.directory / f".{LATEST}.tmp"
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(name)
-        temporary.replace(self.directory / LATEST)
+        point_to(self.directory / LATEST, name)
 
 
 def step_name(step: int) -> str:
@@ -179,8 +176,8 @@ def verify(checkpoint: Path) -> TrainerState:
     Raises DataError that names the file otherwise. Nothing in a checkpoint is unpickled before this.
     """
     try:
-        manifest = msgspec.json.decode((checkpoint / MANIFEST).read_bytes(), type=CheckpointManifest)
-        there = {p.name for p in checkpoint.iterdir()} - {MANIFEST}
+        manifest = msgspec.json.decode(fs.read_bytes(checkpoint / MANIFEST), type=CheckpointManifest)
+        there = {p.name for p in fs.list_directory(checkpoint)} - {MANIFEST}
         for name in sorted(there.symmetric_difference(manifest.files) | {METADATA, STATE} - set(manifest.files)):
             found = "found a file without one" if name in there else "found no such file"
             raise DataError(f"{checkpoint / name}: expected a file with a digest in {MANIFEST}, {found}")
@@ -188,7 +185,7 @@ def verify(checkpoint: Path) -> TrainerState:
             found = sha256(checkpoint / name)
             if found != expected:
                 raise DataError(f"{checkpoint / name}: expected SHA-256 {expected[:12]}..., found {found[:12]}...")
-        return msgspec.json.decode((checkpoint / STATE).read_bytes(), type=TrainerState)
+        return msgspec.json.decode(fs.read_bytes(checkpoint / STATE), type=TrainerState)
     except (OSError, msgspec.DecodeError) as error:
         raise DataError(f"{checkpoint}: not a whole checkpoint: {error}") from None
 
@@ -224,7 +221,7 @@ def read_parameters(checkpoint: Path) -> Iterator[tuple[str, Tensor]]:
 
 def sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as handle:
+    with fs.open_input(path) as handle:
         while block := handle.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()
@@ -233,6 +230,6 @@ def sha256(path: Path) -> str:
 def _remove(path: Path) -> None:
     """Takes the name away first: what is left of an interrupted removal does not look like a checkpoint."""
     gone = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(gone, ignore_errors=True)
-    path.replace(gone)
-    shutil.rmtree(gone)
+    fs.remove_tree(gone, ignore_errors=True)
+    fs.move(path, gone)
+    fs.remove_tree(gone)

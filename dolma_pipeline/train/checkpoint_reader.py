@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 from torch.distributed.checkpoint.planner import ReadItem
 
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.io import fs
 
 METADATA = ".metadata"
 ALLOWED = {
@@ -56,7 +57,7 @@ class CheckpointReader(FileSystemReader):
         rank = more.get("rank")
         path = Path(self.path) / (METADATA if rank is None else f"__{rank}{METADATA}")
         try:
-            metadata = _Unpickler(io.BytesIO(path.read_bytes())).load()
+            metadata = _Unpickler(io.BytesIO(fs.read_bytes(path))).load()
         # A damaged pickle fails in as many ways as there are opcodes.
         except OSError as error:
             raise DataError(f"{path}: expected the directory of a checkpoint, found none: {error.strerror}") from None

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io import fs
 from dolma_pipeline.train.presets import Architecture
 
 PositiveInt: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -91,7 +92,7 @@ class TrainerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 def read_config(path: str | Path) -> TrainerConfig:
     """The config in a JSON file; raises ConfigError with its `$.path` for what is wrong with it."""
     try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=TrainerConfig)
+        return msgspec.json.decode(fs.read_bytes(path), type=TrainerConfig)
     except FileNotFoundError:
         raise ConfigError(f"trainer config {path} is not there") from None
     except msgspec.DecodeError as error:

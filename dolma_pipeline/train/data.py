@@ -15,7 +15,9 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import read_json
+from dolma_pipeline.io.cache import map_array
 
 Indices = npt.NDArray[np.integer]
 
@@ -157,7 +159,7 @@ def _check_packing(directory: Path, packed: Packed | None, sequence_length: int)
 
 def _open(path: Path, tokens: int, dtype: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
     try:
-        found = path.stat().st_size
+        found = fs.stat(path).size
     except FileNotFoundError:
         raise DataError(f"{path} is not there, though the manifest names it") from None
     expected = tokens * dtype.itemsize
@@ -167,7 +169,7 @@ def _open(path: Path, tokens: int, dtype: np.dtype[np.generic]) -> npt.NDArray[n
             f"the file was cut or changed after it was written"
         )
     # An empty file cannot be mapped.
-    return np.memmap(path, dtype=dtype, mode="r") if found else np.empty(0, dtype)
+    return map_array(path, dtype) if found else np.empty(0, dtype)
 
 
 def epoch_order(instances: int, seed: int, epoch: int, multiple: int, *, drop_last: bool) -> Indices:

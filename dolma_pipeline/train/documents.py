@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolma_pipeline.errors import DataError
+from dolma_pipeline.io import fs
 from dolma_pipeline.train.config import TrainerConfig
 from dolma_pipeline.train.data import Batches, Indices, Instances
 
@@ -73,7 +74,7 @@ def _overlaps(path: Path, places: list[tuple[int, int]], length: int) -> Iterato
 
 def _rows(path: Path) -> Iterator[tuple[int, int, str, str, int]]:
     try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+        with io.TextIOWrapper(fs.open_gzip(path), encoding="utf-8", newline="") as lines:
             for start, end, name, source, location in csv.reader(lines):
                 yield int(start), int(end), name, source, int(location)
     except (OSError, EOFError, ValueError) as error:

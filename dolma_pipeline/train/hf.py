@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from torch import Tensor
 
 from dolma_pipeline import __version__
 from dolma_pipeline.errors import ConfigError, DataError
-from dolma_pipeline.io.files import atomic_path, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import publish_copy, write_json
 from dolma_pipeline.train.checkpoint import read_parameters, verify
 from dolma_pipeline.train.data import TokenManifest, read_manifest
 from dolma_pipeline.train.model import Olmo, assign
@@ -105,10 +105,9 @@ def export_hf(checkpoint: Path, tokens: Path, directory: Path) -> list[Path]:
     written = [directory / "config.json", directory / "model.safetensors"]
     write_json(written[0], config)
     write_tensors(written[1], shapes, parts(), {"format": "pt", "producer": f"dolma-pipeline {__version__}"})
-    if manifest.tokenizer is not None and (tokens / manifest.tokenizer.path).is_file():
+    if manifest.tokenizer is not None and fs.is_file(tokens / manifest.tokenizer.path):
         written.append(directory / "tokenizer.json")
-        with atomic_path(written[-1]) as temporary:
-            shutil.copyfile(tokens / manifest.tokenizer.path, temporary)
+        publish_copy(tokens / manifest.tokenizer.path, written[-1])
     return written
 
 
@@ -135,7 +134,7 @@ def read_architecture(directory: Path) -> tuple[Architecture, int]:
     """The shape of the Hugging Face OLMo in `directory`, and the rows of its embedding."""
     path = directory / "config.json"
     try:
-        config = msgspec.json.decode(path.read_bytes(), type=HfConfig)
+        config = msgspec.json.decode(fs.read_bytes(path), type=HfConfig)
         rope = config.rope_parameters or RopeParameters(rope_theta=config.rope_theta)
         found = Architecture(
             d_model=config.hidden_size,
@@ -172,7 +171,9 @@ def load_hf(model: Olmo, directory: Path) -> None:
             f"{directory} holds {found} with {rows:,} embeddings, but the run trains {model.shape} with "
             f"{model.embedding_size:,}"
         )
-    places = {name: file for file in map(TensorFile, sorted(directory.glob("*.safetensors"))) for name in file.entries}
+    places = {
+        name: file for file in map(TensorFile, sorted(fs.find(directory, "*.safetensors"))) for name in file.entries
+    }
     for name, parameter in model.named_parameters():
         names = hf_names(name)
         missing = [n for n in names if n not in places]

@@ -8,7 +8,8 @@ from types import TracebackType
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.io.files import atomic_path
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import write_bytes
 from dolma_pipeline.io.writing import writing
 
 NAME = "metrics.jsonl"
@@ -42,7 +43,7 @@ class Row(Struct, kw_only=True, omit_defaults=True):
 def read_rows(path: Path) -> list[Row]:
     """The rows of a metrics file in order of step; a last line that was cut is left out."""
     rows: dict[int, Row] = {}
-    for line in path.read_bytes().splitlines() if path.is_file() else []:
+    for line in fs.read_bytes(path).splitlines() if fs.is_file(path) else []:
         try:
             row = msgspec.json.decode(line, type=Row)
         except msgspec.DecodeError:
@@ -68,10 +69,9 @@ class MetricsFile:
 
     def __init__(self, path: Path, step: int) -> None:
         kept = [row for row in read_rows(path) if row.step <= step]
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(msgspec.json.Encoder().encode_lines(kept))
+        write_bytes(path, msgspec.json.Encoder().encode_lines(kept))
         self._path = path
-        self._file = path.open("ab")
+        self._file = fs.open_journal(path)
 
     def write(self, row: Row) -> None:
         with writing(self._path):

@@ -10,6 +10,7 @@ import yaml
 from msgspec import Meta, Struct
 
 from dolma_pipeline.errors import ConfigError, unknown
+from dolma_pipeline.io import fs
 
 EMBEDDING_MULTIPLE = 128
 """Rows of the embedding are padded to a multiple of this, as in OLMo (50,280 ids, 50,304 rows)."""
@@ -68,7 +69,7 @@ def architecture(name: str) -> Architecture:
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise ConfigError(f"{unknown('model', name, PRESETS)}, or a path that ends in .yaml or .json")
     try:
-        loaded: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded: Any = yaml.safe_load(fs.read_text(path))
         return msgspec.convert(loaded, Architecture)
     except FileNotFoundError:
         raise ConfigError(f"model file {name} is not there (presets: {', '.join(sorted(PRESETS))})") from None

@@ -16,7 +16,9 @@ from msgspec import Struct
 from torch import Tensor
 
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.io.files import atomic_path
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import atomic_path, open_staged
+from dolma_pipeline.io.cache import read_array
 
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -45,7 +47,7 @@ def write_tensors(
     encoded = msgspec.json.encode(header)
     # Readers map the data into memory: it starts at a multiple of eight.
     encoded += b" " * (-len(encoded) % 8)
-    with atomic_path(path) as temporary, temporary.open("wb") as out:
+    with atomic_path(path) as staged, open_staged(staged) as out:
         out.write(len(encoded).to_bytes(8, "little"))
         out.write(encoded)
         missing = set(shapes)
@@ -62,8 +64,8 @@ class TensorFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        size = path.stat().st_size
-        with path.open("rb") as handle:
+        size = fs.stat(path).size
+        with fs.open_input(path) as handle:
             length = int.from_bytes(handle.read(8), "little")
             if size < 8 + length:
                 raise DataError(f"{path}: expected a header of {length:,} bytes, found a file of {size:,}")
@@ -91,5 +93,5 @@ class TensorFile:
     def read(self, name: str) -> Tensor:
         entry = self.entries[name]
         start, end = entry.data_offsets
-        data = np.fromfile(self.path, np.uint8, end - start, offset=self._start + start)
+        data = read_array(self.path, np.uint8, offset=self._start + start, count=end - start)
         return torch.from_numpy(data).view(TYPES[entry.dtype]).reshape(entry.shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from msgspec import Struct
 
 from dolma_pipeline.config.recipe import Train
 from dolma_pipeline.engine.task import Context, Report
-from dolma_pipeline.io.files import output, read_json, write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import output, read_json, write_json
 from dolma_pipeline.train import require_torch
 from dolma_pipeline.train.config import Hardware, Optimization, TrainerConfig
 from dolma_pipeline.train.launch import launch
@@ -87,15 +87,15 @@ def start_over_if_changed(directory: Path, trainer: TrainerConfig, nproc: int) -
         path = settings.pop(name)
         # Data counts by what it is, not by where; an output not at all.
         if path is not None and name != "output":
-            settings[name] = hashlib.sha256((Path(path) / "manifest.json").read_bytes()).hexdigest()
+            settings[name] = hashlib.sha256(fs.read_bytes(Path(path) / "manifest.json")).hexdigest()
     made = {"trainer": settings, "nproc": nproc, "version": VERSION}
-    if not (directory / MADE).is_file() or read_json(directory / MADE) != made:
-        for path in directory.iterdir() if directory.is_dir() else []:
-            if not path.is_dir():
-                path.unlink()
-            elif not (path / MADE).is_file():
+    if not fs.is_file(directory / MADE) or read_json(directory / MADE) != made:
+        for path in fs.list_directory(directory) if fs.is_directory(directory) else []:
+            if not fs.is_directory(path):
+                fs.remove(path)
+            elif not fs.is_file(path / MADE):
                 # What has its own MADE is the model of another stage.
-                shutil.rmtree(path)
+                fs.remove_tree(path)
         write_json(directory / MADE, made)
 
 
@@ -103,7 +103,7 @@ def make_report(directory: Path) -> Report:
     """The report of the finished run in `directory`."""
     result: Result = read_json(directory / RESULT, Result)
     checkpoint = directory / result.checkpoint
-    files = sorted(p for p in checkpoint.iterdir() if p.is_file())
+    files = sorted(p for p in fs.list_directory(checkpoint) if fs.is_file(p))
     rows = read_rows(directory / NAME)
     details: dict[str, Any] = {
         "loss": _curve(rows),

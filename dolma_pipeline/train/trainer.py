@@ -14,7 +14,8 @@ from types import FrameType
 import torch
 
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.io.files import write_json
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import write_json
 from dolma_pipeline.train import hf
 from dolma_pipeline.train.checkpoint import Checkpoints, Identity, TrainerState, sha256, step_name
 from dolma_pipeline.train.config import TrainerConfig
@@ -169,7 +170,7 @@ class Trainer:
         if not self.world.first:
             yield None
             return
-        self.output.mkdir(parents=True, exist_ok=True)
+        fs.make_directories(self.output)
         with MetricsFile(self.output / NAME, self.step) as metrics:
             yield metrics
 

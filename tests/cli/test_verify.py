@@ -10,7 +10,7 @@ import pytest
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.engine.manifest import NAME, RunManifest, StageAccount, sealed
 from dolma_pipeline.engine.task import Counts, Output
-from dolma_pipeline.io.files import output, read_json, write_json
+from dolma_pipeline.io.atomic import output, read_json, write_json
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dolma_pipeline.engine.ledger import entry_path, fingerprint, holds
 from dolma_pipeline.engine.segments import Place, read, report_of
 from dolma_pipeline.engine.task import Context, Counts, Report, Task
 from dolma_pipeline.engine.worker import Job, Work, execute
-from dolma_pipeline.io.files import output
+from dolma_pipeline.io.atomic import output
 
 
 class Copy(Struct, frozen=True):

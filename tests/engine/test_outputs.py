@@ -20,7 +20,7 @@ from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.segments import places, read, rewrite
 from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.io.files import lock
+from dolma_pipeline.io.lease import lock
 
 QUIET = RunOptions(progress="plain")
 

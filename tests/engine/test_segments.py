@@ -19,7 +19,7 @@ from dolma_pipeline.engine.standing import look_up
 from dolma_pipeline.engine.state import State
 from dolma_pipeline.engine.task import Counts, Report, Task
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import output
+from dolma_pipeline.io.atomic import output
 
 PHASE = "01-p"
 

@@ -14,7 +14,7 @@ from dolma_pipeline.engine.task import Context, Counts, Report, Task
 from dolma_pipeline.engine.worker import Job, Work
 from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.executors import Executor, LocalExecutor, make_executor
-from dolma_pipeline.io.files import output
+from dolma_pipeline.io.atomic import output
 from dolma_pipeline.taggers.base import TaggerFailure
 
 

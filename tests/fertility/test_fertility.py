@@ -18,7 +18,7 @@ from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.fertility.result import Counts, Fertility, TokenCounts
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io.atomic import read_json
 from tests.tokens.token_toys import write_byte_tokenizer
 
 ROWS: dict[str, list[dict[str, Any]]] = {

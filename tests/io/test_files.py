@@ -4,20 +4,17 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dolma_pipeline.errors import ConfigError, DataError, StageError
-from dolma_pipeline.io.files import (
+from dolma_pipeline.io.atomic import (
     atomic_path,
-    find_files,
-    fixed_directory,
-    local,
-    lock,
     read_json,
-    relative_name,
     remove_leftovers,
     remove_temporaries,
-    replace_component,
     sync_directories,
     write_json,
 )
+from dolma_pipeline.io.files import find_files, fixed_directory, relative_name, replace_component
+from dolma_pipeline.io.lease import lock
+from dolma_pipeline.io.url import local
 
 
 def test_only_the_last_component_of_that_name_is_replaced() -> None:

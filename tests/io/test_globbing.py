@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.io.files import find_files, local
+from dolma_pipeline.io.files import find_files
 from dolma_pipeline.io.globbing import expand, matches
+from dolma_pipeline.io.url import local
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from dolma_pipeline import _native
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.parquet_documents import ParquetDocumentWriter
-from dolma_pipeline.io.files import atomic_path, remove_leftovers, write_json
+from dolma_pipeline.io.atomic import atomic_path, remove_leftovers, write_json
 from dolma_pipeline.io.writing import temporary_path, temporary_stem, write_array, writing
 from dolma_pipeline.tokens import megatron
 from dolma_pipeline.tokens.shard import ShardWriter
@@ -151,8 +151,8 @@ def test_encoded_shards(tmp_path: Path, size: int) -> None:
 
 def test_the_index_of_megatron(tmp_path: Path) -> None:
     path = tmp_path / "a.idx"
-    with largest_file(100), pytest.raises(OSError, match="File too large") as error, atomic_path(path) as temporary:
-        megatron.write_index(temporary, "uint16", np.full(100, 3))
+    with largest_file(100), pytest.raises(OSError, match="File too large") as error:
+        megatron.write_index(path, "uint16", np.full(100, 3))
     assert (*error.value.args[:2], error.value.filename) == (*TOO_LARGE, str(path))
     assert list(tmp_path.iterdir()) == []
 

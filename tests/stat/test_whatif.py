@@ -14,7 +14,7 @@ from dolma_pipeline.engine.manifest import RunManifest
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.errors import BadInputError, ConfigError
-from dolma_pipeline.io.files import read_json
+from dolma_pipeline.io.atomic import read_json
 from dolma_pipeline.stat.result import WhatIf, total
 from tests.corpus import make_corpus, recipe
 from tests.report.test_html import EVIL, Page

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dolma_pipeline.config.recipe import Pack, Tokenizer, Tokens
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import ConfigError, StageError
-from dolma_pipeline.io.files import write_json
+from dolma_pipeline.io.atomic import write_json
 from dolma_pipeline.tokens import packed
 from dolma_pipeline.tokens.inspect import read_places
 from dolma_pipeline.tokens.manifest import read_manifest

@@ -12,7 +12,7 @@ import pytest
 from dolma_pipeline.config.recipe import Tokenizer, Tokens
 from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.io.files import write_json
+from dolma_pipeline.io.atomic import write_json
 from dolma_pipeline.tokens import merge
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.parts import Parts, read_parts

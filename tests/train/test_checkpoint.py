@@ -20,7 +20,7 @@ from tests import needs
 torch = needs.module("torch")
 
 from dolma_pipeline.errors import DataError  # noqa: E402
-from dolma_pipeline.io.files import read_json, write_json  # noqa: E402
+from dolma_pipeline.io.atomic import read_json, write_json  # noqa: E402
 from dolma_pipeline.train.checkpoint import (  # noqa: E402
     Checkpoints,
     Identity,

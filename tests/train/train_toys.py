@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from dolma_pipeline.io.files import write_json
+from dolma_pipeline.io.atomic import write_json
 from dolma_pipeline.train.config import Hardware, Optimization, TrainerConfig
 from dolma_pipeline.train.presets import Architecture
 

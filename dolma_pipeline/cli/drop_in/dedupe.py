@@ -30,7 +30,8 @@ from dolma_pipeline.config.recipe import (
 )
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import AS_DOLMA, Columns
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.url import local
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -229,9 +230,9 @@ def to_recipes(config: DeduperConfig) -> list[Recipe]:
 
 
 def _refuse_dolmas_filter(file: str) -> None:
-    if "://" in file or not (path := local(file)).is_file():
+    if "://" in file or not fs.is_file(path := local(file)):
         return
-    with path.open("rb") as opened:
+    with fs.open_input(path) as opened:
         if opened.read(len(DOLMAS_FILTER)) == DOLMAS_FILTER:
             raise ConfigError(
                 f"$.bloom_filter.file: expected a filter that this command saved, found one of dolma 1.2.1 in "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from dolma_pipeline.cli.sources import ledger, name_of, parent_of, sources, spre
 from dolma_pipeline.config.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep
 from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.io.cache import scratch_directory
 from dolma_pipeline.secrets import hide
 
 Count = Annotated[int, Meta(ge=0)]
@@ -84,12 +84,12 @@ def run(arguments: argparse.Namespace) -> int:
     with own_keys(given, keys_of(config)), ExitStack() as stack:
         scratch = None
         if config.report is None and config.recipe is None and config.work_dir.output is None:
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="dolma-stat-"))
+            scratch = str(stack.enter_context(scratch_directory("dolma-stat-")))
         recipe = to_recipe(config, scratch)
         for line in notes(config, NO_EFFECT):
             print(hide(f"dolma: note: {line}"), file=sys.stderr)
         from dolma_pipeline.engine.run import RunOptions, run_recipe
-        from dolma_pipeline.io.files import local
+        from dolma_pipeline.io.url import local
         from dolma_pipeline.stat.table import print_stat
 
         processes = 1 if config.debug else config.processes

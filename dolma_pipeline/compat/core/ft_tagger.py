@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dolma_pipeline.compat.core.paths import cached_path
 from dolma_pipeline.compat.core.utils import split_paragraphs, split_sentences
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.io import fs
 from dolma_pipeline.taggers.data_types import DocResult, Document, Span, TextSlice
 from dolma_pipeline.taggers.language import load_model
 from dolma_pipeline.taggers.python import BaseTagger
@@ -59,7 +60,7 @@ class BaseFastTextTagger(BaseTagger):
     def __init__(self, model_path: str, model_mode: str) -> None:
         """Loads a local `.bin` or `.ftz` file; `model_mode` is one of the three levels."""
         path = Path(cached_path(model_path)).expanduser()
-        if not path.is_file():
+        if not fs.is_file(path):
             raise ConfigError(f"{type(self).__name__}: expected a fastText model, found no file {path}")
         self.model = path
         self.classifier = Classifier(path)

@@ -29,7 +29,8 @@ from dolma_pipeline.compat.core.paths import (
     parent,
     sub_prefix,
 )
-from dolma_pipeline.io.files import atomic_path
+from dolma_pipeline.io import fs
+from dolma_pipeline.io.atomic import write_text
 
 METADATA_SUFFIX = ".done.txt"
 QueueType: TypeAlias = "Queue[tuple[int, ...] | None]"
@@ -150,7 +151,7 @@ class BaseParallelProcessor:
         found: list[File] = []
         groups = zip(self.src_prefixes, self.dst_prefixes, self.meta_prefixes, self.process_single_kwargs, strict=True)
         for source, destination, metadata, kwargs in groups:
-            paths = sorted(path for path in glob_path(source) if Path(path).is_file())
+            paths = sorted(path for path in glob_path(source) if fs.is_file(path))
             if not paths:
                 raise ValueError(f"expected files, found none that match `{source}`")
             root, names = make_relative(paths) if len(paths) > 1 else (parent(paths[0]), [Path(paths[0]).name])
@@ -211,8 +212,7 @@ class BaseParallelProcessor:
             except DolmaRetryableFailure as error:
                 if attempt == tries:
                     raise DolmaError(f"{file.source}: failed {tries} times: {error}") from error
-        with atomic_path(file.metadata) as temporary:
-            temporary.write_text(datetime.now(timezone.utc).isoformat())
+        write_text(file.metadata, datetime.now(timezone.utc).isoformat())
 
     def _units(self) -> list[str]:
         return list(self.increment_progressbar(Queue()))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from dolma_pipeline.io.files import local
+from dolma_pipeline.io.url import local
 
 _PROTOCOL = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _WILDCARD = re.compile(r"(?<!\\)[*?\[\]]")

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod bpe;
 mod content;
 mod dedupe;
+mod digest;
 mod documents;
 mod door;
 mod fasttext;
@@ -15,6 +16,7 @@ mod taggers;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     documents::register(module)?;
+    digest::register(module)?;
     taggers::register(module)?;
     fasttext::register(module)?;
     select::register(module)?;

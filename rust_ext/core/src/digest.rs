@@ -17,6 +17,23 @@ pub fn blake3_file(path: &Path) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// A BLAKE3 of bytes that come piece by piece.
+#[derive(Default)]
+pub struct Growing {
+    hasher: blake3::Hasher,
+}
+
+impl Growing {
+    pub fn update(&mut self, data: &[u8]) {
+        self.hasher.update(data);
+    }
+
+    /// The BLAKE3 of all bytes so far, in hex.
+    pub fn hex(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+}
+
 /// xxh3_64 of each string under `seed`: the source of every random choice, so that a choice depends on the document
 /// alone. A null hashes as the empty string.
 pub fn keyed_hash(values: &LargeStringArray, seed: u64) -> UInt64Array {

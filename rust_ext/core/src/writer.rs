@@ -27,7 +27,7 @@ fn temporary_stem(name: &OsStr) -> OsString {
     if bytes.len() <= LONGEST_STEM {
         return name.to_owned();
     }
-    // FNV-1a, which storage.py computes too: what is left behind there is found by this name.
+    // FNV-1a, which io/writing.py computes too: what is left behind there is found by this name.
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
     let mut head = LONGEST_STEM - 17;
     while head > 0 && bytes.get(head).is_some_and(|b| b & 0xc0 == 0x80) {
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(of("a.gz", Some("spill")), format!("d/.a.gz.spill.tmp-{pid}"));
         let name = "x".repeat(230);
         assert_eq!(of(&name, None), format!("d/.{name}.tmp-{pid}"));
-        // The hash is pinned in tests/test_storage.py too.
+        // The hash is pinned in tests/io/test_writing.py too.
         let name = "x".repeat(240);
         assert_eq!(of(&name, None), format!("d/.{}~ab63b56e728938e5.tmp-{pid}", "x".repeat(213)));
         let name = "é".repeat(120);
