@@ -217,8 +217,8 @@ class Run(Struct, frozen=True):
         """Returns the account: a row for each stage and source.
 
         Columns: stage, kind, source; documents_in, documents_out, dropped, quarantined, unread, repeated, bytes_in,
-        bytes_out, tokens: int64. documents_in + repeated = documents_out + dropped + quarantined + unread, where `unread`
-        counts the rows of damaged files that could not be read.
+        bytes_out, tokens: int64. documents_in + repeated = documents_out + dropped + quarantined + unread, where
+        `unread` counts the rows of damaged files that could not be read.
         """
         rows = []
         for stage in self.manifest.stages:
