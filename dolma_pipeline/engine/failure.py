@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from dolma_pipeline import errors
 from dolma_pipeline.errors import DolmaError, WorkerFault, of_the_machine, where
-from dolma_pipeline.secrets import hide
 from dolma_pipeline.io.files import read_json, write_json
+from dolma_pipeline.secrets import hide
 
 NAME = "failure.json"
 FORMAT = 1

@@ -16,7 +16,8 @@ from msgspec import Struct
 from dolma_pipeline import __version__
 from dolma_pipeline.engine import idle_rules
 from dolma_pipeline.engine.asked import compare_tokens
-from dolma_pipeline.engine.plan import Plan, StageInfo, State
+from dolma_pipeline.engine.builder import StageInfo
+from dolma_pipeline.engine.plan import Plan, State
 from dolma_pipeline.engine.task import BadInput, Counts, Output
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.io.files import read_json

@@ -169,11 +169,18 @@ class Task(Struct, frozen=True, kw_only=True):
 
 
 def make_task(
-    phase: str, name: str, run: str, config: Struct, inputs: Iterable[str], version: int, **more: Any
+    phase: str,
+    name: str,
+    run: str | Callable[..., Any],
+    config: Struct,
+    inputs: Iterable[str],
+    version: int,
+    **more: Any,
 ) -> Task:
-    """A task of a config that is still a struct."""
+    """A task of a config that is still a struct; `run`: a function of a module, or its name."""
+    named = run if isinstance(run, str) else f"{run.__module__}:{run.__qualname__}"
     plain = msgspec.to_builtins(config)
-    return Task(phase=phase, name=name, run=run, config=plain, inputs=tuple(inputs), version=version, **more)
+    return Task(phase=phase, name=name, run=named, config=plain, inputs=tuple(inputs), version=version, **more)
 
 
 class Context:

@@ -7,7 +7,7 @@ import msgspec
 from dolma_pipeline.collect.base import collection
 from dolma_pipeline.collect.task import CollectShard
 from dolma_pipeline.config.yaml_file import json_path
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Task
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.corpus import Places, Shard

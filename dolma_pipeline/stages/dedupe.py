@@ -25,7 +25,7 @@ from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
 from dolma_pipeline.engine.file_list import FileList, read_list
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import AttributeWriter

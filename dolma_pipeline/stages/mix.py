@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Mix, Tokenizer
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import Documents, read_documents

@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from dolma_pipeline.config.recipe import CustomTagger, Tag
-from dolma_pipeline.engine.plan import Builder, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
