@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.yaml_file import json_path
 from dolma_pipeline.engine.file_list import FileList
+from dolma_pipeline.engine.kind import StageKind
 from dolma_pipeline.engine.outputs import Claim
 from dolma_pipeline.engine.task import Report, Task
 from dolma_pipeline.io.files import local
@@ -51,6 +52,9 @@ class StageInfo(Struct, frozen=True, kw_only=True):
     """Other phases whose details are the stage's too."""
     reading: bool = False
     """Whether the stage only reads what these phases read: it dropped nothing, and wrote nothing of its own."""
+    accounts: bool | UnsetType = UNSET
+    """As its `StageKind` says, for a kind that is not built in."""
+    role: str | UnsetType = UNSET
 
 
 class Builder:
@@ -75,13 +79,15 @@ class Builder:
         self.validation: str | None = None
         self.tokenizer: tuple[str, bool] | None = None
         """The file of the tokenizer of the last `tokens` stage, and whether that stage trains it."""
+        self._kind: StageKind | None = None
+        """The kind of the stage that is planning itself, if that is not built in."""
         self._steps: list[Callable[[State], list[Task]]] = []
         self._names: list[str] = []
         self._later: list[Phase] = []
 
     def add_step(self, phase: str, build: Callable[[State], list[Task]], later: list[Phase] | None = None) -> None:
         """A step that shares the reading of the documents with its neighbours; `later`: phases behind that pass."""
-        self._steps.append(build)
+        self._steps.append(self._brought(build))
         self._names.append(phase)
         self._later.extend(later or [])
 
@@ -101,7 +107,33 @@ class Builder:
 
     def add_phase(self, phase: Phase) -> None:
         self.flush()
+        phase.build = self._brought(phase.build)
         self.phases.append(phase)
+
+    def plan_stage(self, kind: StageKind, number: int, config: Struct) -> None:
+        """Lets a stage plan itself."""
+        before = len(self.stages)
+        self._kind = kind if kind.origin else None
+        kind.plan_function(self, number, config)
+        if kind.origin:
+            own = {"kind": kind.kind, "accounts": kind.accounts, "role": kind.role}
+            self.stages[before:] = [structs.replace(stage, **own) for stage in self.stages[before:]]
+        self._kind = None
+
+    def _brought(self, build: Callable[[State], list[Task]]) -> Callable[[State], list[Task]]:
+        """The tasks of `build`, which name the module that brought the stage in a way that workers can import."""
+        kind = self._kind
+        if kind is None:
+            return build
+        origin, own = kind.origin, kind.module
+
+        def located(task: Task) -> Task:
+            module, _, function = task.run.rpartition(":")
+            if module.partition(".")[0] == "dolma_pipeline":
+                return task
+            return structs.replace(task, run=f"{origin}:{function}" if module == own else f"{origin}/{task.run}")
+
+        return lambda state: [located(task) for task in build(state)]
 
     def size_of(self, shard: Shard) -> int | None:
         """Bytes of the shard's file; None, and the plan is provisional from here on, where it is not written yet.

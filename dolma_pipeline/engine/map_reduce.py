@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from dolma_pipeline.engine.builder import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.reading import ShardInput
 from dolma_pipeline.engine.task import Context, Report, Task, make_task
 from dolma_pipeline.stages.corpus import Shard
 
@@ -35,13 +36,14 @@ class _Part(NamedTuple):
 class MapReduce:
     """Plans the phases `ID-PART` of every map, `ID` of the reduction, and `ID-PART` of what applies its result.
 
-    `id`: of the stage, such as `03-stat`; `version`: of the outputs of its tasks, raised with any change to them.
-    Call `map`, then `reduce`, then `apply` if it is needed, and `finish` at the end.
+    The ID is the number of the stage in the recipe and its kind, or `name` where a recipe may have several of it.
+    `version` is that of the outputs of its tasks, to be raised with any change to them. Call `map`, then `reduce`,
+    then `apply` if it is needed, and `finish` at the end.
     """
 
-    def __init__(self, builder: Builder, id: str, kind: str, version: int) -> None:
+    def __init__(self, builder: Builder, number: int, kind: str, version: int, name: str | None = None) -> None:
         builder.flush()
-        self.id = id
+        self.id = f"{number:02d}-{name or kind}"
         self.corpus = builder.corpus
         self.scratch: list[str] = []
         """The scratch files of all maps, in order."""
@@ -59,6 +61,11 @@ class MapReduce:
     def quarantine(self, shard: Shard) -> str | None:
         """The file for lines of `shard` that are no documents; None where an earlier stage has set them aside."""
         return self._builder.places.quarantine(shard) if self._raw else None
+
+    def input(self, shard: Shard) -> ShardInput:
+        """What a task that reads the documents of `shard` is told of it: see `Reading`."""
+        quarantine = self.quarantine(shard)
+        return ShardInput(source=shard.source, path=shard.path, columns=shard.columns, quarantine=quarantine)
 
     def map(
         self,

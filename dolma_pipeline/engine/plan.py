@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
-from dolma_pipeline.config.recipe import Recipe
-from dolma_pipeline.config.validation import STAGES, validate
+from dolma_pipeline.config.recipe import Recipe, configs
+from dolma_pipeline.config.validation import validate
 from dolma_pipeline.engine.builder import Builder, Phase, StageInfo
 from dolma_pipeline.engine.ledger import GivenFile, Work, entry_path, fingerprint, up_to_date
 from dolma_pipeline.engine.outputs import Claim, check_plan
+from dolma_pipeline.engine.registry import COLLECT, kinds_of
 from dolma_pipeline.engine.task import Report, Task
 from dolma_pipeline.io.files import local
 from dolma_pipeline.report.units import counted
@@ -130,14 +131,13 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
     shards = given if given is not None else _find_shards(recipe, builder.places)
     collected = [s for s in shards if s.task is not None]
     if collected:
-        _stage("collect").plan(builder, collected)
+        _collect().plan(builder, collected)
     there = [s for s in shards if s.task is None]
     builder.corpus = Corpus(shards=shards, attributes=existing_attributes(recipe, there))
+    kinds = kinds_of(recipe)
     for number, stage in enumerate(recipe.stages, 1):
-        for kind in STAGES:
-            config = getattr(stage, kind)
-            if config is not UNSET:
-                _stage(kind).plan(builder, number, config)
+        for kind, config in configs(stage).items():
+            builder.plan_stage(kinds[kind], number, config)
     builder.flush()
     check_plan(builder.claims, [s.path for s in there], _patterns(recipe))
     return Plan(
@@ -163,12 +163,12 @@ def _find_shards(recipe: Recipe, places: Places) -> list[Shard]:
     shards: list[Shard] = []
     for name, source in recipe.sources.items():
         if source.collect is not None:
-            shards.extend(_stage("collect").shards(places, name, source.collect))
+            shards.extend(_collect().shards(places, name, source.collect))
         elif source.tokens is None:
             shards.extend(source_shards(name, source))
     return shards
 
 
-def _stage(kind: str) -> Any:
-    """The module that plans stages of this kind, imported on first need: one must not load the libraries of all."""
-    return importlib.import_module(f"dolma_pipeline.stages.{kind}")
+def _collect() -> Any:
+    """The module that plans what is collected, imported on first need: it must not load the libraries of all."""
+    return importlib.import_module(COLLECT)

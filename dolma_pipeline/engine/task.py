@@ -6,7 +6,6 @@ module-level, named `module:function`, take (their typed config struct, a Contex
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import typing
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.io.files import Output as Output
+from dolma_pipeline.user_modules import load
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ class Task(Struct, frozen=True, kw_only=True):
     name: str
     """Unique within the phase: the shard, part or partition."""
     run: str
-    """`module:function`; for a step `module:class`."""
+    """`module:function`; for a step `module:class`. The module is named as `user_modules.load` takes it."""
     config: dict[str, Any]
     """JSON form of the struct that the function takes."""
     inputs: tuple[str, ...]
@@ -201,8 +201,8 @@ class Context:
 
 def call(task: Task, context: Context) -> Any:
     """Decodes the task's config into the struct its function (or class) is annotated with, and calls it."""
-    module, _, name = task.run.partition(":")
-    function = getattr(importlib.import_module(module), name)
+    module, _, name = task.run.rpartition(":")
+    function = getattr(load(module), name)
     annotated = function.__init__ if inspect.isclass(function) else function
     first = next(iter(inspect.signature(function).parameters))
     config = msgspec.convert(task.config, typing.get_type_hints(annotated)[first])

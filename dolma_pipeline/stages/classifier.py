@@ -23,7 +23,7 @@ VERSION = 3
 def plan(builder: Builder, number: int, config: Classifier) -> None:
     library = require_fasttext()
     where = f"$.stages[{number - 1}].classifier"
-    job = MapReduce(builder, f"{number:02d}-{config.name}", "classifier", VERSION)
+    job = MapReduce(builder, number, "classifier", VERSION, config.name)
     places, seed = builder.places, builder.recipe.seed
     labels = list(config.labels)
     rules = {

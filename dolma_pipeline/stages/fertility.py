@@ -24,7 +24,7 @@ TRAINED = "trained"
 
 def plan(builder: Builder, number: int, config: Fertility) -> None:
     where = f"$.stages[{number - 1}].fertility"
-    job = MapReduce(builder, f"{number:02d}-fertility", "fertility", VERSION)
+    job = MapReduce(builder, number, "fertility", VERSION)
     corpus, raw, places, seed = job.corpus, job.corpus.raw, builder.places, builder.recipe.seed
     directory = places.directory(config.destination, "fertility")
     for file in (RESULT, PAGE):

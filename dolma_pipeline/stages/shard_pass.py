@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from msgspec import Struct
-
+from dolma_pipeline.engine.reading import ShardInput
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, call
-from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 
 
-class StepConfig(Struct, frozen=True, kw_only=True):
+class StepConfig(ShardInput, frozen=True, kw_only=True):
     """What every step is told of the shard."""
-
-    source: str
-    path: str
-    columns: Columns | None = None
-    """Where the documents keep their fields, if not under the standard names."""
-    quarantine: str | None = None
-    """Where bad lines go; None where an earlier stage has set them aside."""
 
 
 class Step(Protocol):

@@ -19,7 +19,7 @@ VERSION = 3
 
 def plan(builder: Builder, number: int, config: Stat) -> None:
     where = f"$.stages[{number - 1}].stat"
-    job = MapReduce(builder, f"{number:02d}-stat", "stat", VERSION)
+    job = MapReduce(builder, number, "stat", VERSION)
     directory = builder.places.directory(config.destination, "stat")
     for file in (SUMMARIES, WHATIF, PAGE):
         builder.claim(directory / file, where=f"{where}.destination", remedy="another destination")
