@@ -107,6 +107,7 @@ def recipe(
 
     Raises ConfigError with every mistake and its path, exactly as for a recipe file.
     """
+    # Packages are looked into, for a kind of no name, only where a stage is not built in.
     built_in = all(isinstance(stage, Stage) or type(stage).__name__ in _kinds(()) for stage in stages)
     known = _kinds(() if built_in else more.get("stage_modules", ()), wanted=() if built_in else ("",))
     wrapped = [stage if isinstance(stage, Stage) else {_key(stage, known): stage} for stage in stages]

@@ -5,7 +5,6 @@ Built-in kinds are named here by strings, so that none of their modules is impor
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType, ModuleType
@@ -165,6 +164,8 @@ def _in(module: ModuleType) -> list[StageKind]:
 
 
 def _enter_installed(found: dict[str, StageKind]) -> None:
+    import importlib.metadata  # of no use to most recipes, and slow
+
     points = importlib.metadata.entry_points(group=ENTRY_POINTS)
     for point in sorted(points, key=lambda p: (p.name, p.value)):
         where = f"entry point `{point.name}` of group {ENTRY_POINTS}: "

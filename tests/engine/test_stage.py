@@ -15,7 +15,7 @@ from dolma_pipeline.engine.plan import State
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.stage import Reading, ShardInput
 from dolma_pipeline.engine.task import Context, call
-from dolma_pipeline.errors import ConfigError, StageError
+from dolma_pipeline.errors import ConfigError, StageError, VerifyError
 
 RECIPE = """\
 name: lengths
@@ -116,6 +116,16 @@ def test_the_result_of_a_reduction_is_applied(place: Path) -> None:
     # The details are those of the reduction, though a phase follows it.
     assert (stage.id, stage.details, stage.counts["a"].documents_in) == ("01-lengths", {"documents": 5}, 5)
     assert (stage.accounts, stage.role) == (False, "")
+
+
+def test_a_stage_that_accounts_for_documents_is_held_to_it(place: Path) -> None:
+    line = "    return reading.report"
+    lossy = CODE.replace(line, f"    reading.counts.documents_in = reading.counts.documents_out = 1\n{line}")
+    (place / "lengths.py").write_text(lossy.replace("validate=validate", "validate=validate, accounts=True"))
+    (place / "recipe.yaml").write_text((place / "recipe.yaml").read_text() + "  - tag: {taggers: [c4_v2]}\n")
+    with pytest.raises(VerifyError) as error:
+        run_recipe(load_recipe("recipe.yaml"), RunOptions(progress="none"))
+    assert str(error.value).splitlines()[0] == ("source a: 2 documents after stage 01-lengths, but 5 in stage 02-tag")
 
 
 def test_a_package_may_keep_its_functions_in_modules_of_its_own(place: Path) -> None:
