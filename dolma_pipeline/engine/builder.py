@@ -81,29 +81,29 @@ class Builder:
         """The file of the tokenizer of the last `tokens` stage, and whether that stage trains it."""
         self._kind: StageKind | None = None
         """The kind of the stage that is planning itself, if that is not built in."""
-        self._steps: list[Callable[[State], list[Task]]] = []
+        self._ops: list[Callable[[State], list[Task]]] = []
         self._names: list[str] = []
         self._later: list[Phase] = []
 
-    def add_step(self, phase: str, build: Callable[[State], list[Task]], later: list[Phase] | None = None) -> None:
-        """A step that shares the reading of the documents with its neighbours; `later`: phases behind that pass."""
-        self._steps.append(self._brought(build))
+    def add_op(self, phase: str, build: Callable[[State], list[Task]], later: list[Phase] | None = None) -> None:
+        """Adds tasks that share the reading of each shard with their neighbours; `later`: phases behind that pass."""
+        self._ops.append(self._brought(build))
         self._names.append(phase)
         self._later.extend(later or [])
 
     def flush(self) -> None:
         """Ends the pass: what follows needs its results."""
-        if not self._steps:
+        if not self._ops:
             return
-        steps, names = self._steps, self._names
+        ops, names = self._ops, self._names
         what = f"read {counted(len(self.corpus.shards), 'shard')} once for {', '.join(names)}"
 
         def build(state: State) -> list[Task]:
-            return [task for step in steps for task in step(state)]
+            return [task for op in ops for task in op(state)]
 
         self.phases.append(Phase(id=names[0] if len(names) == 1 else f"{names[0]}+", what=what, build=build))
         self.phases.extend(self._later)
-        self._steps, self._names, self._later = [], [], []
+        self._ops, self._names, self._later = [], [], []
 
     def add_phase(self, phase: Phase) -> None:
         self.flush()

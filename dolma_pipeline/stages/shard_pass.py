@@ -10,14 +10,10 @@ from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 
 
-class StepConfig(ShardInput, frozen=True, kw_only=True):
-    """What every step is told of the shard."""
-
-
-class Step(Protocol):
+class ShardOp(Protocol):
     """Work on the documents of one shard, a batch at a time."""
 
-    config: StepConfig
+    config: ShardInput
     keep_raw: bool
     """Whether it needs more of a line than id, text and source."""
     aside: Counts
@@ -36,7 +32,7 @@ class Step(Protocol):
 
 def run_steps(tasks: list[Task], context: Context) -> list[Report]:
     """Runs the steps of one group; their reports in the order of `tasks`."""
-    steps: list[Step] = []
+    steps: list[ShardOp] = []
     try:
         for task in tasks:
             steps.append(call(task, context))

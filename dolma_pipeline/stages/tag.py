@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from dolma_pipeline.config.recipe import CustomTagger, Tag
-from dolma_pipeline.engine.stage import Builder, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, ShardInput, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
@@ -17,7 +17,6 @@ from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.stages.corpus import Shard, stem
-from dolma_pipeline.stages.shard_pass import StepConfig
 from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.taggers.tagger_set import TaggerSet, describe_failure
@@ -27,7 +26,7 @@ FAILED = ("quarantine", "failed")
 """Tagger and attribute by which an attribute file marks the documents that were set aside."""
 
 
-class TagShard(StepConfig, frozen=True, kw_only=True):
+class TagShard(ShardInput, frozen=True, kw_only=True):
     """Taggers to run, and the attribute file each experiment's keys go to."""
 
     taggers: list[str | CustomTagger]
@@ -161,7 +160,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
     def build(state: State) -> list[Task]:
         return [task(s) for s in shards]
 
-    builder.add_step(phase, build)
+    builder.add_op(phase, build)
     builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(phase,)))
 
 
