@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from msgspec import Struct
 
-from dolma_pipeline.config.load import decode, make_recipe
+from dolma_pipeline.config.load import decode_recipe, make_recipe
 from dolma_pipeline.config.recipe import (
     Bloom,
     Classifier,
@@ -46,6 +46,7 @@ from dolma_pipeline.config.validation import validate
 from dolma_pipeline.engine.manifest import RunManifest, read_manifest
 from dolma_pipeline.engine.plan import Plan, make_plan
 from dolma_pipeline.engine.progress import EventProgress
+from dolma_pipeline.engine.registry import kinds
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, DataError, DolmaError, suggest
@@ -95,25 +96,28 @@ __all__ = [
     "verify",
 ]
 
-Part = Tag | Dedupe | Mix | Stat | Tokens | Reshard | Convert | Fertility | Classifier | Train
-"""The settings of one stage."""
 PathLike = str | os.PathLike[str]
 Event = dict[str, Any]
 """What happens in a run, in the form of `dolma run --json`: `{"event": "begin", "phase": ..., "tasks": ...}`."""
 
 
 def recipe(
-    name: str, sources: Mapping[str, Source], stages: Sequence[Part | Stage], *, work_dir: PathLike, **more: Any
+    name: str, sources: Mapping[str, Source], stages: Sequence[Struct], *, work_dir: PathLike, **more: Any
 ) -> Recipe:
     """Returns a valid recipe made of its parts, as `stages=[Tag(...), Mix(...)]`; `more`: other keys, such as `seed`.
+
+    Settings of a stage of your own stand among them too: then `stage_modules` names the module of their kind.
 
     Raises ConfigError with every mistake and its path, exactly as for a recipe file.
     """
     if isinstance(stages, Struct | str) or not isinstance(sources, Mapping):
         raise ConfigError("expected `sources` as a dict of Source by name, and `stages` as a list, found others")
-    wrapped = [stage if isinstance(stage, Stage) else {_key(stage): stage} for stage in stages]
+    # Packages are looked into, for a kind of no name, only where a stage is not built in.
+    built_in = all(isinstance(stage, Stage) or type(stage).__name__ in _kinds(()) for stage in stages)
+    known = _kinds(() if built_in else more.get("stage_modules", ()), wanted=() if built_in else ("",))
+    wrapped = [stage if isinstance(stage, Stage) else {_key(stage, known): stage} for stage in stages]
     made = {"name": name, "work_dir": work_dir, "sources": dict(sources), "stages": wrapped, **more}
-    checked = decode(Recipe, msgspec.to_builtins(made, enc_hook=_plain))
+    checked = decode_recipe(msgspec.to_builtins(made, enc_hook=_plain))
     validate(checked)
     return checked
 
@@ -149,12 +153,16 @@ def _paths(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> 
     return [os.fspath(g) for g in ([given] if isinstance(given, str | os.PathLike) else given)]
 
 
-def _key(part: Part) -> str:
-    name = type(part).__name__.lower()
-    if name not in Stage.__struct_fields__:
-        kinds = ", ".join(k.capitalize() for k in Stage.__struct_fields__)
-        raise ConfigError(f"expected a stage ({kinds}), found {type(part).__name__}")
-    return name
+def _kinds(modules: Sequence[str], wanted: Sequence[str] = ()) -> dict[str, str]:
+    """The kinds of stages by the names of their settings: a module that a recipe names is imported once more by it."""
+    return {kind.config_type.__name__: name for name, kind in kinds(modules, wanted).items()}
+
+
+def _key(part: Struct, known: Mapping[str, str]) -> str:
+    name = type(part).__name__
+    if name not in known:
+        raise ConfigError(f"expected a stage ({', '.join(known)}), found {name}")
+    return known[name]
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = (), *, work_dir: str | Path | None = None) -> Recipe:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib
 import importlib.metadata
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Literal
 
 from dolma_pipeline.config.recipe import CustomTagger
@@ -21,6 +17,7 @@ from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.io import fs
 from dolma_pipeline.taggers.base import Tagger
 from dolma_pipeline.taggers.tagger_set import TaggerSet
+from dolma_pipeline.user_modules import files_of, import_module
 
 ENTRY_POINTS = "dolma_pipeline.taggers"
 """Entry points of this group name modules; importing one registers its taggers."""
@@ -103,7 +100,7 @@ def load_taggers(
     imported and a model that is not there.
     """
     prefix = f"{where}." if where else ""
-    files = [f for i, m in enumerate(modules) for f in _files_of(_import(m, f"{prefix}tagger_modules[{i}]: "))]
+    files = [f for i, m in enumerate(modules) for f in files_of(import_module(m, f"{prefix}tagger_modules[{i}]: "))]
     loads: list[Callable[[], Tagger]] = []
     for i, name in enumerate(names):
         if isinstance(name, CustomTagger):
@@ -134,7 +131,7 @@ def _make(custom: CustomTagger) -> Tagger:
 def describe(modules: Sequence[str] = ()) -> list[Entry]:
     """All taggers by name, those of `modules` and of installed packages included."""
     for i, module in enumerate(modules):
-        _import(module, f"tagger_modules[{i}]: ")
+        import_module(module, f"tagger_modules[{i}]: ")
     _import_entry_points()
     return sorted([*built_in().values(), *USER], key=lambda e: e.name)
 
@@ -176,78 +173,3 @@ def _import_entry_points() -> None:
                 f"entry point `{point.name}` of group {ENTRY_POINTS}: importing `{point.value}` failed: "
                 f"{type(error).__name__}: {error}"
             ) from error
-
-
-def _import(module: str, where: str) -> ModuleType:
-    """A module by its dotted name, or by the path of its .py file or of its package's directory."""
-    try:
-        if module.endswith(".py"):
-            return _import_file(Path(module))
-        return _import_package(Path(module)) if _is_directory(module) else importlib.import_module(module)
-    except ConfigError as error:
-        raise ConfigError(f"{where}{error}") from None
-    except FileNotFoundError as error:
-        if module.endswith(".py") and not fs.is_file(Path(module)):
-            raise ConfigError(
-                f"{where}expected a module name, a .py file or the directory of a package, found no file `{module}`"
-            ) from None
-        raise ConfigError(f"{where}importing `{module}` failed: FileNotFoundError: {error}") from error
-    except Exception as error:
-        raise ConfigError(f"{where}importing `{module}` failed: {type(error).__name__}: {error}") from error
-
-
-def _is_directory(module: str) -> bool:
-    """Whether a name is that of a directory, and not of a module that can be imported, which goes first as in Dolma."""
-    if not fs.is_directory(Path(module)):
-        return False
-    return "/" in module or importlib.util.find_spec(module) is None
-
-
-def _import_package(path: Path) -> ModuleType:
-    """The package in the directory `path`, under the name of that directory, so that it can import its own modules."""
-    resolved = fs.resolve(path)
-    if not fs.is_file(resolved / "__init__.py"):
-        raise ConfigError(f"expected a Python package, found the directory `{path}` without a file `__init__.py`")
-    name = resolved.name
-    if not name.isidentifier():
-        raise ConfigError(f"expected a directory with a name that Python can import, found `{path}`; rename it")
-    known = sys.modules.get(name)
-    if known is None:
-        sys.path.insert(0, str(resolved.parent))
-        try:
-            known = importlib.import_module(name)
-        finally:
-            sys.path.remove(str(resolved.parent))
-    if str(resolved) not in [str(fs.resolve(p)) for p in getattr(known, "__path__", ())]:
-        raise ConfigError(
-            f"expected a package with a name of its own at `{path}`, found another module `{name}`, of "
-            f"{known.__file__ or 'Python itself'}; rename the directory"
-        )
-    return known
-
-
-def _import_file(path: Path) -> ModuleType:
-    """Imported once, under a name that its place makes unique: two projects may both have a `taggers.py`."""
-    resolved = fs.resolve(path, strict=True)
-    name = f"_dolma_tagger_module_{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, resolved)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"expected a Python module, found `{path}`")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _files_of(module: ModuleType) -> list[Path]:
-    """The source of a module; of a package all its modules, any of which its taggers may use."""
-    if module.__file__ is None:
-        return []
-    file = Path(module.__file__)
-    return fs.find(file.parent, "**/*.py") if file.name == "__init__.py" else [file]

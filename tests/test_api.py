@@ -100,7 +100,7 @@ def test_mistakes_in_a_recipe_are_those_of_a_recipe_file(tmp_path: Path) -> None
     with pytest.raises(dp.DolmaError, match=r"^\$\.sources\.web\.documents: no file matches `x/\*`"):
         dp.plan(wrong)
     with pytest.raises(dp.DolmaError, match=r"expected a stage \(Tag, Dedupe, .*\), found Source"):
-        dp.recipe("r", {"web": dp.Source(documents="x/*")}, [dp.Source(documents="y")], work_dir=tmp_path)  # type: ignore[list-item]
+        dp.recipe("r", {"web": dp.Source(documents="x/*")}, [dp.Source(documents="y")], work_dir=tmp_path)
 
 
 def test_tag_texts_in_memory() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dolma_pipeline.engine.registry import BUILT_IN
 from tests.file_access import file_calls
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,6 +87,47 @@ def test_only_a_worker_executes() -> None:
         if re.search(r"^from dolma_pipeline\.engine\.task import .*\b(call|named)\b", p.read_text(), re.M)
     ]
     assert calling == ["worker.py"]
+
+
+def modules_of(path: Path) -> set[str]:
+    """The modules of the package that a file imports from."""
+    tree = ast.walk(ast.parse(path.read_text()))
+    return {node.module for node in tree if isinstance(node, ast.ImportFrom) and node.module}
+
+
+def test_stages_and_examples_import_the_contract_and_not_the_plan() -> None:
+    inside = {"dolma_pipeline.engine.plan", "dolma_pipeline.engine.builder", "dolma_pipeline.engine.map_reduce"}
+    stages = sorted((ROOT / "dolma_pipeline" / "stages").glob("*.py"))
+    assert len(stages) > 10
+    for path in [*stages, *(ROOT / "examples").glob("*.py")]:
+        assert modules_of(path) & inside == set(), path
+    for path in (ROOT / "examples").glob("*.py"):
+        parts = {m for m in modules_of(path) if m.startswith("dolma_pipeline")}
+        assert parts <= {"dolma_pipeline.engine", "dolma_pipeline.engine.stage"}, path
+
+
+def kinds_named(path: Path) -> set[str]:
+    """The kinds of stages that a file tests for, lists beside each other, or takes from a stage by their name."""
+    names = {kind.kind for kind in BUILT_IN}
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Compare) and any(
+            isinstance(n, ast.Attribute) and n.attr == "kind" for n in ast.walk(node)
+        ):
+            found |= {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and n.value in names}
+        if isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) > 1:
+            values = [str(n.value) if isinstance(n, ast.Constant) else "" for n in node.elts]
+            found |= set(values) if set(values) <= names else set()
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("stage", "s"):
+            found |= {node.attr} & names
+    return found
+
+
+def test_kinds_of_stages_stand_in_the_registry_alone() -> None:
+    for folder in ("engine", "config", "report", "executors", "stages"):
+        for path in (ROOT / "dolma_pipeline" / folder).glob("*.py"):
+            # A role has the name of a kind, and a file of a stage may name its own.
+            assert kinds_named(path) - {"tokens", path.stem} == set(), path
 
 
 def test_only_the_ray_executor_imports_ray() -> None:

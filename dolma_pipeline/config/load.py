@@ -16,11 +16,12 @@ import msgspec
 from msgspec import NODEFAULT, Struct, UnsetType
 
 from dolma_pipeline.config.extends import extended
-from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.config.recipe import AnyStage, Recipe, recipe_form
 from dolma_pipeline.config.resolvers import Text, resolve
 from dolma_pipeline.config.validation import validate
 from dolma_pipeline.config.yaml_file import File, Step, json_path, parse_path, parse_value, read
 from dolma_pipeline.config.yaml_file import merge as merge
+from dolma_pipeline.engine.registry import kinds
 from dolma_pipeline.errors import ConfigError, listed, suggest
 from dolma_pipeline.secrets import hide_in_settings
 
@@ -42,9 +43,26 @@ def make_recipe(file: File, overrides: Sequence[str] = (), work_dir: str | None 
         label = Label(("work_dir",), "--work-dir")
         data = _put(data, label.path, work_dir, label.name, ())
         labels.append(label)
-    recipe = decode(Recipe, data, file=file, labels=labels)
+    recipe = decode_recipe(data, file=file, labels=labels)
     validate(recipe, lambda path: place(path, file, labels))
     return recipe
+
+
+def decode_recipe(data: Any, *, file: File | None = None, labels: Sequence[Label] = ()) -> Recipe:
+    """`data` as a recipe, whose stages may be of kinds that its `stage_modules` or installed packages bring."""
+    resolved = resolve({} if data is None else data, defaults(Recipe), lambda path: place(path, file, labels))
+    modules: Any = resolved.get("stage_modules", []) if isinstance(resolved, dict) else []
+    stages: Any = resolved.get("stages", []) if isinstance(resolved, dict) else []
+    wanted = [str(key) for stage in stages if isinstance(stage, dict) for key in stage] if _is_list(stages) else []
+    if not _is_list(modules) or not all(isinstance(m, str) for m in modules):
+        return decode(Recipe, data, file=file, labels=labels)
+    known = kinds(modules, wanted, lambda i: place(("stage_modules", i), file, labels))
+    form = recipe_form(tuple((name, kind.config_type) for name, kind in known.items() if kind.origin))
+    return decode(form, data, file=file, labels=labels)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
 
 
 class Label(Struct, frozen=True):
@@ -178,6 +196,9 @@ class _Check:
         for key, item in value.items():
             if key in fields:
                 clean[key] = self.value(item, fields[key].type, (*path, key))
+            elif issubclass(form, AnyStage):
+                own = "a stage of your own is in a module that `stage_modules` names"
+                self._note((*path, key), f"unknown stage{suggest(key, fields)} (known: {listed(fields)}; {own})")
             else:
                 self._note((*path, key), f"unknown key{suggest(key, fields)} (allowed: {listed(fields)})")
         for name, info in fields.items():

@@ -1,13 +1,15 @@
 """The recipe: sources, then stages, decoded in one strict call into frozen structs.
 
-Field descriptions are what `--help` prints. An unknown key is an error that names its `$.path` (see load.py).
+Field descriptions are what `--help` prints. An unknown key is an error that names its `$.path` (see load.py). The kinds
+of stages are those of `engine.registry`, and those that a recipe brings with it by `stage_modules`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import functools
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from dolma_pipeline.config.recipe_base import AttributeFormat as AttributeFormat
 from dolma_pipeline.config.recipe_base import Base as Base
@@ -42,6 +44,7 @@ from dolma_pipeline.config.recipe_tokens import Pack as Pack
 from dolma_pipeline.config.recipe_tokens import Reshard as Reshard
 from dolma_pipeline.config.recipe_tokens import Tokens as Tokens
 from dolma_pipeline.config.recipe_tokens import Train as Train
+from dolma_pipeline.engine.registry import BUILT_IN
 from dolma_pipeline.formats.columns import Columns
 
 
@@ -94,21 +97,39 @@ class Source(Base, frozen=True):
     ] = "name"
 
 
-class Stage(Base, frozen=True):
-    """One stage; it has exactly one of these keys."""
+class AnyStage(Base, frozen=True):
+    """One stage; it has exactly one key, which is its kind."""
 
-    tag: Tag | UnsetType = UNSET
-    dedupe: Annotated[Dedupe | UnsetType, Meta(description="marks documents or paragraphs that were seen before")] = (
-        UNSET
+
+if TYPE_CHECKING:
+
+    class Stage(AnyStage, frozen=True):
+        """A stage of a built-in kind."""
+
+        def __init__(self, **config: Struct) -> None: ...
+
+        def __getattr__(self, kind: str) -> Any: ...
+
+else:
+    Stage = defstruct(
+        "Stage",
+        [(kind.kind, kind.config_type | UnsetType, UNSET) for kind in BUILT_IN],
+        bases=(AnyStage,),
+        module=__name__,
+        frozen=True,
     )
-    mix: Mix | UnsetType = UNSET
-    stat: Stat | UnsetType = UNSET
-    tokens: Tokens | UnsetType = UNSET
-    reshard: Reshard | UnsetType = UNSET
-    convert: Convert | UnsetType = UNSET
-    fertility: Fertility | UnsetType = UNSET
-    classifier: Classifier | UnsetType = UNSET
-    train: Train | UnsetType = UNSET
+    Stage.__doc__ = AnyStage.__doc__
+
+
+def configs(stage: AnyStage) -> dict[str, Struct]:
+    """The settings in a stage by its kind: one, in a recipe that is valid."""
+    found = {kind: getattr(stage, kind) for kind in stage.__struct_fields__}
+    return {kind: config for kind, config in found.items() if config is not UNSET}
+
+
+def config_of(stage: AnyStage) -> Struct | None:
+    """The settings of a stage; None for one without any."""
+    return next(iter(configs(stage).values()), None)
 
 
 class Recipe(Base, frozen=True):
@@ -118,6 +139,9 @@ class Recipe(Base, frozen=True):
     work_dir: Annotated[str, Meta(min_length=1, description="the directory that everything is written to")]
     sources: Annotated[dict[str, Source], Meta(min_length=1, description="the sources of documents by name")]
     stages: Annotated[list[Stage], Meta(min_length=1, description="the stages in the order in which they run")]
+    stage_modules: Annotated[
+        list[str], Meta(description="modules, .py files or package directories that add kinds of stages")
+    ] = []
     seed: Annotated[int, Meta(description="the seed of every random choice")] = 17
     layout: Annotated[
         Literal["work_dir", "beside"],
@@ -127,3 +151,16 @@ class Recipe(Base, frozen=True):
         Fraction,
         Meta(description="the largest share of documents or files that may be unreadable; above it the run exits 3"),
     ] = 0.01
+
+
+@functools.lru_cache(maxsize=16)
+def recipe_form(kinds: tuple[tuple[str, type[Struct]], ...] = ()) -> type[Recipe]:
+    """The type of a recipe whose stages may be of these `kinds`, with their settings, beside the built-in ones."""
+    if not kinds:
+        return Recipe
+    fields: list[Any] = [(kind, config | UnsetType, UNSET) for kind, config in kinds]
+    stage = defstruct("Stage", fields, bases=(Stage,), module=__name__, frozen=True)
+    stages = ("stages", Annotated[list[stage], Meta(min_length=1)])  # type: ignore[valid-type]
+    form = defstruct("Recipe", [stages], bases=(Recipe,), module=__name__, frozen=True, kw_only=True)
+    assert issubclass(form, Recipe)
+    return form

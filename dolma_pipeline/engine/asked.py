@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dolma_pipeline.engine.registry import role
 from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.report.units import counted
 
@@ -20,10 +21,10 @@ def compare_tokens(stages: Sequence[StageAccount]) -> list[str]:
     warnings: list[str] = []
     asked: dict[str, Any] | None = None
     for stage in stages:
-        if stage.kind == "mix":
+        if role(stage) == "filter":
             budget = stage.details.get("budget")
             asked = budget if isinstance(budget, dict) and budget.get("unit") == "tokens" else None
-        elif stage.kind == "tokens" and asked is not None and stage.counts:
+        elif role(stage) == "tokens" and asked is not None and stage.counts:
             stage.details["budget"] = _compared(asked, stage.counts)
             far = _differences(stage, asked)
             if far is not None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.config.recipe import Recipe, Tag, config_of
 from dolma_pipeline.engine.manifest import RunManifest, StageAccount
+from dolma_pipeline.engine.registry import role
 from dolma_pipeline.engine.task import BadInput, Counts
 from dolma_pipeline.errors import BadInputError
 from dolma_pipeline.formats.quarantine import MAX_BYTES, QuarantineRow
@@ -129,7 +130,7 @@ def documents_read(stages: list[StageAccount]) -> int:
     for stage in stages:
         for source, counts in stage.counts.items():
             most[source] = max(most.get(source, 0), counts.documents_in)
-        if stage.kind == "mix":
+        if role(stage) == "filter":
             break
     return sum(most.values())
 
@@ -200,7 +201,7 @@ def _whereabouts(found: Found, quarantine: Path) -> str:
 
 
 def _done(recipe: Recipe) -> str:
-    aside = any(isinstance(s.tag, Struct) and s.tag.on_error == "quarantine" for s in recipe.stages)
+    aside = any(isinstance(c, Tag) and c.on_error == "quarantine" for c in map(config_of, recipe.stages))
     return "read or tagged" if aside else "read"
 
 

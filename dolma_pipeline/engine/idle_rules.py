@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET
-
-from dolma_pipeline.config.recipe import Mix, Recipe
+from dolma_pipeline.config.recipe import Mix, Recipe, config_of
+from dolma_pipeline.engine.registry import role
 from dolma_pipeline.errors import listed
 from dolma_pipeline.report.units import count, counted
 
@@ -51,7 +50,7 @@ def idle(use: dict[str, Any], documents: int) -> list[str]:
 def _mixes(recipe: Recipe, stages: Sequence[StageAccount]) -> Iterator[tuple[int, StageAccount]]:
     for stage in stages:
         number, _, _ = stage.id.partition("-")
-        if stage.kind == "mix" and number.isdigit() and "use" in stage.details:
+        if role(stage) == "filter" and number.isdigit() and "use" in stage.details:
             yield int(number) - 1, stage
 
 
@@ -59,8 +58,8 @@ class _Told:
     """What is to be said of one mix."""
 
     def __init__(self, recipe: Recipe, number: int, stage: StageAccount) -> None:
-        mix = recipe.stages[number].mix
-        self.mix = mix if mix is not UNSET else Mix()
+        mix = config_of(recipe.stages[number])
+        self.mix = mix if isinstance(mix, Mix) else Mix()
         self.number = number
         self.use: dict[str, Any] = stage.details["use"]
         self.documents = sum(c.documents_in for c in stage.counts.values())

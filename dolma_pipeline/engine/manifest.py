@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from dolma_pipeline import __version__
 from dolma_pipeline.engine import idle_rules
 from dolma_pipeline.engine.asked import compare_tokens
-from dolma_pipeline.engine.plan import Plan, StageInfo, State
+from dolma_pipeline.engine.builder import StageInfo
+from dolma_pipeline.engine.plan import Plan, State
 from dolma_pipeline.engine.task import BadInput, Counts, Output
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.io import fs
@@ -33,6 +34,9 @@ class StageAccount(Struct, kw_only=True):
 
     id: str
     kind: str
+    accounts: bool | UnsetType = UNSET
+    """As its `StageKind` says, for a kind that is not built in: the module need not be there to read the account."""
+    role: str | UnsetType = UNSET
     counts: dict[str, Counts] = {}
     bad: dict[str, list[BadInput]] = {}
     """The files of each source of which something could not be used; quarantine files as in `RunManifest.files`."""
@@ -162,7 +166,7 @@ def relative(path: str, work_dir: Path) -> str:
 
 
 def _account(stage: StageInfo, state: State, work_dir: Path) -> StageAccount:
-    account = StageAccount(id=stage.id, kind=stage.kind)
+    account = StageAccount(id=stage.id, kind=stage.kind, accounts=stage.accounts, role=stage.role)
     for phase in stage.counted:
         reports = state.reports.get(phase, {})
         for name in sorted(reports):

@@ -6,133 +6,22 @@ A phase's tasks may depend on the reports of earlier phases (how many keys, whic
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET, Struct, structs
+from msgspec import Struct
 
-from dolma_pipeline.config.recipe import Recipe, Source
-from dolma_pipeline.config.validation import STAGES, validate
-from dolma_pipeline.config.yaml_file import json_path
+from dolma_pipeline.config.recipe import Recipe, configs
+from dolma_pipeline.config.validation import validate
+from dolma_pipeline.engine.builder import Builder, Phase, StageInfo
 from dolma_pipeline.engine.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
-from dolma_pipeline.engine.file_list import FileList
 from dolma_pipeline.engine.outputs import Claim, check_plan
+from dolma_pipeline.engine.registry import COLLECT, kinds_of
 from dolma_pipeline.engine.standing import Standing, look_up
 from dolma_pipeline.engine.state import State as State
-from dolma_pipeline.engine.task import Task
 from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
-
-
-class Phase(Struct, kw_only=True):
-    """Tasks that need nothing of each other."""
-
-    id: str
-    what: str
-    """In a few words, for `dolma plan` and for progress."""
-    build: Callable[[State], list[Task]]
-    after: list[str] = []
-    """Phases whose reports `build` needs."""
-    lists: list[FileList] = []
-    """Lists of files that the tasks read."""
-
-
-class StageInfo(Struct, frozen=True, kw_only=True):
-    """A stage of the recipe as the manifest accounts for it."""
-
-    id: str
-    kind: str
-    counted: tuple[str, ...]
-    """The phases whose counts add up to the stage's."""
-    phases: tuple[str, ...] = ()
-    """All its phases; the last one's details are the stage's."""
-    described: tuple[str, ...] = ()
-    """Other phases whose details are the stage's too."""
-    reading: bool = False
-    """Whether the stage only reads what these phases read: it dropped nothing, and wrote nothing of its own."""
-
-
-class Builder:
-    """Stages add their phases here, in the order of the recipe."""
-
-    def __init__(self, recipe: Recipe, sizes: Mapping[str, int] | None = None) -> None:
-        self.recipe = recipe
-        self.places = Places(work_dir=local(recipe.work_dir).absolute(), recipe=recipe)
-        self.phases: list[Phase] = []
-        self.stages: list[StageInfo] = []
-        self.corpus = Corpus(shards=[])
-        self.sizes = sizes or {}
-        """Bytes of the files that earlier phases have written, as far as they have."""
-        self.provisional: int | None = None
-        """The number of the first phase whose tasks depend on the size of a file that is not written yet."""
-        self.claims: list[Claim] = []
-        """Files that the stages are going to write."""
-        self.warnings: list[str] = []
-        """What the stages have to say of their settings before anything runs."""
-        self.training: str | None = None
-        """Directory of the token files to train on, once a `tokens` stage is planned."""
-        self.validation: str | None = None
-        self.tokenizer: tuple[str, bool] | None = None
-        """The file of the tokenizer of the last `tokens` stage, and whether that stage trains it."""
-        self._steps: list[Callable[[State], list[Task]]] = []
-        self._names: list[str] = []
-        self._later: list[Phase] = []
-
-    def add_step(self, phase: str, build: Callable[[State], list[Task]], later: list[Phase] | None = None) -> None:
-        """A step that shares the reading of the documents with its neighbours; `later`: phases behind that pass."""
-        self._steps.append(build)
-        self._names.append(phase)
-        self._later.extend(later or [])
-
-    def flush(self) -> None:
-        """Ends the pass: what follows needs its results."""
-        if not self._steps:
-            return
-        steps, names = self._steps, self._names
-        what = f"read {counted(len(self.corpus.shards), 'shard')} once for {', '.join(names)}"
-
-        def build(state: State) -> list[Task]:
-            return [task for step in steps for task in step(state)]
-
-        self.phases.append(Phase(id=names[0] if len(names) == 1 else f"{names[0]}+", what=what, build=build))
-        self.phases.extend(self._later)
-        self._steps, self._names, self._later = [], [], []
-
-    def add_phase(self, phase: Phase) -> None:
-        self.flush()
-        self.phases.append(phase)
-
-    def size_of(self, shard: Shard) -> int | None:
-        """Bytes of the shard's file; None, and the plan is provisional from here on, where it is not written yet.
-
-        What lies on the disk while planning does not count: it may be what an earlier run has left.
-        """
-        size = shard.size if shard.size is not None else self.sizes.get(shard.path)
-        if size is None and self.provisional is None:
-            self.provisional = len(self.phases)
-        return size
-
-    def count_with(self, computed: Iterable[str], phase: str) -> None:
-        """Accounts for the stages `computed`, which have no phase of their own, by what `phase` read."""
-        ids = set(computed)
-        self.stages = [structs.replace(s, counted=(phase,)) if s.id in ids else s for s in self.stages]
-
-    def claim(self, place: str | Path, *names: str, where: str, remedy: str, source: str | None = None) -> None:
-        """Declares a file that a stage writes, or with `names` (patterns) files below the directory `place`."""
-        self.claims.append(Claim(place=str(place), names=names, where=where, remedy=remedy, source=source))
-
-    def claim_attributes(self, shard: Shard, path: str, where: str, remedy: str) -> None:
-        """Declares the attribute file of `shard`; `where` and `remedy` are for one that no `destination` has placed."""
-        source = self.recipe.sources.get(shard.source, Source())
-        if source.attributes_dir is not None:
-            remedy = f"{remedy}, or read what is there by `attributes` of the source in place of this stage"
-        elif source.destination is not None:
-            where, remedy = json_path(("sources", shard.source, "destination")), "another destination"
-        self.claim(path, where=where, remedy=remedy, source=shard.path)
-
-    def quarantine(self, shard: Shard) -> str | None:
-        return self.places.quarantine(shard) if self.corpus.raw else None
 
 
 class Plan(Struct, kw_only=True):
@@ -215,14 +104,13 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
     shards = given if given is not None else _find_shards(recipe, builder.places)
     collected = [s for s in shards if s.task is not None]
     if collected:
-        _stage("collect").plan(builder, collected)
+        _collect().plan(builder, collected)
     there = [s for s in shards if s.task is None]
     builder.corpus = Corpus(shards=shards, attributes=existing_attributes(recipe, there))
+    kinds = kinds_of(recipe)
     for number, stage in enumerate(recipe.stages, 1):
-        for kind in STAGES:
-            config = getattr(stage, kind)
-            if config is not UNSET:
-                _stage(kind).plan(builder, number, config)
+        for kind, config in configs(stage).items():
+            builder.plan_stage(kinds[kind], number, config)
     builder.flush()
     check_plan(builder.claims, [s.path for s in there], _patterns(recipe))
     return Plan(
@@ -248,12 +136,12 @@ def _find_shards(recipe: Recipe, places: Places) -> list[Shard]:
     shards: list[Shard] = []
     for name, source in recipe.sources.items():
         if source.collect is not None:
-            shards.extend(_stage("collect").shards(places, name, source.collect))
+            shards.extend(_collect().shards(places, name, source.collect))
         elif source.tokens is None:
             shards.extend(source_shards(name, source))
     return shards
 
 
-def _stage(kind: str) -> Any:
-    """The module that plans stages of this kind, imported on first need: one must not load the libraries of all."""
-    return importlib.import_module(f"dolma_pipeline.stages.{kind}")
+def _collect() -> Any:
+    """The module that plans what is collected, imported on first need: it must not load the libraries of all."""
+    return importlib.import_module(COLLECT)

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import msgspec
 
 from dolma_pipeline.engine.bad_input import Found
+from dolma_pipeline.engine.builder import Phase
 from dolma_pipeline.engine.manifest import PhaseTiming
-from dolma_pipeline.engine.plan import Phase
 from dolma_pipeline.engine.worker import Job
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import hide

@@ -13,9 +13,10 @@ from msgspec import Struct
 from dolma_pipeline.config.recipe import Recipe
 from dolma_pipeline.engine import bad_input, failure, given, idle_rules
 from dolma_pipeline.engine.asked import notes
+from dolma_pipeline.engine.builder import Phase
 from dolma_pipeline.engine.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
 from dolma_pipeline.engine.outputs import Existing, check_places, claim_places, read_owner, release_places, remove_stale
-from dolma_pipeline.engine.plan import Phase, Plan, State, make_plan
+from dolma_pipeline.engine.plan import Plan, State, make_plan
 from dolma_pipeline.engine.progress import Progress, make_progress
 from dolma_pipeline.engine.segments import MOST_ENTRIES, compact
 from dolma_pipeline.engine.worker import Job, Work

@@ -6,7 +6,6 @@ module-level, named `module:function`, take (their typed config struct, a Contex
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import typing
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.io.atomic import Output as Output
+from dolma_pipeline.user_modules import load
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     """Unique within the phase: the shard, part or partition."""
     run: str
-    """`module:function`; for a step `module:class`."""
+    """`module:function`; for a step `module:class`. The module is named as `user_modules.load` takes it."""
     config: Any
     """The struct that the function takes, which shares with others what they have in common; or its JSON form."""
     inputs: tuple[str, ...]
@@ -172,10 +172,17 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def make_task(
-    phase: str, name: str, run: str, config: Struct, inputs: Iterable[str], version: int, **more: Any
+    phase: str,
+    name: str,
+    run: str | Callable[..., Any],
+    config: Struct,
+    inputs: Iterable[str],
+    version: int,
+    **more: Any,
 ) -> Task:
-    """A task of a config that is still a struct."""
-    return Task(phase=phase, name=name, run=run, config=config, inputs=tuple(inputs), version=version, **more)
+    """A task of a config that is still a struct; `run`: a function of a module, or its name."""
+    named = run if isinstance(run, str) else f"{run.__module__}:{run.__qualname__}"
+    return Task(phase=phase, name=name, run=named, config=config, inputs=tuple(inputs), version=version, **more)
 
 
 class Context:
@@ -196,8 +203,8 @@ class Context:
 
 def named(name: str) -> Any:
     """What `module:name` is called in its module."""
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    module, _, attribute = name.rpartition(":")
+    return getattr(load(module), attribute)
 
 
 def call(task: Task, context: Context) -> Any:

@@ -10,14 +10,13 @@ from msgspec import Struct
 
 from dolma_pipeline.engine import failure, given
 from dolma_pipeline.engine.manifest import NAME, RunManifest, StageAccount, digest, read_manifest
+from dolma_pipeline.engine.registry import accounts, role
 from dolma_pipeline.engine.task import Counts, Output
 from dolma_pipeline.errors import BadInputError, DataError
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import blake3
 from dolma_pipeline.io.writing import TEMPORARY
 
-READING = ("tag", "dedupe", "mix", "tokens")
-"""Kinds of stages that account for every document of the corpus."""
 OWNED = ("attributes", "mixed", "quarantine", "sources", "tokenizer", "tokens")
 """Directories of a work directory in which only the run writes."""
 _NUMBERED = re.compile(r"^(.*?)(\d{4,5})(\.[^/]*)$")
@@ -169,7 +168,7 @@ def _lost_between(stages: list[StageAccount]) -> list[str]:
     problems = []
     expected: dict[str, tuple[str, int]] = {}
     for stage in stages:
-        if stage.kind not in READING:
+        if not accounts(stage):
             continue
         for source, counts in stage.counts.items():
             before, documents = expected.get(source, (stage.id, counts.documents_in))
@@ -178,7 +177,7 @@ def _lost_between(stages: list[StageAccount]) -> list[str]:
                     f"source {source}: {documents} documents after stage {before}, but {counts.documents_in} in stage "
                     f"{stage.id}"
                 )
-            left = counts.documents_out if stage.kind == "mix" else counts.documents_in
+            left = counts.documents_out if role(stage) == "filter" else counts.documents_in
             expected[source] = (stage.id, left)
     return problems
 

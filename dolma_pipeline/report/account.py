@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.engine.manifest import TIMINGS, RunManifest, StageAccount, Timings, read_manifest
+from dolma_pipeline.engine.registry import role as role_of
 from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.formats.quarantine import QuarantineRow
 from dolma_pipeline.io import fs
@@ -47,8 +48,9 @@ class Run(Struct, frozen=True, kw_only=True):
     quarantined: tuple[QuarantineRow, ...] = ()
     """The first lines of the quarantine, in order of file."""
 
-    def stages(self, kind: str) -> list[StageAccount]:
-        return [stage for stage in self.manifest.stages if stage.kind == kind]
+    def stages(self, role: str) -> list[StageAccount]:
+        """The stages of a role: see `StageKind.role`."""
+        return [stage for stage in self.manifest.stages if role_of(stage) == role]
 
     @property
     def first(self) -> Counts:
@@ -58,7 +60,7 @@ class Run(Struct, frozen=True, kw_only=True):
     @property
     def token_stages(self) -> list[StageAccount]:
         """Those that write token files."""
-        return [stage for stage in self.manifest.stages if stage.kind in ("tokens", "reshard", "convert")]
+        return self.stages("tokens")
 
     @property
     def tokens(self) -> dict[str, int]:
@@ -109,7 +111,7 @@ def rules(counts: Iterable[Counts]) -> list[str]:
 
 
 def _training(manifest: RunManifest, metrics: Path) -> Training | None:
-    stage = next((s for s in reversed(manifest.stages) if s.kind == "train"), None)
+    stage = next((s for s in reversed(manifest.stages) if role_of(s) == "training"), None)
     if stage is None and not fs.is_file(metrics):
         return None
     details = stage.details if stage is not None else {}

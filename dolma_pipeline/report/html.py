@@ -11,6 +11,7 @@ from dolma_pipeline.report.sections import (
     duplicates,
     file_list,
     gates,
+    own_tables,
     quarantine,
     recipe,
     stage_table,
@@ -35,6 +36,7 @@ def render_page(run: Run) -> str:
     manifest = run.manifest
     written = f"{counted(len(manifest.files), 'file')}, {size(sum(f.bytes for f in manifest.files))}"
     facts = f"dolma_pipeline {manifest.version} · seed {manifest.seed} · {written}"
-    sections = [section(run) for section in (cards, warnings, gates, duplicates, tokens, training, times)]
+    sections = [section(run) for section in (cards, warnings, gates, duplicates, tokens, training)]
+    sections += [*own_tables(run), times(run)]
     sections += [section(run) for section in (stage_table, quarantine, recipe, file_list)]
     return page("run report", "Run report", manifest.name, facts, *sections)

@@ -8,6 +8,8 @@ import yaml
 
 from dolma_pipeline.engine.bad_input import find
 from dolma_pipeline.engine.manifest import StageAccount
+from dolma_pipeline.engine.registry import role
+from dolma_pipeline.engine.table import table_of
 from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.formats.quarantine import QuarantineRow
 from dolma_pipeline.report.account import MOST_EXAMPLES, Run, rules, total
@@ -55,8 +57,8 @@ def cards(run: Run) -> Markup:
     read, kept = run.first, _kept(run)
     shown.append(("documents", count(kept.documents_out), f"kept of {count(read.documents_in)}"))
     shown.append(("text", size(kept.bytes_out), f"kept of {size(read.bytes_in)}"))
-    marked = sum(int(s.details.get("duplicates", 0)) for s in run.stages("dedupe"))
-    if run.stages("dedupe"):
+    marked = sum(int(s.details.get("duplicates", 0)) for s in run.stages("duplicates"))
+    if run.stages("duplicates"):
         shown.append(("duplicates", count(marked), "documents and paragraphs"))
     if run.tokens:
         shown.append(("tokens", short(sum(run.tokens.values())), f"from {counted(len(run.tokens), 'source')}"))
@@ -77,10 +79,10 @@ def cards(run: Run) -> Markup:
 
 def _kept(run: Run) -> Counts:
     """What the mixes let through, or without one what the last stage that counted documents did."""
-    mixed = [c for s in run.stages("mix") for c in s.counts.values()]
+    mixed = [c for s in run.stages("filter") for c in s.counts.values()]
     if mixed:
         return total(mixed)
-    counted = [s for s in run.manifest.stages if s.counts and s.kind not in ("tokens", "train")]
+    counted = [s for s in run.manifest.stages if s.counts and role(s) not in ("tokens", "training")]
     return total(counted[-1].counts.values()) if counted else Counts()
 
 
@@ -97,7 +99,7 @@ def gates(run: Run) -> Markup:
     for stage in run.manifest.stages:
         everything = total(stage.counts.values())
         gone = everything.quarantined or everything.unread or everything.repeated
-        if stage.kind == "mix" or gone or rules([everything]):
+        if role(stage) == "filter" or gone or rules([everything]):
             shown.append(_gate(run, stage, everything))
     return section("Where the documents went", *shown) if shown else NOTHING
 
@@ -156,7 +158,7 @@ def _gate(run: Run, stage: StageAccount, everything: Counts) -> Markup:
 
 def duplicates(run: Run) -> Markup:
     rows: list[list[Content]] = []
-    for stage in run.stages("dedupe"):
+    for stage in run.stages("duplicates"):
         d = stage.details
         keys, found = int(d.get("keys", 0)), int(d.get("duplicates", 0))
         marked = sum(total(stage.counts.values()).edited.values())
@@ -230,6 +232,20 @@ def times(run: Run) -> Markup:
     head = ["phase", "tasks", "time", "CPU", "MB/s", "documents/s", "memory", ""]
     note = "Rates are of text read, by wall time. A phase that was up to date keeps the figures of the run that did it."
     return section("Time", data_table(head, rows, wide=7, last_is_sum=True), element("p", note, class_="soft"))
+
+
+def own_tables(run: Run) -> list[Markup]:
+    """Shows the tables that stages have put into their details."""
+    found = [(stage, table) for stage in run.manifest.stages for table in table_of(stage.details)]
+    return [
+        section(f"{run.label(stage)}: {table.title}", data_table(list(table.head), [shown_row(r) for r in table.rows]))
+        for stage, table in found
+    ]
+
+
+def shown_row(row: Sequence[str | int | float]) -> list[Content]:
+    """The cells of a row of a stage's table as text."""
+    return [count(cell) if isinstance(cell, int) else str(cell) for cell in row]
 
 
 def stage_table(run: Run) -> Markup:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from dolma_pipeline.engine.asked import budget_line
 from dolma_pipeline.engine.idle_rules import idle
 from dolma_pipeline.engine.manifest import StageAccount
+from dolma_pipeline.engine.registry import role
+from dolma_pipeline.engine.table import table_of
 from dolma_pipeline.engine.task import Counts
 from dolma_pipeline.report.account import Run, Training, load_run, rules, total
 from dolma_pipeline.report.packing import packing
@@ -16,6 +18,8 @@ from dolma_pipeline.report.units import count, counted, duration, share, short, 
 
 WIDEST = 6
 """Sources with a column each; of more only the sum is shown, and the HTML report has the rest."""
+ROWS = 20
+"""Most rows shown of a stage's own table."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 Row = Sequence[str]
 
@@ -29,11 +33,12 @@ def render_summary(run_dir: Path) -> str:
     run = load_run(run_dir)
     manifest = run.manifest
     blocks = [f"{manifest.name}: dolma_pipeline {manifest.version}, seed {manifest.seed}"]
-    gates = [s for s in manifest.stages if s.kind == "mix" or (s.counts and _gone(total(s.counts.values())))]
+    gates = [s for s in manifest.stages if role(s) == "filter" or (s.counts and _gone(total(s.counts.values())))]
     blocks += [_gate(run, stage) for stage in gates]
     if not gates and run.first.documents_in:
         blocks.append(f"documents  {count(run.first.documents_in)}, {size(run.first.bytes_in)} of text")
-    blocks += [_dedupe(run), _tokens(run), _training(run.training), _times(run), _warnings(run), _files(run)]
+    blocks += [_dedupe(run), _tokens(run), _training(run.training), *_own_tables(run)]
+    blocks += [_times(run), _warnings(run), _files(run)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -111,7 +116,7 @@ def _gate(run: Run, stage: StageAccount) -> str:
 
 def _dedupe(run: Run) -> str:
     rows: list[Row] = [["", "keys", "duplicates", "", "marked", "filter full", "false positives"]]
-    for stage in run.stages("dedupe"):
+    for stage in run.stages("duplicates"):
         d = stage.details
         keys, duplicates = int(d.get("keys", 0)), int(d.get("duplicates", 0))
         marked = sum(total(stage.counts.values()).edited.values())
@@ -142,6 +147,15 @@ def _tokens(run: Run) -> str:
     lines = [f"  {line}" for line in map(packing, run.token_stages) if line]
     lines += [f"  budget: {budget_line(s.details['budget'])}" for s in run.token_stages if "budget" in s.details]
     return "\n".join([f"tokens ({form})" if form else "tokens", table(rows), *lines])
+
+
+def _own_tables(run: Run) -> Iterator[str]:
+    """The first rows of the tables that stages have put into their details."""
+    for stage in run.manifest.stages:
+        for found in table_of(stage.details):
+            cells = [[count(cell) if isinstance(cell, int) else str(cell) for cell in row] for row in found.rows[:ROWS]]
+            more = f"\n  and {counted(len(found.rows) - ROWS, 'row')} more" if len(found.rows) > ROWS else ""
+            yield f"{run.label(stage)}: {_printable(found.title)}\n{table([list(found.head), *cells])}{more}"
 
 
 def _training(training: Training | None) -> str:

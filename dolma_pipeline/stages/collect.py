@@ -8,7 +8,7 @@ from dolma_pipeline.collect.base import collection
 from dolma_pipeline.collect.task import CollectShard
 from dolma_pipeline.config.yaml_file import json_path
 from dolma_pipeline.engine.corpus import Places, Shard
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Task
 from dolma_pipeline.report.units import counted
 

@@ -9,7 +9,7 @@ import msgspec
 
 from dolma_pipeline.config.recipe import Convert
 from dolma_pipeline.config.yaml_file import json_path
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Counts, Task, make_task
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.io import fs

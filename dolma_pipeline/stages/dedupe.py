@@ -25,7 +25,7 @@ from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
 from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.file_list import FileList, read_list
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, ShardInput, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import AttributeWriter
@@ -37,14 +37,14 @@ from dolma_pipeline.io import fs
 from dolma_pipeline.io.arrow import open_parquet
 from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.shard_pass import RUNNER, StepConfig
+from dolma_pipeline.stages.shard_pass import RUNNER
 
 VERSION = 5
 VERDICTS_VERSION = 6
 """Version of the attribute files alone."""
 
 
-class KeyShard(StepConfig, frozen=True, kw_only=True):
+class KeyShard(ShardInput, frozen=True, kw_only=True):
     """Write the keys of a shard, and beside them which document each row is."""
 
     dedupe: Dedupe
@@ -272,7 +272,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     if config.bloom is not None and config.bloom.file is not None and not config.bloom.read_only:
         what = f"join the filters into {config.bloom.file}"
         later.append(Phase(id=f"{prefix}-filter", what=what, build=build_filter, after=[reduce], lists=[filter_parts]))
-    builder.add_step(keys, build_keys, later)
+    builder.add_op(keys, build_keys, later)
     builder.stages.append(StageInfo(id=prefix, kind="dedupe", counted=(keys, final), phases=(keys, final, reduce)))
 
 

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dolma_pipeline.config.recipe import Fertility
-from dolma_pipeline.engine.corpus import Corpus, Shard
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
-from dolma_pipeline.engine.task import Task, make_task
+from dolma_pipeline.engine.stage import Builder, Call, Corpus, MapReduce, Shard, State
 from dolma_pipeline.errors import ConfigError, suggest
-from dolma_pipeline.fertility.measure import GroupByTagger, MeasureFertility
-from dolma_pipeline.fertility.merge import PAGE, RESULT, MergeFertility
+from dolma_pipeline.fertility.measure import GroupByTagger, MeasureFertility, measure_fertility
+from dolma_pipeline.fertility.merge import PAGE, RESULT, MergeFertility, merge_fertility
 from dolma_pipeline.formats.attributes import attribute_keys
 from dolma_pipeline.formats.columns import with_fields
 from dolma_pipeline.io import fs
@@ -20,57 +18,46 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.tokens.check import check_measured
 from dolma_pipeline.tokens.engine import tokenizer_file
 
-PACKAGE = "dolma_pipeline.fertility"
 VERSION = 3
 TRAINED = "trained"
 """The tokenizer of the `tokens` stage before, where that trains it."""
 
 
 def plan(builder: Builder, number: int, config: Fertility) -> None:
-    builder.flush()
     where = f"$.stages[{number - 1}].fertility"
-    corpus, places, seed = builder.corpus, builder.places, builder.recipe.seed
-    final = f"{number:02d}-fertility"
-    measured = f"{final}-shards"
+    job = MapReduce(builder, number, "fertility", VERSION)
+    corpus, raw, places, seed = job.corpus, job.corpus.raw, builder.places, builder.recipe.seed
     directory = places.directory(config.destination, "fertility")
     for file in (RESULT, PAGE):
         builder.claim(directory / file, where=f"{where}.destination", remedy="another destination")
     tokenizers = _tokenizers(builder, config, where)
     found = _tagger(corpus, config.by, f"{where}.by") if config.by is not None else None
     experiment, prefix = found if found is not None else ("", "")
-    quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
 
-    def counts_path(shard: Shard) -> str:
-        return places.scratch(measured, shard, ".msgpack")
+    def measure(shard: Shard, out: str) -> Call:
+        beside = corpus.attributes[experiment][shard.id] if found is not None else None
+        settings = MeasureFertility(
+            path=shard.path,
+            label=shard.label,
+            source=shard.source,
+            tokenizers=list(tokenizers.values()),
+            by_field=config.by if found is None else None,
+            by_tagger=GroupByTagger(path=beside, prefix=prefix) if beside is not None else None,
+            sample=config.sample,
+            seed=seed,
+            columns=with_fields(shard.columns, config.text_field, config.id_field) if raw else shard.columns,
+            text_field="text" if raw else config.text_field,
+            id_field="id" if raw and config.id_field is not None else config.id_field,
+            quarantine=job.quarantine(shard),
+            out=out,
+        )
+        inputs = [shard.path, *tokenizers.values(), *([beside] if beside is not None else [])]
+        return Call(measure_fertility, settings, inputs)
 
-    def build_shards(state: State) -> list[Task]:
-        tasks = []
-        for s in corpus.shards:
-            beside = corpus.attributes[experiment][s.id] if found is not None else None
-            settings = MeasureFertility(
-                path=s.path,
-                label=s.label,
-                source=s.source,
-                tokenizers=list(tokenizers.values()),
-                by_field=config.by if found is None else None,
-                by_tagger=GroupByTagger(path=beside, prefix=prefix) if beside is not None else None,
-                sample=config.sample,
-                seed=seed,
-                columns=with_fields(s.columns, config.text_field, config.id_field) if corpus.raw else s.columns,
-                text_field="text" if corpus.raw else config.text_field,
-                id_field="id" if corpus.raw and config.id_field is not None else config.id_field,
-                quarantine=quarantine[s.id],
-                out=counts_path(s),
-            )
-            inputs = [s.path, *tokenizers.values(), *([beside] if beside is not None else [])]
-            tasks.append(make_task(measured, s.id, f"{PACKAGE}.measure:measure_fertility", settings, inputs, VERSION))
-        return tasks
-
-    def build_final(state: State) -> list[Task]:
-        counts = [counts_path(s) for s in corpus.shards]
+    def merge(state: State) -> Call:
         settings = MergeFertility(
             title=builder.recipe.name,
-            counts=counts,
+            counts=job.scratch,
             tokenizers=tokenizers,
             shown={name: places.shown(path) for name, path in tokenizers.items()},
             by=config.by,
@@ -78,13 +65,12 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
             baseline=config.baseline,
             directory=str(directory),
         )
-        inputs = [*counts, *tokenizers.values()]
-        return [make_task(final, "merge", f"{PACKAGE}.merge:merge_fertility", settings, inputs, VERSION)]
+        return Call(merge_fertility, settings, [*job.scratch, *tokenizers.values()])
 
     what = f"measure {', '.join(tokenizers)} on {counted(len(corpus.shards), 'shard')}"
-    builder.add_phase(Phase(id=measured, what=what, build=build_shards))
-    builder.add_phase(Phase(id=final, what="add the measures up", build=build_final, after=[measured]))
-    builder.stages.append(StageInfo(id=final, kind="fertility", counted=(measured,), phases=(measured, final)))
+    job.map("shards", what, corpus.shards, measure, suffix=".msgpack")
+    job.reduce("merge", "add the measures up", merge)
+    job.finish(counted=["shards"])
 
 
 def _tokenizers(builder: Builder, config: Fertility, where: str) -> dict[str, str]:

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pyarrow as pa
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from dolma_pipeline import _native
-from dolma_pipeline.config.recipe import Mix, Tokenizer
+from dolma_pipeline.config.recipe import Mix, Tokenizer, Tokens, config_of
 from dolma_pipeline.engine.corpus import Corpus, stem
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
@@ -374,7 +374,7 @@ def _tokenizer(builder: Builder, number: int, config: Mix) -> tuple[Tokenizer | 
     """The tokenizer by which a budget of tokens is measured; or None, and why the bytes per token are assumed."""
     if config.budget is None or config.budget.tokens is None or config.budget.bytes_per_token is not None:
         return None, ""
-    later = [s.tokens for s in builder.recipe.stages[number:] if s.tokens is not UNSET]
+    later = [c for c in map(config_of, builder.recipe.stages[number:]) if isinstance(c, Tokens)]
     if not later:
         return None, "no `tokens` stage follows"
     if later[0].tokenizer.path is None:

@@ -6,7 +6,7 @@ import msgspec
 
 from dolma_pipeline.config.recipe import MOST_COPIES, Reshard, Tokenizer
 from dolma_pipeline.config.yaml_file import json_path
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Counts, Report, Task
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.io import fs

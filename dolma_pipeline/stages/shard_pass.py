@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from msgspec import Struct
-
+from dolma_pipeline.engine.reading import ShardInput
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, call
-from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 
@@ -15,21 +13,10 @@ RUNNER = f"{__name__}:run_steps"
 """The `runner` of tasks that are steps."""
 
 
-class StepConfig(Struct, frozen=True, kw_only=True):
-    """What every step is told of the shard."""
-
-    source: str
-    path: str
-    columns: Columns | None = None
-    """Where the documents keep their fields, if not under the standard names."""
-    quarantine: str | None = None
-    """Where bad lines go; None where an earlier stage has set them aside."""
-
-
-class Step(Protocol):
+class ShardOp(Protocol):
     """Work on the documents of one shard, a batch at a time."""
 
-    config: StepConfig
+    config: ShardInput
     keep_raw: bool
     """Whether it needs more of a line than id, text and source."""
     aside: Counts
@@ -48,7 +35,7 @@ class Step(Protocol):
 
 def run_steps(tasks: list[Task], context: Context) -> list[Report]:
     """Runs the steps of one group; their reports in the order of `tasks`."""
-    steps: list[Step] = []
+    steps: list[ShardOp] = []
     try:
         for task in tasks:
             steps.append(call(task, context))

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dolma_pipeline.config.recipe import CustomTagger, Tag
 from dolma_pipeline.engine.corpus import Shard, stem
-from dolma_pipeline.engine.plan import Builder, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, ShardInput, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
@@ -18,7 +18,7 @@ from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.mixers.keys import ANY
-from dolma_pipeline.stages.shard_pass import RUNNER, StepConfig
+from dolma_pipeline.stages.shard_pass import RUNNER
 from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.taggers.tagger_set import TaggerSet, describe_failure
@@ -28,7 +28,7 @@ FAILED = ("quarantine", "failed")
 """Tagger and attribute by which an attribute file marks the documents that were set aside."""
 
 
-class TagShard(StepConfig, frozen=True, kw_only=True):
+class TagShard(ShardInput, frozen=True, kw_only=True):
     """Taggers to run, and the attribute file each experiment's keys go to."""
 
     taggers: list[str | CustomTagger]
@@ -163,7 +163,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
     def build(state: State) -> list[Task]:
         return [task(s) for s in shards]
 
-    builder.add_step(phase, build)
+    builder.add_op(phase, build)
     builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(phase,)))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from dolma_pipeline.config.recipe import Reshard, Tokenizer, Tokens
-from dolma_pipeline.engine.plan import Builder, Phase, State
+from dolma_pipeline.engine.stage import Builder, Phase, State
 from dolma_pipeline.engine.task import Report, Task, make_task
 from dolma_pipeline.tokens.amount import Amount, PackedAmount
 from dolma_pipeline.tokens.engine import tokenizer_file

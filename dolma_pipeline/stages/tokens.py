@@ -6,7 +6,7 @@ import msgspec
 
 from dolma_pipeline.config.recipe import Tokens
 from dolma_pipeline.engine.corpus import Shard
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Task
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns, with_fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dolma_pipeline.config.recipe import Train
-from dolma_pipeline.engine.plan import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.task import Task, make_task
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.report.units import counted

@@ -80,7 +80,7 @@ def test_tokens_packed() -> None:
 
 def test_tokens_engine() -> None:
     (recipe,) = recipes(tokens, TOKENS | {"tokenizer": {"name_or_path": "x", "eos_token_id": 0, "engine": "reference"}})
-    assert recipe.stages[0].tokens.tokenizer == Tokenizer(path="x", eos=0, engine="reference", on_missing="warn")  # type: ignore[union-attr]
+    assert recipe.stages[0].tokens.tokenizer == Tokenizer(path="x", eos=0, engine="reference", on_missing="warn")
 
 
 def test_tokens_defaults_are_dolmas() -> None:

@@ -21,6 +21,7 @@ def recipe() -> Recipe:
 
 
 def mix_of(recipe: Recipe) -> Mix:
+    mix: Mix
     (mix,) = (stage.mix for stage in recipe.stages if stage.mix is not UNSET)
     return mix
 

@@ -12,8 +12,9 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from dolma_pipeline.config.recipe import Recipe, Source, Stage, Tokenizer, Tokens, TrainTokenizer
+from dolma_pipeline.engine.builder import Builder
 from dolma_pipeline.engine.corpus import Shard
-from dolma_pipeline.engine.plan import Builder, State, make_plan
+from dolma_pipeline.engine.plan import State, make_plan
 from dolma_pipeline.engine.task import Context, Report, Task, call
 from dolma_pipeline.stages.tokens import plan
 

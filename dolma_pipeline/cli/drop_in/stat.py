@@ -7,12 +7,12 @@ import sys
 from contextlib import ExitStack
 from typing import Annotated
 
-from msgspec import UNSET, Meta, field, structs
+from msgspec import Meta, field, structs
 
 from dolma_pipeline.cli import arguments as cli
 from dolma_pipeline.cli.command import NO_EFFECT, Config, WorkDir, notes, own_keys
 from dolma_pipeline.cli.sources import ledger, name_of, parent_of, sources, spread
-from dolma_pipeline.config.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep
+from dolma_pipeline.config.recipe import Mix, PositiveInt, Recipe, Source, Stage, Stat, Sweep, config_of
 from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.io.cache import scratch_directory
@@ -171,8 +171,8 @@ def to_recipe(config: StatConfig, scratch: str | None = None) -> Recipe:
 
 def stat_of(recipe: Recipe) -> Stat:
     """Its last stage."""
-    stage = recipe.stages[-1].stat
-    if stage is UNSET:
+    stage = config_of(recipe.stages[-1])
+    if not isinstance(stage, Stat):
         raise ConfigError("$.stages: expected a stat stage at the end")
     return stage
 
@@ -209,8 +209,9 @@ def _of_recipe(config: StatConfig, name: str) -> Recipe:
     recipe = make_recipe(find_recipe(name))
     mixes: dict[str, tuple[int, Mix]] = {}
     for i, stage in enumerate(recipe.stages):
-        if stage.mix is not UNSET:
-            mixes[stage.mix.name] = (i, stage.mix)
+        found = config_of(stage)
+        if isinstance(found, Mix):
+            mixes[found.name] = (i, found)
     if not mixes:
         raise ConfigError(f"$.recipe: expected a recipe with a mix, found none in `{name}`")
     if config.mix is not None and config.mix not in mixes:

@@ -1,0 +1,167 @@
+"""The builder, with which a stage plans itself: it adds phases of tasks and says which files they will write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import UNSET, Struct, UnsetType, structs
+
+from dolma_pipeline.config.recipe import Recipe, Source
+from dolma_pipeline.config.yaml_file import json_path
+from dolma_pipeline.engine.corpus import Corpus, Places, Shard
+from dolma_pipeline.engine.file_list import FileList
+from dolma_pipeline.engine.kind import StageKind
+from dolma_pipeline.engine.outputs import Claim
+from dolma_pipeline.engine.task import Report, Task
+from dolma_pipeline.io.url import local
+from dolma_pipeline.report.units import counted
+
+
+class State(Protocol):
+    """What a stage may know of the phases before it: the reports of their tasks, by phase and task name."""
+
+    @property
+    def reports(self) -> Mapping[str, Mapping[str, Report]]: ...
+
+
+class Phase(Struct, kw_only=True):
+    """Tasks that need nothing of each other."""
+
+    id: str
+    what: str
+    """In a few words, for `dolma plan` and for progress."""
+    build: Callable[[State], list[Task]]
+    after: list[str] = []
+    """Phases whose reports `build` needs."""
+    lists: list[FileList] = []
+    """Lists of files that the tasks read."""
+
+
+class StageInfo(Struct, frozen=True, kw_only=True):
+    """A stage of the recipe as the manifest accounts for it."""
+
+    id: str
+    kind: str
+    counted: tuple[str, ...]
+    """The phases whose counts add up to the stage's."""
+    phases: tuple[str, ...] = ()
+    """All its phases; the last one's details are the stage's."""
+    described: tuple[str, ...] = ()
+    """Other phases whose details are the stage's too."""
+    reading: bool = False
+    """Whether the stage only reads what these phases read: it dropped nothing, and wrote nothing of its own."""
+    accounts: bool | UnsetType = UNSET
+    """As its `StageKind` says, for a kind that is not built in."""
+    role: str | UnsetType = UNSET
+
+
+class Builder:
+    """Stages add their phases here, in the order of the recipe."""
+
+    def __init__(self, recipe: Recipe, sizes: Mapping[str, int] | None = None) -> None:
+        self.recipe = recipe
+        self.places = Places(work_dir=local(recipe.work_dir).absolute(), recipe=recipe)
+        self.phases: list[Phase] = []
+        self.stages: list[StageInfo] = []
+        self.corpus = Corpus(shards=[])
+        self.sizes = sizes or {}
+        """Bytes of the files that earlier phases have written, as far as they have."""
+        self.provisional: int | None = None
+        """The number of the first phase whose tasks depend on the size of a file that is not written yet."""
+        self.claims: list[Claim] = []
+        """Files that the stages are going to write."""
+        self.warnings: list[str] = []
+        """What the stages have to say of their settings before anything runs."""
+        self.training: str | None = None
+        """Directory of the token files to train on, once a `tokens` stage is planned."""
+        self.validation: str | None = None
+        self.tokenizer: tuple[str, bool] | None = None
+        """The file of the tokenizer of the last `tokens` stage, and whether that stage trains it."""
+        self._kind: StageKind | None = None
+        """The kind of the stage that is planning itself, if that is not built in."""
+        self._ops: list[Callable[[State], list[Task]]] = []
+        self._names: list[str] = []
+        self._later: list[Phase] = []
+
+    def add_op(self, phase: str, build: Callable[[State], list[Task]], later: list[Phase] | None = None) -> None:
+        """Adds tasks that share the reading of each shard with their neighbours; `later`: phases behind that pass."""
+        self._ops.append(self._brought(build))
+        self._names.append(phase)
+        self._later.extend(later or [])
+
+    def flush(self) -> None:
+        """Ends the pass: what follows needs its results."""
+        if not self._ops:
+            return
+        ops, names = self._ops, self._names
+        what = f"read {counted(len(self.corpus.shards), 'shard')} once for {', '.join(names)}"
+
+        def build(state: State) -> list[Task]:
+            return [task for op in ops for task in op(state)]
+
+        self.phases.append(Phase(id=names[0] if len(names) == 1 else f"{names[0]}+", what=what, build=build))
+        self.phases.extend(self._later)
+        self._ops, self._names, self._later = [], [], []
+
+    def add_phase(self, phase: Phase) -> None:
+        self.flush()
+        phase.build = self._brought(phase.build)
+        self.phases.append(phase)
+
+    def plan_stage(self, kind: StageKind, number: int, config: Struct) -> None:
+        """Lets a stage plan itself."""
+        before = len(self.stages)
+        self._kind = kind if kind.origin else None
+        kind.plan_function(self, number, config)
+        if kind.origin:
+            own = {"kind": kind.kind, "accounts": kind.accounts, "role": kind.role}
+            self.stages[before:] = [structs.replace(stage, **own) for stage in self.stages[before:]]
+        self._kind = None
+
+    def _brought(self, build: Callable[[State], list[Task]]) -> Callable[[State], list[Task]]:
+        """The tasks of `build`, which name the module that brought the stage in a way that workers can import."""
+        kind = self._kind
+        if kind is None:
+            return build
+        origin, own = kind.origin, kind.module
+
+        def located(task: Task) -> Task:
+            module, _, function = task.run.rpartition(":")
+            if module.partition(".")[0] == "dolma_pipeline":
+                return task
+            return structs.replace(task, run=f"{origin}:{function}" if module == own else f"{origin}/{task.run}")
+
+        return lambda state: [located(task) for task in build(state)]
+
+    def size_of(self, shard: Shard) -> int | None:
+        """Bytes of the shard's file; None, and the plan is provisional from here on, where it is not written yet.
+
+        What lies on the disk while planning does not count: it may be what an earlier run has left.
+        """
+        size = shard.size if shard.size is not None else self.sizes.get(shard.path)
+        if size is None and self.provisional is None:
+            self.provisional = len(self.phases)
+        return size
+
+    def count_with(self, computed: Iterable[str], phase: str) -> None:
+        """Accounts for the stages `computed`, which have no phase of their own, by what `phase` read."""
+        ids = set(computed)
+        self.stages = [structs.replace(s, counted=(phase,)) if s.id in ids else s for s in self.stages]
+
+    def claim(self, place: str | Path, *names: str, where: str, remedy: str, source: str | None = None) -> None:
+        """Declares a file that a stage writes, or with `names` (patterns) files below the directory `place`."""
+        self.claims.append(Claim(place=str(place), names=names, where=where, remedy=remedy, source=source))
+
+    def claim_attributes(self, shard: Shard, path: str, where: str, remedy: str) -> None:
+        """Declares the attribute file of `shard`; `where` and `remedy` are for one that no `destination` has placed."""
+        source = self.recipe.sources.get(shard.source, Source())
+        if source.attributes_dir is not None:
+            remedy = f"{remedy}, or read what is there by `attributes` of the source in place of this stage"
+        elif source.destination is not None:
+            where, remedy = json_path(("sources", shard.source, "destination")), "another destination"
+        self.claim(path, where=where, remedy=remedy, source=shard.path)
+
+    def quarantine(self, shard: Shard) -> str | None:
+        return self.places.quarantine(shard) if self.corpus.raw else None

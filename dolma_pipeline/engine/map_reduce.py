@@ -1,0 +1,122 @@
+"""Stages that measure each file alone, bring the measures together, and perhaps go through the files again.
+
+Each task of a map writes one scratch file. The task behind them reads all of those and writes what the stage is for.
+Tasks that apply its result may follow, one for each file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from dolma_pipeline.engine.builder import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.corpus import Shard
+from dolma_pipeline.engine.reading import ShardInput
+from dolma_pipeline.engine.task import Context, Report, Task, make_task
+
+
+class Call(NamedTuple):
+    """What a task does: a function of a module, its settings, and the files that it reads."""
+
+    run: Callable[[Any, Context], Report]
+    config: Struct
+    inputs: Sequence[str]
+
+
+class _Part(NamedTuple):
+    """A phase in which each task is about one shard."""
+
+    what: str
+    tasks: list[tuple[str, Callable[[], Call]]]
+    """The name of each task, and what makes its call."""
+
+
+class MapReduce:
+    """Plans the phases `ID-PART` of every map, `ID` of the reduction, and `ID-PART` of what applies its result.
+
+    The ID is the number of the stage in the recipe and its kind, or `name` where a recipe may have several of it.
+    `version` is that of the outputs of its tasks, to be raised with any change to them. Call `map`, then `reduce`,
+    then `apply` if it is needed, and `finish` at the end.
+    """
+
+    def __init__(self, builder: Builder, number: int, kind: str, version: int, name: str | None = None) -> None:
+        builder.flush()
+        self.id = f"{number:02d}-{name or kind}"
+        self.corpus = builder.corpus
+        self.scratch: list[str] = []
+        """The scratch files of all maps, in order."""
+        self._builder = builder
+        self._raw = builder.corpus.raw
+        self._kind = kind
+        self._version = version
+        self._maps: dict[str, _Part] = {}
+        self._phases: list[str] = []
+
+    def phase(self, part: str) -> str:
+        """The phase of a map, or of what applies the result."""
+        return f"{self.id}-{part}"
+
+    def quarantine(self, shard: Shard) -> str | None:
+        """The file for lines of `shard` that are no documents; None where an earlier stage has set them aside."""
+        return self._builder.places.quarantine(shard) if self._raw else None
+
+    def input(self, shard: Shard) -> ShardInput:
+        """What a task that reads the documents of `shard` is told of it: see `Reading`."""
+        quarantine = self.quarantine(shard)
+        return ShardInput(source=shard.source, path=shard.path, columns=shard.columns, quarantine=quarantine)
+
+    def map(
+        self,
+        part: str,
+        what: str,
+        shards: Iterable[Shard],
+        call: Callable[[Shard, str], Call],
+        *,
+        suffix: str,
+        under: str = "",
+    ) -> list[str]:
+        """Adds a task for each shard to the phase `part`, and returns the scratch files that they will write.
+
+        `call` gets a shard and the path of its scratch file, which ends in `suffix`. A second call with the same
+        `part` adds tasks to the same phase: then `under`, with which the names of tasks begin, tells them apart.
+        """
+        found = self._maps.setdefault(part, _Part(what, []))
+        files = []
+        for shard in shards:
+            out = self._builder.places.scratch(self.phase(part), shard, suffix)
+            name = f"{under}/{shard.id}" if under else shard.id
+            found.tasks.append((name, lambda shard=shard, out=out: call(shard, out)))  # type: ignore[misc]
+            files.append(out)
+        self.scratch += files
+        return files
+
+    def reduce(self, name: str, what: str, call: Callable[[State], Call]) -> None:
+        """Adds the one task that reads what the maps have written; `call` may look at their reports."""
+        for part, (said, _) in self._maps.items():
+            self._add(self.phase(part), said, self._mapped(part))
+        before = list(self._phases)
+        self._add(self.id, what, lambda state: [self._task(self.id, name, call(state))], before)
+
+    def apply(self, part: str, what: str, shards: Sequence[Shard], call: Callable[[Shard], Call]) -> None:
+        """Adds a task for each shard behind the reduction, whose outputs `call` names as inputs."""
+        phase = self.phase(part)
+        self._add(phase, what, lambda state: [self._task(phase, s.id, call(s)) for s in shards], [self.id])
+
+    def finish(self, *, counted: Sequence[str]) -> None:
+        """Enters the stage; the counts of the phases `counted`, by their parts, add up to its account."""
+        # The details of the last phase are those of the stage.
+        phases = (*(p for p in self._phases if p != self.id), self.id)
+        of = tuple(self.phase(part) for part in counted)
+        self._builder.stages.append(StageInfo(id=self.id, kind=self._kind, counted=of, phases=phases))
+
+    def _add(self, phase: str, what: str, build: Callable[[State], list[Task]], after: Sequence[str] = ()) -> None:
+        self._builder.add_phase(Phase(id=phase, what=what, build=build, after=list(after)))
+        self._phases.append(phase)
+
+    def _mapped(self, part: str) -> Callable[[State], list[Task]]:
+        return lambda state: [self._task(self.phase(part), name, make()) for name, make in self._maps[part].tasks]
+
+    def _task(self, phase: str, name: str, call: Call) -> Task:
+        return make_task(phase, name, call.run, call.config, call.inputs, self._version)

@@ -1,0 +1,68 @@
+"""The contract of a stage: everything that the author of one imports.
+
+A **stage** is an entry of a recipe. It plans **phases**, one behind the other; a phase consists of **tasks**, which
+need nothing of each other and run on any worker. A task is a call of a function of a module with a frozen struct of
+settings; it reads files, writes files, and returns a small report.
+
+A stage consists of
+
+- a frozen struct of settings, the mapping below its name in the recipe (`Config` is a base class for it);
+- functions of tasks, `run(settings, context) -> Report`; `Reading` reads documents and counts them;
+- `plan(builder, number, config)`, which adds the phases. Most stages measure each file alone and then bring the
+  measures together: `MapReduce` plans those;
+- a `StageKind`, which says all that the rest of the package must know of the stage.
+
+See docs/stages.md.
+"""
+
+from __future__ import annotations
+
+from dolma_pipeline.config.recipe_base import Base as Config
+from dolma_pipeline.engine.builder import Builder as Builder
+from dolma_pipeline.engine.builder import Phase as Phase
+from dolma_pipeline.engine.builder import StageInfo as StageInfo
+from dolma_pipeline.engine.builder import State as State
+from dolma_pipeline.engine.corpus import Corpus as Corpus
+from dolma_pipeline.engine.corpus import Places as Places
+from dolma_pipeline.engine.corpus import Shard as Shard
+from dolma_pipeline.engine.kind import StageKind as StageKind
+from dolma_pipeline.engine.map_reduce import Call as Call
+from dolma_pipeline.engine.map_reduce import MapReduce as MapReduce
+from dolma_pipeline.engine.reading import Reading as Reading
+from dolma_pipeline.engine.reading import ShardInput as ShardInput
+from dolma_pipeline.engine.table import Table as Table
+from dolma_pipeline.engine.task import Context as Context
+from dolma_pipeline.engine.task import Counts as Counts
+from dolma_pipeline.engine.task import Output as Output
+from dolma_pipeline.engine.task import Report as Report
+from dolma_pipeline.engine.task import Task as Task
+from dolma_pipeline.engine.task import make_task as make_task
+from dolma_pipeline.io.atomic import output as output
+from dolma_pipeline.io.atomic import read_json as read_json
+from dolma_pipeline.io.atomic import write_json as write_json
+
+__all__ = [
+    "Builder",
+    "Call",
+    "Config",
+    "Context",
+    "Corpus",
+    "Counts",
+    "MapReduce",
+    "Output",
+    "Phase",
+    "Places",
+    "Reading",
+    "Report",
+    "Shard",
+    "ShardInput",
+    "StageInfo",
+    "StageKind",
+    "State",
+    "Table",
+    "Task",
+    "make_task",
+    "output",
+    "read_json",
+    "write_json",
+]

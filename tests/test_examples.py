@@ -1,0 +1,112 @@
+"""The examples run as their first lines say."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dolma_pipeline.config.load import load_recipe
+from dolma_pipeline.engine.manifest import read_manifest
+from dolma_pipeline.engine.plan import make_plan
+from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.verify import judge
+from dolma_pipeline.report.account import load_run
+from dolma_pipeline.report.html import render_page
+from dolma_pipeline.report.summary import render_summary
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+HOSTS = {"web": ["a.org", "b.org", "a.org", "c.org", "d.org"], "books": ["none", "none", "z.org"]}
+TOP = {"web": {"a.org": 2, "b.org": 1, "c.org": 1}, "books": {"none": 2, "z.org": 1}}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the examples with two sources of documents, one file of which has a line that is none."""
+    for path in EXAMPLES.glob("my_stage.*"):
+        shutil.copy(path, tmp_path)
+    for source, hosts in HOSTS.items():
+        documents = tmp_path / "data" / source / "documents"
+        documents.mkdir(parents=True)
+        for shard in (0, 1):
+            rows = [
+                {"id": f"{i}", "text": f"words of {i} " * 9, "metadata": {"url": f"http://{host}/x"}}
+                if host != "none"
+                else {"id": f"{i}", "text": "few"}
+                for i, host in enumerate(hosts)
+                if i % 2 == shard
+            ]
+            lines = [json.dumps(row) for row in rows] + ["{"] * (source == "web" and shard == 1)
+            (documents / f"{shard}.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode() + b"\n"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def dolma(*arguments: str) -> str:
+    command = [sys.executable, "-m", "dolma_pipeline", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_stage_of_a_file_is_planned_run_resumed_verified_and_reported(place: Path, processes: int) -> None:
+    recipe = load_recipe("my_stage.yaml", ["max_bad_fraction=0.2"])
+    assert "01-hosts-shards              count the hosts of 4 files" in make_plan(recipe).render()
+    run_recipe(recipe, RunOptions(processes=processes, progress="none"))
+    hosts = place / "runs" / "hosts" / "hosts" / "hosts.json"
+    assert json.loads(hosts.read_bytes()) == TOP
+    manifest = read_manifest(place / "runs" / "hosts")
+    first = manifest.stages[0]
+    assert (first.id, first.kind, first.accounts, first.role) == ("01-hosts", "hosts", True, "")
+    counts = {s: (c.documents_in, c.documents_out, c.quarantined) for s, c in first.counts.items()}
+    assert counts == {"web": (6, 5, 1), "books": (3, 3, 0)}
+    assert judge("runs/hosts").problems == []
+    table = "01-hosts: hosts\n  source   host  documents\n  web     a.org          2\n"
+    assert table in render_summary(place / "runs" / "hosts")
+    assert "<h2>01-hosts: hosts</h2>" in render_page(load_run(place / "runs" / "hosts"))
+    written = hosts.stat().st_mtime_ns
+    again = run_recipe(recipe, RunOptions(progress="none"))
+    assert (again.digest, hosts.stat().st_mtime_ns) == (manifest.digest, written)
+
+
+def test_a_changed_stage_is_done_again_and_nothing_else(place: Path) -> None:
+    recipe = load_recipe("my_stage.yaml", ["max_bad_fraction=0.2"])
+    run_recipe(recipe, RunOptions(progress="none"))
+    shutil.copy("my_stage.py", "same.py")
+    Path("same.py").replace("my_stage.py")
+    assert make_plan(load_recipe("my_stage.yaml")).render().count("up to date,") == 4
+    code = Path("my_stage.py").read_text()
+    Path("my_stage.py").write_text(code.replace('or "none"', 'or "no address"'))
+    recipe = load_recipe("my_stage.yaml", ["max_bad_fraction=0.2"])
+    plan = make_plan(recipe).render()
+    assert "4 tasks, 4 to do, 0 up to date" in plan
+    assert (
+        "02-tag                       read 4 shards once for 02-tag\n│                                4 tasks, up to d"
+        in plan
+    )
+    run_recipe(recipe, RunOptions(progress="none"))
+    found = json.loads((place / "runs" / "hosts" / "hosts" / "hosts.json").read_bytes())
+    assert found["books"] == {"no address": 2, "z.org": 1}
+
+
+def test_the_commands_of_the_page_on_stages_run(place: Path) -> None:
+    assert "01-hosts" in dolma("plan", "my_stage.yaml")
+    options = ("--set", "max_bad_fraction=0.2", "--processes", "2")
+    assert "01-hosts: hosts" in dolma("run", "my_stage.yaml", *options)
+    assert "every file and every count is as its manifest says" in dolma("verify", "runs/hosts")
+
+
+def test_the_page_on_stages_shows_the_example() -> None:
+    page = (EXAMPLES.parent / "docs" / "stages.md").read_text()
+    code = {line.strip() for line in (EXAMPLES / "my_stage.py").read_text().splitlines()}
+    shown = [b for b in re.findall(r"^```\n(.*?)^```$", page, re.M | re.S) if not b.startswith("dolma ")]
+    assert len(shown) == 4
+    lines = [line.strip() for block in shown for line in block.splitlines() if line.strip() not in ("", "...")]
+    assert [line for line in lines if line not in code] == []
