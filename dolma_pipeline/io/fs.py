@@ -61,12 +61,8 @@ def is_taken(location: Location) -> bool:
     return os.path.lexists(place(location))
 
 
-def may_read(location: Location) -> bool:
-    return os.access(place(location), os.R_OK)
-
-
 def may_write(location: Location) -> bool:
-    return os.access(place(location), os.W_OK)
+    return os.access(Path(place(location)), os.W_OK)
 
 
 def open_input(location: Location) -> IO[bytes]:

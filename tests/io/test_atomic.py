@@ -41,6 +41,15 @@ def test_a_hash_that_grows() -> None:
         grown.update(pa.array([1], pa.int8()))
 
 
+@pytest.mark.parametrize("length", [1000, 65_535, 65_536, 65_537, 200_000])
+def test_pieces_of_any_length_hash_as_the_whole(tmp_path: Path, length: int) -> None:
+    data = bytes(i % 251 for i in range(400_000))
+    grown = _native.Blake3()
+    for start in range(0, len(data), length):
+        grown.update(data[start : start + length])
+    assert grown.hexdigest() == write_bytes(tmp_path / "f", data).blake3 == _native.blake3_file(str(tmp_path / "f"))
+
+
 def test_what_is_written_is_hashed_on_the_way(tmp_path: Path) -> None:
     array = np.arange(100_000, dtype="<u4")
     with publishing(tmp_path / "a" / "f") as published:
