@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dolma_pipeline.errors import ConfigError, StageError
+from dolma_pipeline.io import fs
 
 _ORIGIN = re.compile(r"(?P<source>.+)@(?P<digest>[0-9a-f]{16})(/(?P<module>[\w.]+))?")
 
@@ -32,7 +33,7 @@ def import_module(module: str, where: str, *, kind: str = "tagger", renewed: boo
     except ConfigError as error:
         raise ConfigError(f"{where}{error}") from None
     except FileNotFoundError as error:
-        if module.endswith(".py") and not Path(module).is_file():
+        if module.endswith(".py") and not fs.is_file(module):
             raise ConfigError(
                 f"{where}expected a module name, a .py file or the directory of a package, found no file `{module}`"
             ) from None
@@ -46,7 +47,7 @@ def files_of(module: ModuleType) -> list[Path]:
     if module.__file__ is None:
         return []
     file = Path(module.__file__)
-    return sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    return fs.find(file.parent, "**/*.py") if file.name == "__init__.py" else [file]
 
 
 def origin(source: str, module: ModuleType) -> str:
@@ -54,7 +55,7 @@ def origin(source: str, module: ModuleType) -> str:
     whole = sys.modules.get(module.__name__.partition(".")[0], module)
     digest = hashlib.blake2b(digest_size=8)
     for file in files_of(whole):
-        content = file.read_bytes()
+        content = fs.read_bytes(file)
         digest.update(f"{file.name}\0{len(content)}\0".encode() + content)
     return f"{source}@{digest.hexdigest()}"
 
@@ -76,15 +77,15 @@ def _load_origin(source: str, name: str) -> ModuleType:
 
 def _is_directory(module: str) -> bool:
     """Whether a name is that of a directory, and not of a module that can be imported, which goes first as in Dolma."""
-    if not Path(module).is_dir():
+    if not fs.is_directory(module):
         return False
     return "/" in module or importlib.util.find_spec(module) is None
 
 
 def _import_package(path: Path) -> ModuleType:
     """The package in the directory `path`, under the name of that directory, so that it can import its own modules."""
-    resolved = path.resolve()
-    if not (resolved / "__init__.py").is_file():
+    resolved = fs.resolve(path)
+    if not fs.is_file(resolved / "__init__.py"):
         raise ConfigError(f"expected a Python package, found the directory `{path}` without a file `__init__.py`")
     name = resolved.name
     if not name.isidentifier():
@@ -96,7 +97,7 @@ def _import_package(path: Path) -> ModuleType:
             known = importlib.import_module(name)
         finally:
             sys.path.remove(str(resolved.parent))
-    if str(resolved) not in [str(Path(p).resolve()) for p in getattr(known, "__path__", ())]:
+    if str(resolved) not in [str(fs.resolve(p)) for p in getattr(known, "__path__", ())]:
         raise ConfigError(
             f"expected a package with a name of its own at `{path}`, found another module `{name}`, of "
             f"{known.__file__ or 'Python itself'}; rename the directory"
@@ -106,8 +107,8 @@ def _import_package(path: Path) -> ModuleType:
 
 def _import_file(path: Path, kind: str, renewed: bool) -> ModuleType:
     """Imported once, under a name that its place makes unique: two projects may both have a `taggers.py`."""
-    resolved = path.resolve(strict=True)
-    content = resolved.read_bytes() if renewed else b""
+    resolved = fs.resolve(path, strict=True)
+    content = fs.read_bytes(resolved) if renewed else b""
     digest = hashlib.sha256(str(resolved).encode() + content).hexdigest()[:12]
     name = f"_dolma_{kind}_module_{resolved.stem}_{digest}"
     if name in sys.modules:

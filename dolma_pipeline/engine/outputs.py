@@ -335,12 +335,12 @@ def _remove_files(entry: Entry, work_dir: Path, written_now: _Written, removed: 
     """Removes the files of an entry that does not count any more, but for those that a task writes now."""
     for written in entry.outputs:
         file = written.path
-        if not os.path.lexists(file) or written_now.holds(file):
+        if not fs.is_taken(file) or written_now.holds(file):
             continue
         inside = Path(file).is_relative_to(work_dir)
         mine = inside or written_now.beside(file)
         if mine and stands(written):
-            Path(file).unlink()
+            fs.remove(file)
             removed.files.append(file)
             _remove_empty(Path(file).parent, work_dir)
         else:

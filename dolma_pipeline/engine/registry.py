@@ -164,7 +164,7 @@ def _in(module: ModuleType) -> list[StageKind]:
 
 
 def _enter_installed(found: dict[str, StageKind]) -> None:
-    import importlib.metadata  # of no use to most recipes, and slow
+    import importlib.metadata  # slow, and most recipes do without
 
     points = importlib.metadata.entry_points(group=ENTRY_POINTS)
     for point in sorted(points, key=lambda p: (p.name, p.value)):

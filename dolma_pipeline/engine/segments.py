@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from dolma_pipeline.engine.task import Output, Report
 from dolma_pipeline.errors import StageError
+from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import sync_directories, write_bytes
 
 WORK_DIR = "{work_dir}"
@@ -110,8 +111,7 @@ def report_of(entry: Entry) -> Report:
 def phases(work_dir: str | Path) -> list[str]:
     """The phases that the ledger has entries of, in order."""
     try:
-        with os.scandir(f"{work_dir}/{LEDGER}") as found:
-            return sorted(each.name for each in found if each.is_dir())
+        return [path.name for path in fs.list_directory(f"{work_dir}/{LEDGER}") if fs.is_directory(path)]
     except FileNotFoundError:
         return []
 
@@ -121,14 +121,13 @@ def places(work_dir: str | Path, phase: str) -> list[Place]:
     top = f"{work_dir}/{LEDGER}/{phase}"
     entries: list[Place] = []
     segments: list[Place] = []
-    for root, directories, names in os.walk(top):
-        directories.sort()
-        for name in sorted(names):
-            segment = _SEGMENT.match(name) if root == top else None
-            if segment:
-                segments.append(Place(path=f"{root}/{name}", number=int(segment[1])))
-            elif _ENTRY.search(name) and not name.startswith("."):
-                entries.append(Place(path=f"{root}/{name}"))
+    for file in map(str, fs.walk(top)):
+        directory, _, name = file.rpartition("/")
+        segment = _SEGMENT.match(name) if directory == top else None
+        if segment:
+            segments.append(Place(path=file, number=int(segment[1])))
+        elif _ENTRY.search(name) and not name.startswith("."):
+            entries.append(Place(path=file))
     return [*entries, *sorted(segments, key=lambda s: -(s.number or 0))]
 
 
@@ -140,7 +139,7 @@ def read(place: Place, base: str | None = None) -> list[Entry]:
     if place.number is not None:
         return _read_segment(place.path, base)
     try:
-        content = Path(place.path).read_bytes()
+        content = fs.read_bytes(place.path)
         entry = _decoder.decode(moved(content, WORK_DIR, base))
         if entry.modified is None:
             return [entry]
@@ -152,7 +151,7 @@ def read(place: Place, base: str | None = None) -> list[Entry]:
 
 def _read_segment(path: str, base: str | None) -> list[Entry]:
     try:
-        content = zstandard.ZstdDecompressor().decompress(Path(path).read_bytes())
+        content = zstandard.ZstdDecompressor().decompress(fs.read_bytes(path))
         first, _, lines = content.partition(b"\n")
         head = msgspec.json.decode(first, type=_Head)
         if head.format != FORMAT:
@@ -238,11 +237,11 @@ def _path(work_dir: str | Path, phase: str, number: int) -> str:
 def _remove(files: Iterable[Place], top: str) -> None:
     """Removes files of the phase in the directory `top`, and the directories that this leaves empty."""
     for place in files:
-        Path(place.path).unlink(missing_ok=True)
+        fs.remove(place.path, missing_ok=True)
     for directory in sorted({os.path.dirname(place.path) for place in files}, reverse=True):  # noqa: PTH120
         while directory != os.path.dirname(top):  # noqa: PTH120
             try:
-                os.rmdir(directory)  # noqa: PTH106
+                fs.remove_directory(directory)
             except OSError:
                 break
             directory = os.path.dirname(directory)  # noqa: PTH120

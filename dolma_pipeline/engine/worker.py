@@ -13,6 +13,7 @@ from msgspec import Struct
 from dolma_pipeline.engine.ledger import drop_if_replaced, enter, put_aside
 from dolma_pipeline.engine.task import Context, Report, Task, call, named
 from dolma_pipeline.errors import DolmaError, StageError, add_note
+from dolma_pipeline.io import fs
 from dolma_pipeline.secrets import adopt, hide
 
 
@@ -93,7 +94,7 @@ def _directory_of(job: Job) -> Iterator[list[Report]]:
         yield reports
         return
     relative = [p for w in job.works for p in w.task.inputs if not os.path.isabs(p)]  # noqa: PTH117
-    if os.path.isdir(job.directory):  # noqa: PTH112
+    if fs.is_directory(job.directory):
         os.chdir(job.directory)
     elif relative:
         raise StageError(
