@@ -18,7 +18,9 @@ def reason(error: BaseException) -> str:
     """What Arrow says in one line; raises `error` again if it is one of the system."""
     if isinstance(error, OSError) and error.errno is not None:
         raise error
-    return " ".join(str(error).split()).rstrip(".")
+    # Messages of the library quote bytes of the file.
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    return " ".join(text.split()).rstrip(".")
 
 
 @contextlib.contextmanager
