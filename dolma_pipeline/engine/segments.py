@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import msgspec
-import zstandard
 from msgspec import Struct
 
 from dolma_pipeline.engine.task import Output, Report
@@ -150,6 +149,8 @@ def read(place: Place, base: str | None = None) -> list[Entry]:
 
 
 def _read_segment(path: str, base: str | None) -> list[Entry]:
+    import zstandard  # the command line starts without it
+
     try:
         content = zstandard.ZstdDecompressor().decompress(fs.read_bytes(path))
         first, _, lines = content.partition(b"\n")
@@ -178,6 +179,8 @@ def write(path: str, entries: list[Entry]) -> None:
     """Writes a segment, which is on the disk with its name when this returns."""
     head = msgspec.json.encode(_Head(format=FORMAT, entries=len(entries)))
     lines = b"\n".join([head, *map(msgspec.json.encode, entries), b""])
+    import zstandard
+
     packed = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(lines)
     write_bytes(path, packed)
     sync_directories([path])

@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.schemes import backend, place
@@ -20,6 +19,8 @@ from dolma_pipeline.io.writing import TEMPORARY, temporary_path, temporary_stem,
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from dolma_pipeline import _native
 
 COPIED = 1 << 20
 """Bytes that are copied at a time."""
@@ -41,7 +42,7 @@ class Draft(io.RawIOBase):
         super().__init__()
         self._name = os.fspath(path)
         self._durable = durable
-        self._hash = _native.Blake3() if hashed else None
+        self._hash = _hash() if hashed else None
         files, target = backend(path)
         self.staged = temporary_path(target, step) if step else files.stage(target)
         """Where it is until it is published."""
@@ -85,6 +86,13 @@ class Draft(io.RawIOBase):
     def abort(self) -> None:
         self.close()
         self.staged.unlink(missing_ok=True)
+
+
+def _hash() -> _native.Blake3:
+    # The command line starts without the extension.
+    from dolma_pipeline import _native
+
+    return _native.Blake3()
 
 
 def _array(view: memoryview) -> Any:
@@ -237,6 +245,8 @@ def output(path: Location) -> Output:
 def blake3(path: Location) -> str:
     """The BLAKE3 of the bytes of a file, in hexadecimal digits."""
     files, name = backend(path)
+    from dolma_pipeline import _native
+
     return _native.blake3_file(str(files.local_copy(name)))
 
 
