@@ -40,6 +40,8 @@ class Draft(io.RawIOBase):
     def __init__(self, path: Location, *, step: str = "", hashed: bool = True, durable: bool = True) -> None:
         """`step` and `hashed`: a draft that is read again and given up has a name of its own, and needs no hash."""
         super().__init__()
+        # A draft that cannot be made is closed all the same, when it is thrown away.
+        self._file: IO[bytes] | None = None
         self._name = os.fspath(path)
         self._durable = durable
         self._hash = _hash() if hashed else None
@@ -60,6 +62,10 @@ class Draft(io.RawIOBase):
     def write(self, data: Buffer, /) -> int:
         """Writes all of `data`. The system's own error when the disk is full names the file."""
         view = memoryview(data).cast("B")
+        if self._file is None or self._file.closed:
+            # A writer of Arrow that is thrown away after an error still writes its footer. Raising here would format a
+            # traceback in the middle of whatever the garbage collector interrupts.
+            return len(view)
         done = 0
         with writing(self._name):
             while done < len(view):
@@ -71,7 +77,8 @@ class Draft(io.RawIOBase):
 
     def close(self) -> None:
         super().close()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def publish(self) -> Output:
         """Gives the file its name; its bytes are on the disk before, unless it is not durable."""
