@@ -17,7 +17,7 @@ def test_the_stub_is_that_of_the_extension(tmp_path: Path) -> None:
     needs.module("mypy")
     allowed = tmp_path / "allowed.txt"
     allowed.write_text(PASSED_OVER + "\n")
-    options = ["--concise", "--allowlist", str(allowed)]
+    options = ["--concise", "--allowlist", str(allowed), "--mypy-config-file", "pyproject.toml"]
     command = [sys.executable, "-m", "mypy.stubtest", "dolma_pipeline._native", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
