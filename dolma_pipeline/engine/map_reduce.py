@@ -6,6 +6,7 @@ Tasks that apply its result may follow, one for each file.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ class MapReduce:
         for shard in shards:
             out = self._builder.places.scratch(self.phase(part), shard, suffix)
             name = f"{under}/{shard.id}" if under else shard.id
-            found.tasks.append((name, lambda shard=shard, out=out: call(shard, out)))  # type: ignore[misc]
+            found.tasks.append((name, functools.partial(call, shard, out)))
             files.append(out)
         self.scratch += files
         return files

@@ -42,6 +42,7 @@ class Draft(io.RawIOBase):
         super().__init__()
         # A draft that cannot be made is closed all the same, when it is thrown away.
         self._file: IO[bytes] | None = None
+        self._given_up = False
         self._name = os.fspath(path)
         self._durable = durable
         self._hash = _hash() if hashed else None
@@ -62,10 +63,12 @@ class Draft(io.RawIOBase):
     def write(self, data: Buffer, /) -> int:
         """Writes all of `data`. The system's own error when the disk is full names the file."""
         view = memoryview(data).cast("B")
-        if self._file is None or self._file.closed:
+        if self._given_up:
             # A writer of Arrow that is thrown away after an error still writes its footer. Raising here would format a
             # traceback in the middle of whatever the garbage collector interrupts.
             return len(view)
+        if self._file is None or self._file.closed:
+            raise ValueError(f"{self._name}: expected an open file, found one that is published or was never opened")
         done = 0
         with writing(self._name):
             while done < len(view):
@@ -91,6 +94,7 @@ class Draft(io.RawIOBase):
         return Output(path=self._name, bytes=self.bytes, blake3=self._hash.hexdigest() if self._hash else "")
 
     def abort(self) -> None:
+        self._given_up = True
         self.close()
         self.staged.unlink(missing_ok=True)
 

@@ -109,3 +109,16 @@ def test_directories_and_links(tmp_path: Path) -> None:
         point_to(tmp_path / "latest", name)
         assert (tmp_path / "latest").readlink() == Path(name)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["latest", "one"]
+
+
+def test_a_draft_takes_bytes_in_silence_only_once_it_is_given_up(tmp_path: Path) -> None:
+    published = Draft(tmp_path / "a")
+    published.write(b"abc")
+    assert published.publish().blake3 == ABC
+    with pytest.raises(ValueError, match="expected an open file, found one that is published"):
+        published.write(b"lost")
+    given_up = Draft(tmp_path / "b")
+    given_up.write(b"abc")
+    given_up.abort()
+    assert given_up.write(b"footer") == 6
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a"]
