@@ -55,8 +55,9 @@ QUICK := collect dedupe formats mixers report stat taggers \
 	$(addprefix cli/test_,arguments.py command.py drop_in.py drop_in_mix.py list.py mix_as_dolma.py passed_over.py) \
 	$(addprefix tokens/test_,compare.py convert.py datatrove.py engine.py hub.py keys.py manifest.py megatron.py merge.py \
 		packing.py parts.py rows.py shard.py statistics.py vocabulary.py) \
-	$(addprefix test_,account.py config.py design.py extends.py globbing.py ledger.py needs.py resolvers.py secrets.py \
-		storage.py task.py validation.py writing.py yaml_file.py)
+	$(addprefix config/test_,extends.py load.py resolvers.py validation.py yaml_file.py) \
+	$(addprefix engine/test_,ledger.py segments.py task.py) $(addprefix io/test_,files.py globbing.py url.py writing.py) \
+	$(addprefix test_,account.py design.py needs.py secrets.py)
 NOT_QUICK := $(addprefix --ignore tests/taggers/test_,classifiers.py language.py native.py parity.py source_code.py \
 	source_parity.py)
 

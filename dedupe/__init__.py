@@ -1,6 +1,6 @@
 """Deduplication: documents, paragraphs or n-grams that were seen before, in input order.
 
-    keys.KeyStep            per shard: the keys of its items, by partition of the key space     -> SHARD.keys
+    keys.KeyOp              per shard: the keys of its items, by partition of the key space     -> SHARD.keys
     reduce.reduce_partition per partition: every shard's keys, in order, against what was seen  -> PARTITION.verdicts
     filter_keys             what the keys of a saved filter are, compared with those of the stage that loads it
     filters.merge_filters   once, where a filter is kept: its partitions into one file          -> `bloom.file`

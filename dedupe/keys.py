@@ -14,7 +14,7 @@ BUFFER_BYTES = 64 << 20
 """Keys and items up to this size are held in memory; what is over goes to a file without a name beside the output."""
 
 
-class KeyStep:
+class KeyOp:
     """Writes the key file `path` of one shard, a batch of documents at a time; there is no file before `finish`.
 
     A text takes part unless it is white space only (`skip_empty`), shorter than `min_length` code points, or has fewer

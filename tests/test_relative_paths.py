@@ -16,7 +16,7 @@ import pytest
 from msgspec import Struct
 
 from dolma_pipeline.engine.task import Context, Report, make_task
-from dolma_pipeline.engine.worker import Job, Work, execute
+from dolma_pipeline.engine.worker import FusedTasks, ReadyTask, execute
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.executors.answer import Answer, perform
 from dolma_pipeline.io.atomic import output
@@ -119,16 +119,16 @@ def go_and_write(config: Step, context: Context) -> Report:
     return Report(outputs=[output(config.write)])
 
 
-def job(start: Path, step: Step) -> Job:
-    """The job of `step` for a driver that is in `start`."""
+def fused(start: Path, step: Step) -> FusedTasks:
+    """The fused of `step` for a driver that is in `start`."""
     task = make_task("p", "n", "tests.test_relative_paths:go_and_write", step, inputs=[step.read], version=1)
-    work = Work(task=task, fingerprint="0", entry=str(start.parent / "ledger/p/n.json"))
-    return Job(works=(work,), directory=str(start))
+    work = ReadyTask(task=task, fingerprint="0", entry=str(start.parent / "ledger/p/n.json"))
+    return FusedTasks(tasks=(work,), directory=str(start))
 
 
 def test_a_worker_that_is_elsewhere_goes_to_the_driver(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
-    (report,) = execute(job(folder, Step(read="r.yaml", write="copy")), Context())
+    (report,) = execute(fused(folder, Step(read="r.yaml", write="copy")), Context())
     assert [o.path for o in report.outputs] == ["copy"]
     assert (folder / "copy").read_text() == RECIPE
 
@@ -137,7 +137,7 @@ def test_a_worker_that_is_elsewhere_goes_to_the_driver(folder: Path, monkeypatch
 def test_work_that_leaves_the_directory_is_refused_if_a_path_is_relative(folder: Path, read: str, write: str) -> None:
     step = Step(directory="..", read=read.format(folder), write=write.format(folder))
     with pytest.raises(StageError) as error:
-        execute(job(folder, step), Context())
+        execute(fused(folder, step), Context())
     named = step.read if step.read == "r.yaml" else "copy"
     assert str(error.value) == (
         f"p of n, which reads {step.read}: expected the current directory to stay {folder}, found {folder.parent}: a "
@@ -149,18 +149,18 @@ def test_work_that_leaves_the_directory_is_refused_if_a_path_is_relative(folder:
 
 def test_work_on_absolute_paths_may_leave_the_directory(folder: Path) -> None:
     step = Step(directory="..", read=f"{folder}/r.yaml", write=f"{folder}/copy")
-    execute(job(folder, step), Context())
+    execute(fused(folder, step), Context())
     assert Path.cwd() == folder
 
 
 def test_a_node_without_the_directory_of_the_driver_refuses_relative_paths(folder: Path) -> None:
     there = folder / "not there"
-    answer = perform(msgspec.msgpack.encode(job(there, Step(read="r.yaml", write="copy"))), Context())
+    answer = perform(msgspec.msgpack.encode(fused(there, Step(read="r.yaml", write="copy"))), Context())
     failure = msgspec.msgpack.decode(answer, type=Answer).failure
     assert failure is not None
     assert failure.message == (
         f"p of n, which reads r.yaml: expected the directory {there} on {platform.node()}, found none: `r.yaml` is "
         "relative to it; give absolute paths of storage that every node sees"
     )
-    execute(job(there, Step(read=f"{folder}/r.yaml", write=f"{folder}/copy")), Context())
+    execute(fused(there, Step(read=f"{folder}/r.yaml", write=f"{folder}/copy")), Context())
     assert (folder / "copy").read_text() == RECIPE

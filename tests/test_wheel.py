@@ -16,7 +16,7 @@ SCRIPT = """
 import dolma_pipeline, dolma_pipeline._native as native
 from dolma_pipeline.taggers.registry import load_taggers
 from dolma_pipeline.mixers.names import resolve_names
-from dolma_pipeline.dedupe.keys import KeyStep
+from dolma_pipeline.dedupe.keys import KeyOp
 from importlib.resources import files
 assert 'sources:' in (files('dolma_pipeline') / 'recipes' / 'quickstart.yaml').read_text()
 print(native.__name__, dolma_pipeline.__version__)

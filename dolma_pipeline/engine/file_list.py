@@ -51,10 +51,10 @@ class FileList(Struct, frozen=True, kw_only=True):
 
 def relative(file: str, directory: str) -> str:
     """Returns the path of `file` from `directory`; both are absolute."""
-    above, steps = directory, 0
+    above, ups = directory, 0
     while not file.startswith(f"{above}/"):
-        above, steps = above.rpartition("/")[0], steps + 1
-    return "../" * steps + file[len(above) + 1 :]
+        above, ups = above.rpartition("/")[0], ups + 1
+    return "../" * ups + file[len(above) + 1 :]
 
 
 def read_list(path: str) -> list[str]:

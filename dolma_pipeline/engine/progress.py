@@ -13,7 +13,7 @@ import msgspec
 from dolma_pipeline.engine.bad_input import Found
 from dolma_pipeline.engine.builder import Phase
 from dolma_pipeline.engine.manifest import PhaseTiming
-from dolma_pipeline.engine.worker import Job
+from dolma_pipeline.engine.worker import FusedTasks
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import hide
 
@@ -21,8 +21,8 @@ from dolma_pipeline.secrets import hide
 class Progress(Protocol):
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None: ...
 
-    def done(self, job: Job, timing: PhaseTiming) -> None:
-        """A job is finished; `timing` holds the phase's sums so far."""
+    def done(self, fused: FusedTasks, timing: PhaseTiming) -> None:
+        """Some tasks are finished; `timing` holds the phase's sums so far."""
         ...
 
     def warning(self, text: str) -> None:
@@ -70,7 +70,7 @@ def rate(timing: PhaseTiming, seconds: float) -> str:
 class NoProgress:
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None: ...
 
-    def done(self, job: Job, timing: PhaseTiming) -> None: ...
+    def done(self, fused: FusedTasks, timing: PhaseTiming) -> None: ...
 
     def warning(self, text: str) -> None: ...
 
@@ -96,7 +96,7 @@ class PlainProgress:
 
     def __init__(self) -> None:
         self._started = self._last = time.monotonic()
-        self._jobs = self._total = 0
+        self._done = self._total = 0
 
     def warning(self, text: str) -> None:
         _print(f"warning: {text}")
@@ -108,18 +108,18 @@ class PlainProgress:
 
     def begin(self, phase: Phase, tasks: int, skipped: int) -> None:
         self._started = self._last = time.monotonic()
-        self._jobs, self._total = skipped, tasks
+        self._done, self._total = skipped, tasks
         note = f", {skipped} up to date" if skipped else ""
         _print(f"{phase.id}: {phase.what} ({counted(tasks, 'task')}{note})")
 
-    def done(self, job: Job, timing: PhaseTiming) -> None:
-        self._jobs += len(job.works)
+    def done(self, fused: FusedTasks, timing: PhaseTiming) -> None:
+        self._done += len(fused.tasks)
         now = time.monotonic()
         if now - self._last >= self.every:
             self._last = now
             elapsed = now - self._started
-            left = elapsed / self._jobs * (self._total - self._jobs)
-            _print(f"  {self._jobs}/{self._total} {rate(timing, elapsed)}, about {left:.0f} s left")
+            left = elapsed / self._done * (self._total - self._done)
+            _print(f"  {self._done}/{self._total} {rate(timing, elapsed)}, about {left:.0f} s left")
 
     def note(self, line: str) -> None:
         _print(f"  {line}")
@@ -152,8 +152,8 @@ class EventProgress:
         for line in found.lacking:
             self.warning(line)
 
-    def done(self, job: Job, timing: PhaseTiming) -> None:
-        self._event({"event": "done", "phase": job.works[0].task.phase, "task": job.name, "bytes": timing.bytes})
+    def done(self, fused: FusedTasks, timing: PhaseTiming) -> None:
+        self._event({"event": "done", "phase": fused.tasks[0].task.phase, "task": fused.name, "bytes": timing.bytes})
 
     def note(self, line: str) -> None:
         self._event({"event": "note", "message": hide(line)})
@@ -197,9 +197,9 @@ class RichProgress:
         for line in found.lines():
             self._bars.console.print(hide(line), style="yellow", highlight=False, markup=False)
 
-    def done(self, job: Job, timing: PhaseTiming) -> None:
+    def done(self, fused: FusedTasks, timing: PhaseTiming) -> None:
         seconds = time.monotonic() - self._started
-        self._bars.update(self._task, advance=len(job.works), rate=rate(timing, seconds))
+        self._bars.update(self._task, advance=len(fused.tasks), rate=rate(timing, seconds))
 
     def note(self, line: str) -> None:
         self._bars.console.print(hide(line), style="dim", highlight=False, markup=False)

@@ -19,7 +19,7 @@ from dolma_pipeline.engine.outputs import Existing, check_places, claim_places, 
 from dolma_pipeline.engine.plan import Plan, State, make_plan
 from dolma_pipeline.engine.progress import Progress, make_progress
 from dolma_pipeline.engine.segments import MOST_ENTRIES, compact
-from dolma_pipeline.engine.worker import Job, Work
+from dolma_pipeline.engine.worker import FusedTasks, ReadyTask
 from dolma_pipeline.errors import DolmaError, VerifyError, of_the_machine
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.formats.detect import refuse_foreign
@@ -179,7 +179,7 @@ class Runner:
             entered = 0
             for each in phase.lists:
                 each.write(self.state.known)
-            for done in self.executor(driver=pending[0].task.driver).run(group(pending)):
+            for done in self.executor(driver=pending[0].task.driver).run(fuse(pending)):
                 self._enter(done, timing)
                 entered += len(done.reports)
                 if entered >= MOST_ENTRIES:
@@ -213,14 +213,14 @@ class Runner:
             self._executor = None
 
     def _enter(self, done: Done, timing: PhaseTiming) -> None:
-        for work, report in zip(done.job.works, done.reports, strict=True):
-            self.state.enter(work.task, report)
+        for ready, report in zip(done.fused.tasks, done.reports, strict=True):
+            self.state.enter(ready.task, report)
         read = done.reports[0].counts.values()
         timing.bytes += sum(c.bytes_in for c in read)
         timing.documents += sum(c.documents_in for c in read)
         timing.cpu_seconds += done.cpu_seconds
         timing.peak_rss = max(timing.peak_rss, done.peak_rss)
-        self._progress.done(done.job, timing)
+        self._progress.done(done.fused, timing)
         for warning in self._unsaid([w for r in done.reports for w in r.warnings]):
             self._progress.warning(warning)
 
@@ -253,14 +253,14 @@ def _compact(runner: Runner, progress: Progress) -> None:
         progress.warning(f"the entries of the ledger could not be put together: {of_the_machine(error)}")
 
 
-def group(works: list[Work]) -> list[Job]:
-    """One job per group, or per task without one, in the order of their first tasks."""
-    groups: defaultdict[str, list[Work]] = defaultdict(list)
-    for number, work in enumerate(works):
-        groups[f"group:{work.task.group}" if work.task.group else f"task:{number}"].append(work)
+def fuse(tasks: list[ReadyTask]) -> list[FusedTasks]:
+    """Puts tasks together that share a reading; the order is that of their first tasks."""
+    together: defaultdict[str, list[ReadyTask]] = defaultdict(list)
+    for number, ready in enumerate(tasks):
+        together[f"fused:{ready.task.fuse}" if ready.task.fuse else f"task:{number}"].append(ready)
     hidden = known()
     directory = str(Path.cwd())
-    return [Job(works=tuple(g), hidden=hidden, directory=directory) for g in groups.values()]
+    return [FusedTasks(tasks=tuple(t), hidden=hidden, directory=directory) for t in together.values()]
 
 
 def _write_timings(path: Path, phases: list[PhaseTiming], wall: float, processes: int) -> None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from dolma_pipeline.engine.ledger import entry_path, fingerprint, holds, newest
 from dolma_pipeline.engine.state import State, warnings_of
 from dolma_pipeline.engine.task import Task
-from dolma_pipeline.engine.worker import Work
+from dolma_pipeline.engine.worker import ReadyTask
 from dolma_pipeline.errors import StageError
 
 
@@ -21,7 +21,7 @@ class Standing(Struct, kw_only=True):
 
     tasks: int = 0
     """How many there are."""
-    pending: list[Work] = []
+    pending: list[ReadyTask] = []
     """Those that are to be done, in the order of the plan."""
     phases: list[str] = []
     """The directories of their ledger entries."""
@@ -74,7 +74,7 @@ def look_up(base: str, tasks: list[Task], state: State, *, force: bool = False) 
                 waiting[number] = None
                 found.warnings += warnings_of(entry.report)
     found.pending = [
-        Work(task=task, fingerprint=marks[number].hex(), entry=entry_path(base, task), base=base)
+        ReadyTask(task=task, fingerprint=marks[number].hex(), entry=entry_path(base, task), base=base)
         for number, task in enumerate(waiting)
         if task is not None
     ]

@@ -154,7 +154,7 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     """Unique within the phase: the shard, part or partition."""
     run: str
-    """`module:function`; for a step `module:class`. The module is named as `user_modules.load` takes it."""
+    """`module:function`, or for an op of a shared reading `module:class`. `user_modules.load` imports it."""
     config: Any
     """The struct that the function takes, which shares with others what they have in common; or its JSON form."""
     inputs: tuple[str, ...]
@@ -165,10 +165,10 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     """Bytes of input, for progress."""
     driver: bool = False
     """Executed by the process that drives the run, on any executor: it starts processes of its own."""
-    group: str = ""
-    """Steps of one group read the same documents: they are executed together, in one reading."""
-    runner: str = ""
-    """`module:function` that executes the tasks of a group: it takes them and a Context, and returns their reports."""
+    fuse: str = ""
+    """Tasks with the same word here read the same documents: they are executed together, in one reading."""
+    fused_run: str = ""
+    """`module:function` that executes tasks that are fused: it takes them and a Context, and returns their reports."""
 
 
 def make_task(

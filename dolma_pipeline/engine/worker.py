@@ -1,4 +1,4 @@
-"""What a worker does: it executes a job in this process, and notes in the ledger that its tasks are done."""
+"""What a worker does: it executes tasks in this process, and notes in the ledger that its tasks are done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dolma_pipeline.io import fs
 from dolma_pipeline.secrets import adopt, hide
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class ReadyTask(Struct, frozen=True, kw_only=True):
     """A task ready to be executed anywhere: what to do, and where to note that it is done."""
 
     task: Task
@@ -28,10 +28,10 @@ class Work(Struct, frozen=True, kw_only=True):
     """The work directory, which neither the fingerprint nor the entry names: a run that is moved stays up to date."""
 
 
-class Job(Struct, frozen=True, kw_only=True):
-    """Work done in one go: one task, or the steps of one group."""
+class FusedTasks(Struct, frozen=True, kw_only=True):
+    """Tasks that are executed together: one task alone, or several that share one reading."""
 
-    works: tuple[Work, ...]
+    tasks: tuple[ReadyTask, ...]
     hidden: dict[str, str] = {}
     """What `secrets.known` says in the driver."""
     directory: str | None = None
@@ -39,67 +39,67 @@ class Job(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        return self.works[0].task.name
+        return self.tasks[0].task.name
 
     @property
     def weight(self) -> int:
-        return max(w.task.weight for w in self.works)
+        return max(t.task.weight for t in self.tasks)
 
 
-def _what(job: Job) -> str:
-    """The job in words: which phase of which file."""
-    read = next((p for w in job.works for p in w.task.inputs), None)
-    return f"{job.works[0].task.phase} of {job.name}" + ("" if read is None else f", which reads {read}")
+def _what(fused: FusedTasks) -> str:
+    """Returns the tasks in words: which phase of which file."""
+    read = next((p for t in fused.tasks for p in t.task.inputs), None)
+    return f"{fused.tasks[0].task.phase} of {fused.name}" + ("" if read is None else f", which reads {read}")
 
 
 def _reports(tasks: list[Task], context: Context) -> list[Report]:
-    runner = tasks[0].runner
-    if not runner:
+    fused_run = tasks[0].fused_run
+    if not fused_run:
         return [call(task, context) for task in tasks]
-    function: Callable[[list[Task], Context], list[Report]] = named(runner)
+    function: Callable[[list[Task], Context], list[Report]] = named(fused_run)
     return function(tasks, context)
 
 
-def execute(job: Job, context: Context) -> list[Report]:
+def execute(fused: FusedTasks, context: Context) -> list[Report]:
     """Does the work and enters it. The old entries are put aside first: an interrupted rerun must not look finished."""
-    adopt(job.hidden)
-    aside = [put_aside(Path(w.entry)) for w in job.works]
+    adopt(fused.hidden)
+    aside = [put_aside(Path(t.entry)) for t in fused.tasks]
     try:
-        with _directory_of(job) as reports:
-            reports += _reports([w.task for w in job.works], context)
+        with _directory_of(fused) as reports:
+            reports += _reports([t.task for t in fused.tasks], context)
     except SystemExit as error:
         # Code of a user may call it; the command must not end as if all were done.
-        raise StageError(f"{_what(job)}: expected a result, found a call of sys.exit({error.code!r})") from error
+        raise StageError(f"{_what(fused)}: expected a result, found a call of sys.exit({error.code!r})") from error
     except (DolmaError, OSError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a panic of native code is no Exception
-        add_note(error, f"in {_what(job)}")
+        add_note(error, f"in {_what(fused)}")
         raise
-    for work, report, old in zip(job.works, reports, aside, strict=True):
+    for ready, report, old in zip(fused.tasks, reports, aside, strict=True):
         report.warnings = [hide(w) for w in report.warnings]
-        entry = enter(work.entry, work.task, work.fingerprint, report, work.base)
-        drop_if_replaced(old, entry, work.base)
+        entry = enter(ready.entry, ready.task, ready.fingerprint, report, ready.base)
+        drop_if_replaced(old, entry, ready.base)
     return reports
 
 
 @contextlib.contextmanager
-def _directory_of(job: Job) -> Iterator[list[Report]]:
+def _directory_of(fused: FusedTasks) -> Iterator[list[Report]]:
     """Takes the reports of work that is done in the driver's directory.
 
     Tasks name files as the recipe does, so that a folder that was moved with its data is up to date. Raises StageError
     if relative paths would lead elsewhere: there is no such directory here, or code of a user has left it for another.
     """
     reports: list[Report] = []
-    if job.directory is None:
+    if fused.directory is None:
         yield reports
         return
-    relative = [p for w in job.works for p in w.task.inputs if not os.path.isabs(p)]  # noqa: PTH117
-    if fs.is_directory(job.directory):
-        os.chdir(job.directory)
+    relative = [p for t in fused.tasks for p in t.task.inputs if not os.path.isabs(p)]  # noqa: PTH117
+    if fs.is_directory(fused.directory):
+        os.chdir(fused.directory)
     elif relative:
         raise StageError(
-            f"{_what(job)}: expected the directory {job.directory} on {platform.node()}, found none: `{relative[0]}` "
-            "is relative to it; give absolute paths of storage that every node sees"
+            f"{_what(fused)}: expected the directory {fused.directory} on {platform.node()}, found none: "
+            f"`{relative[0]}` is relative to it; give absolute paths of storage that every node sees"
         )
     before = _current_directory()
     changed = None
@@ -116,7 +116,7 @@ def _directory_of(job: Job) -> Iterator[list[Report]]:
     relative += [o.path for r in reports for o in r.outputs if not os.path.isabs(o.path)]  # noqa: PTH117
     if relative and found != before:
         raise StageError(
-            f"{_what(job)}: expected the current directory to stay {before}, found {found}: a tagger or filter of "
+            f"{_what(fused)}: expected the current directory to stay {before}, found {found}: a tagger or filter of "
             f"yours calls os.chdir, and `{relative[0]}` is relative; go back there, or give absolute paths"
         ) from changed
 

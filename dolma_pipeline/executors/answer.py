@@ -1,4 +1,4 @@
-"""What a worker sends back for a job: the finished job, or the error that ended it, as data.
+"""What a worker sends back: the tasks it has finished, or the error that ended them, as data.
 
 Exceptions do not travel well: those of a user's module cannot be unpickled elsewhere, and Ray wraps the others.
 """
@@ -12,13 +12,13 @@ from msgspec import Struct
 
 from dolma_pipeline import errors
 from dolma_pipeline.engine.task import Context
-from dolma_pipeline.engine.worker import Job
+from dolma_pipeline.engine.worker import FusedTasks
 from dolma_pipeline.errors import DolmaError, StageError, Where, WorkerFault, add_note, put_where, where
 from dolma_pipeline.executors.base import Done, measure
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """An exception that ended a job."""
+    """An exception that ended a task."""
 
     message: str
     traceback: str
@@ -57,10 +57,10 @@ class Answer(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-def perform(job: bytes, context: Context) -> bytes:
-    """Executes an encoded Job and returns an encoded Answer; raises nothing but KeyboardInterrupt."""
+def perform(encoded: bytes, context: Context) -> bytes:
+    """Executes encoded FusedTasks and returns an encoded Answer; raises nothing but KeyboardInterrupt."""
     try:
-        answer = Answer(done=measure(msgspec.msgpack.decode(job, type=Job), context))
+        answer = Answer(done=measure(msgspec.msgpack.decode(encoded, type=FusedTasks), context))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a panic of native code is no Exception

@@ -1,4 +1,4 @@
-"""The contract of an executor: jobs in, reports out in any order."""
+"""The contract of an executor: tasks in, reports out in any order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Protocol
 from msgspec import Struct
 
 from dolma_pipeline.engine.task import Context, Report
-from dolma_pipeline.engine.worker import Job, execute
+from dolma_pipeline.engine.worker import FusedTasks, execute
 from dolma_pipeline.errors import Where, put_where
 
 
 class Done(Struct, frozen=True, kw_only=True):
-    """A finished job, and what it cost; costs are never part of the data."""
+    """Finished tasks, and what they cost; costs are never part of the data."""
 
-    job: Job
+    fused: FusedTasks
     reports: list[Report]
     seconds: float
     """Wall time."""
@@ -28,8 +28,8 @@ class Done(Struct, frozen=True, kw_only=True):
 
 
 class Executor(Protocol):
-    def run(self, jobs: Sequence[Job]) -> Iterator[Done]:
-        """Executes all jobs, yielding each as it is finished; the first failure is raised."""
+    def run(self, tasks: Sequence[FusedTasks]) -> Iterator[Done]:
+        """Executes all tasks, yielding each as it is finished; the first failure is raised."""
         ...
 
     def close(self) -> None:
@@ -37,20 +37,20 @@ class Executor(Protocol):
         ...
 
 
-def measure(job: Job, context: Context) -> Done:
-    """Executes one job in this process."""
+def measure(fused: FusedTasks, context: Context) -> Done:
+    """Executes tasks that are fused, in this process."""
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        reports = execute(job, context)
+        reports = execute(fused, context)
     except BaseException as error:
-        task = job.works[0].task
+        task = fused.tasks[0].task
         put_where(
-            error, Where(task.phase, task.name, tuple(dict.fromkeys(p for w in job.works for p in w.task.inputs)))
+            error, Where(task.phase, task.name, tuple(dict.fromkeys(p for w in fused.tasks for p in w.task.inputs)))
         )
         raise
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Done(
-        job=job,
+        fused=fused,
         reports=reports,
         seconds=time.perf_counter() - wall,
         cpu_seconds=time.process_time() - cpu,

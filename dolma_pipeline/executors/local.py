@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from dolma_pipeline.engine.task import Context
-from dolma_pipeline.engine.worker import Job
+from dolma_pipeline.engine.worker import FusedTasks
 from dolma_pipeline.executors.base import Done, measure
 
 
@@ -13,9 +13,9 @@ class LocalExecutor:
     def __init__(self, say: Callable[[str], None] = lambda line: None) -> None:
         self._context = Context(say)
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Done]:
-        for job in jobs:
-            yield measure(job, self._context)
+    def run(self, tasks: Sequence[FusedTasks]) -> Iterator[Done]:
+        for fused in tasks:
+            yield measure(fused, self._context)
 
     def close(self) -> None:
         self._context = Context(self._context.say)

@@ -1,6 +1,6 @@
 """Ray Core actors: one per process, so that a model is loaded once; only paths go in and small reports come out.
 
-A worker that is lost is replaced by a new one wherever there is room, and its jobs go to whoever is free.
+A worker that is lost is replaced by a new one wherever there is room, and its tasks go to whoever is free.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import ray
 
-from dolma_pipeline.engine.worker import Job
+from dolma_pipeline.engine.worker import FusedTasks
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.executors.answer import Answer
 from dolma_pipeline.executors.base import Done
@@ -30,26 +30,26 @@ log = logging.getLogger(__name__)
 PATIENCE = 30
 """Seconds without a worker before that is said."""
 QUEUED = 2
-"""Jobs handed to an actor at a time: one at work, one waiting, so that it never idles; of the last jobs, one for each
+"""Tasks handed to an actor at a time: one at work, one waiting, so that it never idles; of the last tasks, one for each
 worker, none waits behind another."""
 TRIES = 3
-"""How often a job may lose its worker (killed for memory, crashed) before the run ends."""
+"""How often a task may lose its worker (killed for memory, crashed) before the run ends."""
 NODES = 8
-"""How often a job may lose the node it runs on, which is seldom the fault of the job."""
+"""How often a task may lose the node it runs on, which is seldom the fault of the task."""
 STARTS = 5
 """How often in a row a worker may be lost before it has started, while no other worker runs."""
 LONGEST_WAIT = 30.0
 DRAIN = 10.0
-"""Seconds that jobs at work have to finish once another has failed."""
+"""Seconds that tasks at work have to finish once another has failed."""
 ARRIVAL = 10.0
 """Seconds until an output that a worker of another node has written must be seen here: NFS caches directories."""
 
 
 @dataclass
 class Attempt:
-    """A job on its way, and what has become of it so far."""
+    """Fused tasks on their way, and what has become of them so far."""
 
-    job: Job
+    fused: FusedTasks
     killed: int = 0
     """Workers lost with it at work."""
     moved: int = 0
@@ -60,12 +60,12 @@ class Attempt:
 
 @dataclass(eq=False)
 class Hand:
-    """An actor: starting while `starting` is set, and its jobs in the order in which it does them."""
+    """An actor: starting while `starting` is set, and its tasks in the order in which it does them."""
 
     actor: Any
     starting: Any
     node: str = ""
-    jobs: dict[Any, Attempt] = field(default_factory=dict)
+    tasks: dict[Any, Attempt] = field(default_factory=dict)
 
 
 class RayExecutor:
@@ -93,7 +93,7 @@ class RayExecutor:
                 check_shared(work_dir, say)
             if address is not None and processes == 1:
                 processes = max(1, int(ray.cluster_resources().get("CPU", 1)))
-            # Ray's own restarts and retries are off: they would give a job to the same place again, at once.
+            # Ray's own restarts and retries are off: they would give a task to the same place again, at once.
             self._worker: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(make_worker())
             self._code = code_here(compare=not self._session.own)
             self._hands = [self._start() for _ in range(processes)]
@@ -105,10 +105,10 @@ class RayExecutor:
         actor = self._worker.remote(self._code)
         return Hand(actor, actor.ready.remote())
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Done]:
-        waiting = deque(Attempt(job) for job in jobs)
+    def run(self, tasks: Sequence[FusedTasks]) -> Iterator[Done]:
+        waiting = deque(Attempt(fused) for fused in tasks)
         try:
-            while waiting or any(h.jobs for h in self._hands):
+            while waiting or any(h.tasks for h in self._hands):
                 self._replace()
                 self._supply(waiting)
                 ready = self._wait(waiting)
@@ -126,30 +126,30 @@ class RayExecutor:
         finally:
             # They belong to a run that has failed: the next one must not take their results for its own.
             for hand in self._hands:
-                hand.jobs.clear()
+                hand.tasks.clear()
 
     def _supply(self, waiting: deque[Attempt]) -> None:
-        """Gives jobs to the workers that run: one that a busy cluster has no room for yet must not hold any."""
+        """Gives tasks to the workers that run: one that a busy cluster has no room for yet must not hold any."""
         now = time.monotonic()
         for hand in self._hands:
-            while hand.starting is None and waiting and len(hand.jobs) < QUEUED:
-                if hand.jobs and len(waiting) <= len(self._hands):
+            while hand.starting is None and waiting and len(hand.tasks) < QUEUED:
+                if hand.tasks and len(waiting) <= len(self._hands):
                     break
                 attempt = next((a for a in waiting if a.after <= now), None)
                 if attempt is None:
                     return
                 waiting.remove(attempt)
                 try:
-                    reference = hand.actor.execute.remote(msgspec.msgpack.encode(attempt.job))
+                    reference = hand.actor.execute.remote(msgspec.msgpack.encode(attempt.fused))
                 except ray.exceptions.RayError:  # it is lost, which its other references tell
                     waiting.appendleft(attempt)
                     break
-                hand.jobs[reference] = attempt
+                hand.tasks[reference] = attempt
 
     def _wait(self, waiting: deque[Attempt]) -> list[Any]:
-        """The first reference that is ready; none where it is time to replace a worker or to try a job again."""
+        """The first reference that is ready; none where it is time to replace a worker or to try a task again."""
         now = time.monotonic()
-        pending = [r for h in self._hands for r in ([h.starting] if h.starting is not None else h.jobs)]
+        pending = [r for h in self._hands for r in ([h.starting] if h.starting is not None else h.tasks)]
         times = [*self._due, *(a.after for a in waiting if a.after > now)]
         timeout = max(0.05, min([PATIENCE, *(t - now for t in times)]))
         if not pending:
@@ -161,8 +161,8 @@ class RayExecutor:
         return list(ready)
 
     def _take(self, reference: Any, waiting: deque[Attempt]) -> Done | None:
-        """What has become of `reference`: the report of a job, a worker that has started, or a lost worker."""
-        hand = next((h for h in self._hands if h.starting is reference or reference in h.jobs), None)
+        """What has become of `reference`: the reports of tasks, a worker that has started, or a lost worker."""
+        hand = next((h for h in self._hands if h.starting is reference or reference in h.tasks), None)
         if hand is None:  # its worker was given up
             return None
         try:
@@ -179,7 +179,7 @@ class RayExecutor:
                 raise StageError(f"a worker on node {hand.node} cannot work: {problem}")
             self._failed_starts = 0
             return None
-        del hand.jobs[reference]
+        del hand.tasks[reference]
         self._lost_in_a_row = 0
         return self._result(msgspec.msgpack.decode(found, type=Answer), hand)
 
@@ -200,14 +200,14 @@ class RayExecutor:
         return done
 
     def _lose(self, hand: Hand, error: ray.exceptions.RayError, waiting: deque[Attempt]) -> None:
-        """Gives up a worker: its jobs are for others, and a new one takes its place after a while."""
+        """Gives up a worker: its tasks are for others, and a new one takes its place after a while."""
         if self._session.own and not own_ray_lives():
             raise StageError(
                 "Ray on this machine has ended during the run: killed, most likely, as memory ran out; the same "
                 "command again resumes where it stopped, and fewer --processes need less"
             ) from error
         self._hands.remove(hand)
-        # One that is only unreachable must not go on: its jobs are done elsewhere.
+        # One that is only unreachable must not go on: its tasks are done elsewhere.
         with contextlib.suppress(Exception):
             ray.kill(hand.actor)
         self._lost_in_a_row += 1
@@ -218,8 +218,8 @@ class RayExecutor:
             if self._failed_starts >= STARTS and all(h.starting is not None for h in self._hands):
                 raise StageError(f"no worker could start, {STARTS} tries: {_first_line(error)}") from error
             return
-        attempts = list(hand.jobs.values())
-        hand.jobs.clear()
+        attempts = list(hand.tasks.values())
+        hand.tasks.clear()
         waiting.extendleft(reversed(attempts))
         if not attempts:
             return
@@ -229,7 +229,7 @@ class RayExecutor:
             first.moved += 1
         else:
             first.killed += 1
-        name = f"{first.job.works[0].task.phase} of {first.job.name}"
+        name = f"{first.fused.tasks[0].task.phase} of {first.fused.name}"
         if first.killed >= TRIES or first.moved >= NODES:
             raise StageError(
                 f"{name}: its worker was lost {first.killed + first.moved} times, the last time on node {hand.node}: "
@@ -244,8 +244,8 @@ class RayExecutor:
             self._hands.append(self._start())
 
     def _drain(self) -> None:
-        """Lets jobs at work finish, and enter what they did in the ledger, before the run ends."""
-        working = [next(iter(h.jobs)) for h in self._hands if h.jobs]
+        """Lets tasks at work finish, and enter what they did in the ledger, before the run ends."""
+        working = [next(iter(h.tasks)) for h in self._hands if h.tasks]
         with contextlib.suppress(Exception):
             if working:
                 ray.wait(working, num_returns=len(working), timeout=DRAIN)
@@ -259,7 +259,7 @@ class RayExecutor:
 
     def close(self) -> None:
         # A Ray of our own ends with all its processes; of workers killed one by one it would print, on stdout, that
-        # their jobs are to be repeated.
+        # their tasks are to be repeated.
         for hand in self._hands if not self._session.own else []:
             with contextlib.suppress(Exception):
                 ray.kill(hand.actor)

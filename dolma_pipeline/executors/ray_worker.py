@@ -117,7 +117,7 @@ def make_worker() -> type:
         return None
 
     class Worker:
-        """Executes jobs one after another in a process of its own."""
+        """Executes tasks one after another in a process of its own."""
 
         def __init__(self, code: Code) -> None:
             self._code = code
@@ -134,9 +134,9 @@ def make_worker() -> type:
                 self._context = Context()
             return name, problem
 
-        def execute(self, job: bytes) -> bytes:
+        def execute(self, encoded: bytes) -> bytes:
             from dolma_pipeline.executors.answer import perform
 
-            return perform(job, self._context)
+            return perform(encoded, self._context)
 
     return Worker

@@ -23,7 +23,7 @@ VERSION = 3
 def plan(builder: Builder, number: int, config: Classifier) -> None:
     library = require_fasttext()
     where = f"$.stages[{number - 1}].classifier"
-    job = MapReduce(builder, number, "classifier", VERSION, config.name)
+    stage = MapReduce(builder, number, "classifier", VERSION, config.name)
     places, seed = builder.places, builder.recipe.seed
     labels = list(config.labels)
     rules = {
@@ -31,12 +31,12 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
         for name, label in config.labels.items()
         if label.where is not None
     }
-    inputs = RuleInputs(job, rules)
+    inputs = RuleInputs(stage, rules)
 
     def of(shard: Shard) -> dict[str, str | None]:
         return {n: w.where for n, w in config.labels.items() if not w.sources or shard.source in w.sources}
 
-    shards = [s for s in job.corpus.shards if of(s)]
+    shards = [s for s in stage.corpus.shards if of(s)]
 
     def read(shard: Shard, out: str) -> Call:
         settings = ReadExamples(
@@ -58,21 +58,21 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
         builder.claim(file, where=f"{where}.destination", remedy="another name or destination")
 
     def was_read(shard: Shard, state: State) -> Output:
-        found = state.reports[job.phase("read")][shard.id].details["input"]
+        found = state.reports[stage.phase("read")][shard.id].details["input"]
         return msgspec.structs.replace(msgspec.convert(found, Output), path=places.shown(shard.path))
 
     def train(state: State) -> Call:
         settings = TrainClassifier(
             classifier=config,
-            examples=job.scratch,
+            examples=stage.scratch,
             inputs=[was_read(s, state) for s in shards],
             seed=seed,
             library=library,
-            scratch=str(Path(places.work_dir) / "scratch" / job.id),
+            scratch=str(Path(places.work_dir) / "scratch" / stage.id),
             model=model,
         )
-        return Call(train_classifier, settings, job.scratch)
+        return Call(train_classifier, settings, stage.scratch)
 
-    job.map("read", f"label the documents of {counted(len(shards), 'shard')}", shards, read, suffix=".parquet")
-    job.reduce("model", f"train on {', '.join(labels)}, judge on {config.held_out:.0%} held out", train)
-    job.finish(counted=["read"])
+    stage.map("read", f"label the documents of {counted(len(shards), 'shard')}", shards, read, suffix=".parquet")
+    stage.reduce("model", f"train on {', '.join(labels)}, judge on {config.held_out:.0%} held out", train)
+    stage.finish(counted=["read"])

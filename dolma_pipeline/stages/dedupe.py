@@ -19,7 +19,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Dedupe
 from dolma_pipeline.dedupe.filter_keys import differences, keys_of, mismatch, read_filter
 from dolma_pipeline.dedupe.filters import MergeFilters, filter_to_load, part_of
-from dolma_pipeline.dedupe.keys import KeyStep
+from dolma_pipeline.dedupe.keys import KeyOp
 from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
@@ -37,7 +37,7 @@ from dolma_pipeline.io import fs
 from dolma_pipeline.io.arrow import open_parquet
 from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.shard_pass import RUNNER
+from dolma_pipeline.stages.shard_pass import FUSED_RUN
 
 VERSION = 5
 VERDICTS_VERSION = 6
@@ -62,7 +62,7 @@ class ExtractKeysStep:
         there = ("text", "source") if takes_any_id(config.columns, config.path) else ("id", "text", "source")
         self.keep_raw = documents is not None and documents.key.removeprefix("$.") not in there
         self._of_texts = documents is None or documents.key.removeprefix("$.") == "text"
-        self._keys = KeyStep(config.dedupe, config.keys)
+        self._keys = KeyOp(config.dedupe, config.keys)
         self._rows = AttributeWriter(config.rows)
 
     def add(self, documents: Documents) -> None:
@@ -198,8 +198,8 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                 ),
                 inputs=(s.path,),
                 version=VERSION,
-                group=s.id,
-                runner=RUNNER,
+                fuse=s.id,
+                fused_run=FUSED_RUN,
             )
             for s in shards
         ]

@@ -25,8 +25,8 @@ TRAINED = "trained"
 
 def plan(builder: Builder, number: int, config: Fertility) -> None:
     where = f"$.stages[{number - 1}].fertility"
-    job = MapReduce(builder, number, "fertility", VERSION)
-    corpus, raw, places, seed = job.corpus, job.corpus.raw, builder.places, builder.recipe.seed
+    stage = MapReduce(builder, number, "fertility", VERSION)
+    corpus, raw, places, seed = stage.corpus, stage.corpus.raw, builder.places, builder.recipe.seed
     directory = places.directory(config.destination, "fertility")
     for file in (RESULT, PAGE):
         builder.claim(directory / file, where=f"{where}.destination", remedy="another destination")
@@ -48,7 +48,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
             columns=with_fields(shard.columns, config.text_field, config.id_field) if raw else shard.columns,
             text_field="text" if raw else config.text_field,
             id_field="id" if raw and config.id_field is not None else config.id_field,
-            quarantine=job.quarantine(shard),
+            quarantine=stage.quarantine(shard),
             out=out,
         )
         inputs = [shard.path, *tokenizers.values(), *([beside] if beside is not None else [])]
@@ -57,7 +57,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
     def merge(state: State) -> Call:
         settings = MergeFertility(
             title=builder.recipe.name,
-            counts=job.scratch,
+            counts=stage.scratch,
             tokenizers=tokenizers,
             shown={name: places.shown(path) for name, path in tokenizers.items()},
             by=config.by,
@@ -65,12 +65,12 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
             baseline=config.baseline,
             directory=str(directory),
         )
-        return Call(merge_fertility, settings, [*job.scratch, *tokenizers.values()])
+        return Call(merge_fertility, settings, [*stage.scratch, *tokenizers.values()])
 
     what = f"measure {', '.join(tokenizers)} on {counted(len(corpus.shards), 'shard')}"
-    job.map("shards", what, corpus.shards, measure, suffix=".msgpack")
-    job.reduce("merge", "add the measures up", merge)
-    job.finish(counted=["shards"])
+    stage.map("shards", what, corpus.shards, measure, suffix=".msgpack")
+    stage.reduce("merge", "add the measures up", merge)
+    stage.finish(counted=["shards"])
 
 
 def _tokenizers(builder: Builder, config: Fertility, where: str) -> dict[str, str]:

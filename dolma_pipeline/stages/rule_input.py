@@ -13,11 +13,11 @@ from dolma_pipeline.mixers.names import resolve_rules
 class RuleInputs:
     """The inputs of a stage that tries `rules`; raises ConfigError for an attribute that there is not."""
 
-    def __init__(self, job: MapReduce, rules: Mapping[str, Rule]) -> None:
-        corpus: Corpus = job.corpus
+    def __init__(self, stage: MapReduce, rules: Mapping[str, Rule]) -> None:
+        corpus: Corpus = stage.corpus
         self.names = resolve_rules(rules, corpus.keys, corpus.attributes)
         self._files = {e: corpus.attributes[e] for e in sorted({e for e, _ in self.names.values()})}
-        self._job = job
+        self._stage = stage
 
     def of(self, shard: Shard) -> MixInput:
         return MixInput(
@@ -25,7 +25,7 @@ class RuleInputs:
             label=shard.label,
             attributes={e: paths[shard.id] for e, paths in self._files.items() if shard.id in paths},
             columns=shard.columns,
-            quarantine=self._job.quarantine(shard),
+            quarantine=self._stage.quarantine(shard),
         )
 
 

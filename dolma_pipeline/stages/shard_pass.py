@@ -1,4 +1,4 @@
-"""One reading of a shard's documents, shared by every step that wants them."""
+"""One reading of a shard's documents, shared by every task that wants them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 
-RUNNER = f"{__name__}:run_steps"
-"""The `runner` of tasks that are steps."""
+FUSED_RUN = f"{__name__}:run_fused"
+"""The `fused_run` of tasks that are ops."""
 
 
 class ShardOp(Protocol):
@@ -33,41 +33,41 @@ class ShardOp(Protocol):
     def abort(self) -> None: ...
 
 
-def run_steps(tasks: list[Task], context: Context) -> list[Report]:
-    """Runs the steps of one group; their reports in the order of `tasks`."""
-    steps: list[ShardOp] = []
+def run_fused(tasks: list[Task], context: Context) -> list[Report]:
+    """Runs `tasks` in one reading, and returns their reports in the same order."""
+    ops: list[ShardOp] = []
     try:
         for task in tasks:
-            steps.append(call(task, context))
-        config = steps[0].config
-        stream = read_documents(config.path, columns=config.columns, keep_raw=any(s.keep_raw for s in steps))
+            ops.append(call(task, context))
+        config = ops[0].config
+        stream = read_documents(config.path, columns=config.columns, keep_raw=any(s.keep_raw for s in ops))
         counts = Counts()
         with SetAside(stream, config.quarantine, counts) as aside:
             for documents in stream:
                 counts.documents_in += len(documents)
                 counts.documents_out += len(documents)
                 counts.bytes_in += documents.text_bytes
-                for step in steps:
-                    step.add(documents)
+                for op in ops:
+                    op.add(documents)
                 aside.take()
             aside.end()
-            finished = [step.finish() for step in steps]
+            finished = [op.finish() for op in ops]
         counts.bytes_out = counts.bytes_in
     except BaseException:
-        for step in steps:
-            step.abort()
+        for op in ops:
+            op.abort()
         raise
     reports = []
-    for step, (outputs, details, marked) in zip(steps, finished, strict=True):
+    for op, (outputs, details, marked) in zip(ops, finished, strict=True):
         mine = counts.copy(edited=marked)
-        mine.quarantined += step.aside.quarantined
-        mine.documents_out -= step.aside.quarantined
-        mine.bytes_out -= step.aside.bytes_out
+        mine.quarantined += op.aside.quarantined
+        mine.documents_out -= op.aside.quarantined
+        mine.bytes_out -= op.aside.bytes_out
         report = Report(
             outputs=outputs + aside.outputs,
             details=details,
             counts={config.source: mine},
-            bad=[*aside.bad, *step.bad],
+            bad=[*aside.bad, *op.bad],
         )
         if stream.damage is not None:
             report.warnings.append(f"{config.path}: {stream.damage}")

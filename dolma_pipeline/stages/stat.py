@@ -19,7 +19,7 @@ VERSION = 3
 
 def plan(builder: Builder, number: int, config: Stat) -> None:
     where = f"$.stages[{number - 1}].stat"
-    job = MapReduce(builder, number, "stat", VERSION)
+    stage = MapReduce(builder, number, "stat", VERSION)
     directory = builder.places.directory(config.destination, "stat")
     for file in (SUMMARIES, WHATIF, PAGE):
         builder.claim(directory / file, where=f"{where}.destination", remedy="another destination")
@@ -28,10 +28,10 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
     tries = bool(config.sweeps or config.drop)
     if tries and config.inputs == "attributes":
         raise ConfigError(f"{where}: expected documents to try rules on, found attribute files alone")
-    histograms = _histograms(job, config)
+    histograms = _histograms(stage, config)
     if not histograms and not tries:
         raise ConfigError(f"{where}: expected attributes to describe or rules to try, found neither")
-    measures = _whatif(builder, job, config, where) if tries else []
+    measures = _whatif(builder, stage, config, where) if tries else []
 
     def merge(state: State) -> Call:
         settings = MergeStat(
@@ -43,16 +43,16 @@ def plan(builder: Builder, number: int, config: Stat) -> None:
             lengths_wanted=config.inputs == "attributes",
             directory=str(directory),
         )
-        return Call(merge_stat, settings, job.scratch)
+        return Call(merge_stat, settings, stage.scratch)
 
-    job.reduce("merge", "add the measures up", merge)
-    job.finish(counted=["shards"] if tries else [])
+    stage.reduce("merge", "add the measures up", merge)
+    stage.finish(counted=["shards"] if tries else [])
 
 
-def _histograms(job: MapReduce, config: Stat) -> list[str]:
+def _histograms(stage: MapReduce, config: Stat) -> list[str]:
     """Plans a task for each attribute file, and returns what they will write."""
-    shards = job.corpus.shards
-    files = {e: {s.id: paths[s.id] for s in shards if s.id in paths} for e, paths in job.corpus.attributes.items()}
+    shards = stage.corpus.shards
+    files = {e: {s.id: paths[s.id] for s in shards if s.id in paths} for e, paths in stage.corpus.attributes.items()}
     if config.inputs == "attributes":
         files = {"": {s.id: s.path for s in shards}}
     if not config.histograms:
@@ -64,7 +64,7 @@ def _histograms(job: MapReduce, config: Stat) -> list[str]:
 
     written = []
     for experiment, paths in files.items():
-        written += job.map(
+        written += stage.map(
             "files",
             what,
             [s for s in shards if s.id in paths],
@@ -75,11 +75,11 @@ def _histograms(job: MapReduce, config: Stat) -> list[str]:
     return written
 
 
-def _whatif(builder: Builder, job: MapReduce, config: Stat, where: str) -> list[str]:
+def _whatif(builder: Builder, stage: MapReduce, config: Stat, where: str) -> list[str]:
     """Plans a task for each shard that tries the rules on it, and returns what they will write."""
     sweeps = compiled_sweeps(config.sweeps, f"{where}.sweeps")
     drop = expression.compile_all(config.drop, f"{where}.drop")
-    inputs = RuleInputs(job, all_rules(sweeps, drop))
+    inputs = RuleInputs(stage, all_rules(sweeps, drop))
     seed = builder.recipe.seed
 
     def measure(shard: Shard, out: str) -> Call:
@@ -95,9 +95,9 @@ def _whatif(builder: Builder, job: MapReduce, config: Stat, where: str) -> list[
         )
         return Call(measure_shard, settings, files_of(settings.input))
 
-    shards = job.corpus.shards
+    shards = stage.corpus.shards
     what = f"try {counted(len(config.sweeps), 'sweep')} and {counted(len(config.drop), 'rule')} on "
-    return job.map("shards", what + counted(len(shards), "shard"), shards, measure, suffix=".json")
+    return stage.map("shards", what + counted(len(shards), "shard"), shards, measure, suffix=".json")
 
 
 def _check_regex(pattern: str, where: str) -> None:

@@ -18,7 +18,7 @@ from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.mixers.keys import ANY
-from dolma_pipeline.stages.shard_pass import RUNNER
+from dolma_pipeline.stages.shard_pass import FUSED_RUN
 from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.taggers.tagger_set import TaggerSet, describe_failure
@@ -43,7 +43,7 @@ class TagShard(ShardInput, frozen=True, kw_only=True):
     """Path of the file below its source, without extensions: random numbers depend on it."""
 
 
-class TagStep:
+class TagOp:
     def __init__(self, config: TagShard, context: Context) -> None:
         self.config = config
         key = ("taggers", msgspec.json.encode(config.taggers), tuple(config.modules), config.seed)
@@ -152,12 +152,12 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
         return make_task(
             phase=phase,
             name=shard.id,
-            run=f"{__name__}:TagStep",
+            run=f"{__name__}:TagOp",
             config=step,
             inputs=(shard.path, *taggers.files()),
             version=VERSION,
-            group=shard.id,
-            runner=RUNNER,
+            fuse=shard.id,
+            fused_run=FUSED_RUN,
         )
 
     def build(state: State) -> list[Task]:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from dolma_pipeline.engine.ledger import entry_path, fingerprint, holds
 from dolma_pipeline.engine.segments import Place, read, report_of
 from dolma_pipeline.engine.task import Context, Counts, Report, Task
-from dolma_pipeline.engine.worker import Job, Work, execute
+from dolma_pipeline.engine.worker import FusedTasks, ReadyTask, execute
 from dolma_pipeline.io.atomic import output
 
 
@@ -43,7 +43,7 @@ def done(tmp_path: Path) -> tuple[Task, str, Path]:
     copying = task(tmp_path)
     mark, path = fingerprint(copying, {}), Path(entry_path(str(tmp_path), copying))
     assert up_to_date(path, mark) is None
-    (report,) = execute(Job(works=(Work(task=copying, fingerprint=mark, entry=str(path)),)), Context())
+    (report,) = execute(FusedTasks(tasks=(ReadyTask(task=copying, fingerprint=mark, entry=str(path)),)), Context())
     assert report == up_to_date(path, mark)
     return copying, mark, path
 
@@ -91,7 +91,7 @@ def test_a_task_that_fails_is_not_entered(done: tuple[Task, str, Path], tmp_path
     copying, mark, path = done
     (tmp_path / "in").unlink()
     with pytest.raises(FileNotFoundError):
-        execute(Job(works=(Work(task=copying, fingerprint=mark, entry=str(path)),)), Context())
+        execute(FusedTasks(tasks=(ReadyTask(task=copying, fingerprint=mark, entry=str(path)),)), Context())
     assert not path.exists()
 
 

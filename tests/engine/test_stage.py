@@ -68,25 +68,25 @@ def validate(checks, config, path):
 
 
 def plan(builder, number, config):
-    job = stage.MapReduce(builder, number, "lengths", version=1)
-    shards, place = job.corpus.shards, builder.places.work_dir / "lengths"
+    lengths = stage.MapReduce(builder, number, "lengths", version=1)
+    shards, place = lengths.corpus.shards, builder.places.work_dir / "lengths"
     out = str(place / "mean.json")
     builder.claim(place, "*.json", where=f"$.stages[{number - 1}]", remedy="one stage alone")
-    files = job.map(
+    files = lengths.map(
         "shards",
         "measure",
         shards,
-        lambda s, o: Call(measure, Settings(read=job.input(s), out=o), [s.path]),
+        lambda s, o: Call(measure, Settings(read=lengths.input(s), out=o), [s.path]),
         suffix=".json",
     )
-    job.reduce("mean", "take the mean", lambda state: Call(mean, Settings(files=files, out=out), files))
-    job.apply(
+    lengths.reduce("mean", "take the mean", lambda state: Call(mean, Settings(files=files, out=out), files))
+    lengths.apply(
         "longer",
         "find longer ones",
         shards,
-        lambda s: Call(longer, Settings(read=job.input(s), files=[out], out=f"{place}/{s.name}.json"), [s.path, out]),
+        lambda s: Call(longer, Settings(read=lengths.input(s), files=[out], out=f"{place}/{s.name}.json"), [s.path, out]),
     )
-    job.finish(counted=["shards"])
+    lengths.finish(counted=["shards"])
 
 
 STAGE = stage.StageKind(kind="lengths", config=Lengths, plan=plan, validate=validate)

@@ -11,21 +11,22 @@ from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import ConfigError, StageError, WorkerFault
 from dolma_pipeline.executors.answer import Answer, Failure, perform
 from dolma_pipeline.taggers.base import TaggerFailure
-from tests.executors.test_executors import job
+from tests.executors.test_executors import fused
 
 
 def failure(path: Path, text: str) -> Failure:
-    answer = msgspec.msgpack.decode(perform(msgspec.msgpack.encode(job(path, "x", text)), Context()), type=Answer)
+    answer = msgspec.msgpack.decode(perform(msgspec.msgpack.encode(fused(path, "x", text)), Context()), type=Answer)
     assert answer.done is None
     assert answer.failure is not None
     return answer.failure
 
 
-def test_a_finished_job_is_done(tmp_path: Path) -> None:
-    answer = msgspec.msgpack.decode(perform(msgspec.msgpack.encode(job(tmp_path, "x", "fine")), Context()), type=Answer)
+def test_a_finished_task_is_done(tmp_path: Path) -> None:
+    encoded = msgspec.msgpack.encode(fused(tmp_path, "x", "fine"))
+    answer = msgspec.msgpack.decode(perform(encoded, Context()), type=Answer)
     assert answer.failure is None
     assert answer.done is not None
-    assert answer.done.job.name == "x"
+    assert answer.done.fused.name == "x"
 
 
 def test_an_error_of_ours_keeps_its_class_and_its_traceback(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 
 from dolma_pipeline.engine.task import Context, Counts, Report, Task
-from dolma_pipeline.engine.worker import Job, Work
+from dolma_pipeline.engine.worker import FusedTasks, ReadyTask
 from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.executors import Executor, LocalExecutor, make_executor
 from dolma_pipeline.io.atomic import output
@@ -62,10 +62,10 @@ def write(config: Write, context: Context) -> Report:
     return Report(outputs=[output(config.path)], counts={"s": Counts(documents_in=1, documents_out=1)})
 
 
-def job(directory: Path, name: str, text: str) -> Job:
+def fused(directory: Path, name: str, text: str) -> FusedTasks:
     config = {"path": str(directory / name), "text": text}
     task = Task(phase="01", name=name, run="tests.executors.test_executors:write", config=config, inputs=())
-    return Job(works=(Work(task=task, fingerprint=name, entry=str(directory / "ledger" / f"{name}.json")),))
+    return FusedTasks(tasks=(ReadyTask(task=task, fingerprint=name, entry=str(directory / "ledger" / f"{name}.json")),))
 
 
 @pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.slow)])
@@ -82,8 +82,8 @@ def workers() -> Iterator[Executor]:
 
 
 def test_all_jobs_are_done_and_entered(executor: Executor, tmp_path: Path) -> None:
-    jobs = [job(tmp_path, f"t{i}", f"text {i}") for i in range(7)]
-    done = {d.job.name: d for d in executor.run(jobs)}
+    tasks = [fused(tmp_path, f"t{i}", f"text {i}") for i in range(7)]
+    done = {d.fused.name: d for d in executor.run(tasks)}
     assert sorted(done) == [f"t{i}" for i in range(7)]
     assert done["t3"].reports[0].outputs[0].bytes == 6
     assert done["t3"].peak_rss > 10_000_000
@@ -98,7 +98,7 @@ def test_the_error_of_a_task_is_raised_as_it_is(
     executor: Executor, tmp_path: Path, text: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        list(executor.run([job(tmp_path, "x", text)]))
+        list(executor.run([fused(tmp_path, "x", text)]))
     assert not (tmp_path / "ledger" / "x.json").exists()
 
 
@@ -106,15 +106,15 @@ def test_the_error_of_a_task_is_raised_as_it_is(
 def test_a_lost_worker_is_replaced_and_its_job_goes_to_another(
     workers: Executor, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = list(workers.run([job(tmp_path, f"t{i}", "die once" if i == 2 else "fine") for i in range(5)]))
-    assert sorted(d.job.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
+    done = list(workers.run([fused(tmp_path, f"t{i}", "die once" if i == 2 else "fine") for i in range(5)]))
+    assert sorted(d.fused.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
     with pytest.raises(StageError) as caught:
-        list(workers.run([job(tmp_path, "y", "die"), job(tmp_path, "z", "fine")]))
+        list(workers.run([fused(tmp_path, "y", "die"), fused(tmp_path, "z", "fine")]))
     assert str(caught.value) == (
         f"01 of y: its worker was lost 3 times, the last time on node {platform.node()}: its process ended: killed as "
         "memory ran out, most likely, which fewer --processes or smaller files avoid, or a crash in native code"
     )
-    # The other job was done meanwhile, and is in the ledger; Ray's own words for lost workers are not on stdout.
+    # The other task was done meanwhile, and is in the ledger; Ray's own words for lost workers are not on stdout.
     assert (tmp_path / "ledger" / "z.json").is_file()
     assert capfd.readouterr().out == ""
 
@@ -122,14 +122,14 @@ def test_a_lost_worker_is_replaced_and_its_job_goes_to_another(
 @pytest.mark.slow
 def test_what_is_at_work_when_a_job_fails_is_finished_and_entered(workers: Executor, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="x: expected good, found bad"):
-        list(workers.run([job(tmp_path, "x", "bad once y is at work"), job(tmp_path, "y", "slow")]))
+        list(workers.run([fused(tmp_path, "x", "bad once y is at work"), fused(tmp_path, "y", "slow")]))
     assert (tmp_path / "ledger" / "y.json").is_file()
 
 
 @pytest.mark.slow
 def test_of_few_jobs_none_waits_behind_another(workers: Executor, tmp_path: Path) -> None:
-    jobs = [job(tmp_path, "a", "meet b"), job(tmp_path, "b", "meet a"), job(tmp_path, "c", "fine")]
-    assert sorted(d.job.name for d in workers.run(jobs)) == ["a", "b", "c"]
+    tasks = [fused(tmp_path, "a", "meet b"), fused(tmp_path, "b", "meet a"), fused(tmp_path, "c", "fine")]
+    assert sorted(d.fused.name for d in workers.run(tasks)) == ["a", "b", "c"]
 
 
 @pytest.mark.slow
@@ -137,11 +137,11 @@ def test_workers_without_room_hold_no_work_and_a_ray_that_was_there_goes_on(work
     """The workers of `few` cannot all start beside those of `workers`: the one that can does it all."""
     import ray
 
-    list(workers.run([job(tmp_path, "first", "fine")]))
+    list(workers.run([fused(tmp_path, "first", "fine")]))
     one = workers._hands.pop()  # type: ignore[attr-defined]
     ray.kill(one.actor)
     few = make_executor(2, None)
-    done = list(few.run([job(tmp_path, f"t{i}", "fine") for i in range(5)]))
-    assert sorted(d.job.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
+    done = list(few.run([fused(tmp_path, f"t{i}", "fine") for i in range(5)]))
+    assert sorted(d.fused.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
     few.close()
-    assert [d.job.name for d in workers.run([job(tmp_path, "last", "fine")])] == ["last"]
+    assert [d.fused.name for d in workers.run([fused(tmp_path, "last", "fine")])] == ["last"]

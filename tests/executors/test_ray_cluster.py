@@ -18,7 +18,7 @@ from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.executors import ray as executor
 from dolma_pipeline.executors.base import measure
 from dolma_pipeline.executors.ray_cluster import connect
-from tests.executors.test_executors import job
+from tests.executors.test_executors import fused
 
 ROOT = Path(__file__).resolve().parents[2]
 ALONE = "start one with `ray start --head`, or leave out --address to run on this machine alone"
@@ -75,7 +75,7 @@ def test_a_token_that_is_asked_for_but_not_there(monkeypatch: pytest.MonkeyPatch
 
 def test_an_output_that_does_not_arrive_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "ARRIVAL", 0.0)
-    done = measure(job(tmp_path, "x", "fine"), Context())
+    done = measure(fused(tmp_path, "x", "fine"), Context())
     executor._check_arrived(done, "n1")
     (tmp_path / "x").unlink()
     with pytest.raises(StageError) as caught:
@@ -92,7 +92,7 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 from dolma_pipeline.errors import DolmaError
 from dolma_pipeline.executors import make_executor
-from tests.executors.test_executors import job
+from tests.executors.test_executors import fused
 here = Path(sys.argv[1])
 one = {"num_cpus": 1, "object_store_memory": 80 << 20}
 for _ in range(4):
@@ -105,8 +105,8 @@ for _ in range(4):
         print(error, file=sys.stderr)
 said, names = [], []
 workers = make_executor(2, cluster.address, said.append, here)
-for done in workers.run([job(here, f"t{i}", "slow") for i in range(12)]):
-    names.append(done.job.name)
+for done in workers.run([fused(here, f"t{i}", "slow") for i in range(12)]):
+    names.append(done.fused.name)
     if len(names) == 2:
         cluster.remove_node(other, allow_graceful=False)
 workers.close()
