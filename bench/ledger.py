@@ -19,7 +19,8 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.engine.ledger import fingerprint, newest, stands
-from dolma_pipeline.engine.segments import LEDGER, MOST_ENTRIES, WORK_DIR, Entry, make_entry, moved, write
+from dolma_pipeline.engine.roots import default_roots
+from dolma_pipeline.engine.segments import LEDGER, MOST_ENTRIES, Entry, make_entry, write
 from dolma_pipeline.engine.standing import look_up
 from dolma_pipeline.engine.state import State
 from dolma_pipeline.engine.task import Counts, Output, Report, Task, make_task
@@ -65,8 +66,8 @@ def prepare(count: int, base: str) -> None:
         counts.bytes_in, counts.bytes_out = 7_000_000 + number, 6_000_000 + number
         report = Report(counts={"web": counts}, outputs=[Output(target, 0, EMPTY)])
         modified = {target: Path(target).stat().st_mtime_ns}
-        entry = make_entry(task.name, fingerprint(task, {}, base=base), report, modified)
-        form = moved(msgspec.json.encode(entry), base, WORK_DIR)
+        entry = make_entry(task.name, fingerprint(task, {}, roots=default_roots(base)).hex(), report, modified)
+        form = default_roots(base).portable(msgspec.json.encode(entry))
         entries.append(msgspec.json.decode(form, type=Entry))
         if number % MOST_ENTRIES == MOST_ENTRIES - 1 or number == count - 1:
             write(f"{base}/{LEDGER}/{PHASE}/segment-{number // MOST_ENTRIES:05d}.jsonl.zst", entries)
@@ -74,24 +75,22 @@ def prepare(count: int, base: str) -> None:
 
 
 def read_all(base: str) -> int:
-    return sum(1 for _ in newest(base, PHASE))
+    return sum(1 for _ in newest(default_roots(base), PHASE))
 
 
 def stand_all(base: str) -> int:
-    return sum(stands(each) for _, entry in newest(base, PHASE) for each in entry.outputs)
+    return sum(stands(each) for _, entry in newest(default_roots(base), PHASE) for each in entry.outputs)
 
 
 def mark_all(count: int, base: str) -> int:
     state = State()
-    return len([fingerprint(task, state.known, state.given, base=base) for task in tasks(count, base)])
+    return len([fingerprint(task, state.known, state.given, roots=default_roots(base)) for task in tasks(count, base)])
 
 
 def resume(count: int, base: str) -> int:
     """Everything; returns how many tasks are up to date."""
-    made = tasks(count, base)
-    print(f"{'':24}{time.process_time():8.2f} s CPU until the tasks are made", flush=True)
     state = State()
-    found = look_up(base, made, state)
+    found = look_up(default_roots(base), lambda: (make(number, base) for number in range(count)), state)
     return found.tasks - len(found.pending)
 
 

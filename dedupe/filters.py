@@ -1,7 +1,7 @@
 """Bloom filters that outlive a run: each task writes its partition's, and the end joins them into `bloom.file`.
 
 A run reduces against the filter as it was before the run, however often it is resumed or repeated: the first merge
-keeps that filter in the run's scratch directory. Otherwise a second reduce would find all the keys of the first.
+keeps that filter in the run's directory `filters`. Otherwise a second reduce would find all the keys of the first.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from msgspec import Struct
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Bloom, Dedupe
 from dolma_pipeline.engine.file_list import read_list
+from dolma_pipeline.engine.roots import SCRATCH
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.io import fs
@@ -27,6 +28,8 @@ class MergeFilters(Struct, frozen=True, kw_only=True):
     dedupe: Dedupe
     parts: str
     """The list of the filters of all partitions, in order."""
+    before: str
+    """Where the filter is kept as it was before the run."""
 
 
 class Merged(Struct, frozen=True):
@@ -51,11 +54,14 @@ def part_of(verdicts: str) -> str:
     return str(Path(verdicts).with_suffix(".filter"))
 
 
-def filter_to_load(bloom: Bloom, verdicts: str) -> str | None:
-    """The filter as it was before this run; None where the run starts with an empty one."""
+def filter_to_load(bloom: Bloom, before: str) -> str | None:
+    """The filter as it was before this run; None where the run starts with an empty one.
+
+    `before`: where the run keeps it once it has written `bloom.file`.
+    """
     if bloom.file is None:
         return None
-    kept = _before(verdicts)
+    kept = _kept(before)
     if fs.is_file(kept) and not bloom.read_only and not _of_another(bloom.file, kept):
         return str(kept) if fs.stat(kept).size else None
     return bloom.file if fs.is_file(bloom.file) else None
@@ -69,7 +75,8 @@ def merge_filters(config: MergeFilters, context: Context) -> Report:
     bloom = config.dedupe.bloom
     if bloom is None or bloom.file is None or bloom.read_only:
         raise StageError(f"dedupe `{config.dedupe.name}`: expected a `bloom.file` to write, found none")
-    file, before = Path(bloom.file), _before(config.parts)
+    file, before = Path(bloom.file), Path(config.before)
+    _bring(before)
     merged = _merged(before)
     if not fs.is_file(before) or _of_another(bloom.file, before):
         _keep(file, before)
@@ -87,8 +94,26 @@ def merge_filters(config: MergeFilters, context: Context) -> Report:
     return Report(outputs=[output(before)], details={"filter": {"path": str(file), "bytes": size, "blake3": digest}})
 
 
-def _before(verdicts: str) -> Path:
-    return Path(verdicts).with_name("before.filter")
+def _kept(before: str) -> Path:
+    """The file `before`, or that of a run of an earlier version, which kept it among the scratch files."""
+    path = Path(before)
+    old = _old(path)
+    return old if fs.is_file(old) and not fs.is_file(path) else path
+
+
+def _bring(before: Path) -> None:
+    """Moves what a run of an earlier version has kept to its place."""
+    old = _old(before)
+    if fs.is_file(before) or not fs.is_file(old):
+        return
+    fs.make_directories(before.parent)
+    if fs.is_file(_merged(old)):
+        fs.move(_merged(old), _merged(before))
+    fs.move(old, before)
+
+
+def _old(before: Path) -> Path:
+    return before.parent.parent.parent / SCRATCH / before.parent.name / before.name
 
 
 def _merged(before: Path) -> Path:

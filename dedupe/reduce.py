@@ -24,6 +24,8 @@ class ReducePartition(Struct, frozen=True, kw_only=True):
     partition: int
     verdicts: str
     """The file to write; a filter that is kept leaves its partition beside it (see filters.part_of)."""
+    before: str
+    """Where a filter that is kept is found as it was before the run (see filters.filter_to_load)."""
 
 
 def reduce_partition(config: ReducePartition, context: Context) -> Report:
@@ -46,7 +48,7 @@ def reduce_partition(config: ReducePartition, context: Context) -> Report:
 
 
 def _filter_options(config: ReducePartition, bloom: Bloom, report: Report) -> dict[str, Any]:
-    load = filter_to_load(bloom, config.verdicts)
+    load = filter_to_load(bloom, config.before)
     if bloom.read_only and load is None:
         raise StageError(
             f"dedupe `{config.dedupe.name}`: expected a filter to compare with at {bloom.file or '`bloom.file`'}, "

@@ -19,7 +19,7 @@ Recipes are YAML files for the command line (`dolma run recipe.yaml`), or Python
     print(done.dropped().to_pandas())     # documents that each rule dropped
 
     recipe, load_recipe                   a recipe from its parts, or from a file
-    plan, run, open_run, verify           what a run would do; do it; its results; check them
+    plan, run, open_run, verify, clean    what a run would do; do it; its results; check them; free room
     Run.counts, dropped, quarantined      the account of every document, as Arrow tables
     tag                                   what taggers say of texts in memory
     read_documents, read_attributes       batches of a run's files, or of any
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Bloom,
         Budget,
         Classifier,
+        Cleaned,
         Columns,
         Convert,
         CustomTagger,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         Tokenizer,
         Tokens,
         Train,
+        clean,
         load_recipe,
         open_run,
         plan,
@@ -100,6 +102,7 @@ __all__ = [
     "Bloom",
     "Budget",
     "Classifier",
+    "Cleaned",
     "Columns",
     "Convert",
     "CustomTagger",
@@ -129,6 +132,7 @@ __all__ = [
     "__version__",
     "add_tagger",
     "batch_tagger",
+    "clean",
     "load_recipe",
     "open_run",
     "plan",

@@ -43,6 +43,7 @@ from dolma_pipeline.config.recipe_mix import Budget, Edit
 from dolma_pipeline.config.recipe_tokenizer import Tokenizer
 from dolma_pipeline.config.shipped import find_recipe
 from dolma_pipeline.config.validation import validate
+from dolma_pipeline.engine.clean import Cleaned, clean_run
 from dolma_pipeline.engine.manifest import RunManifest, read_manifest
 from dolma_pipeline.engine.plan import Plan, make_plan
 from dolma_pipeline.engine.progress import EventProgress
@@ -62,6 +63,7 @@ __all__ = [
     "Bloom",
     "Budget",
     "Classifier",
+    "Cleaned",
     "Columns",
     "Convert",
     "CustomTagger",
@@ -85,6 +87,7 @@ __all__ = [
     "Tokenizer",
     "Tokens",
     "Train",
+    "clean",
     "load_recipe",
     "open_run",
     "plan",
@@ -165,14 +168,20 @@ def _key(part: Struct, known: Mapping[str, str]) -> str:
     return known[name]
 
 
-def load_recipe(name: str | Path, overrides: Sequence[str] = (), *, work_dir: str | Path | None = None) -> Recipe:
+def load_recipe(
+    name: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    work_dir: str | Path | None = None,
+    scratch_dir: str | Path | None = None,
+) -> Recipe:
     """Returns the recipe in a YAML or JSON file, or a shipped one by its name, such as `quickstart`.
 
     `overrides`: as for `dolma run --set`, such as `stages[0].tag.experiment=base`. Raises ConfigError with every
     mistake and its line.
     """
-    place = None if work_dir is None else str(work_dir)
-    return make_recipe(find_recipe(str(name)), overrides, place)
+    places = [None if place is None else str(place) for place in (work_dir, scratch_dir)]
+    return make_recipe(find_recipe(str(name)), overrides, *places)
 
 
 def plan(recipe: Recipe) -> Plan:
@@ -187,19 +196,28 @@ def run(
     address: str | None = None,
     force: bool = False,
     renamed: bool = False,
+    keep_scratch: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> Run:
     """Runs `recipe` to its end, as `dolma run` does, and returns its results.
 
     `processes`: workers on this machine (more than one takes the package `ray`); `address`: a Ray cluster instead;
-    `force`: do again what is up to date; `renamed`: go on in a work directory that knows the recipe under its old name.
+    `force`: do again what is up to date; `renamed`: go on in a work directory that knows the recipe under its old name;
+    `keep_scratch`: leave the files between two phases when their stage is done.
     `on_event` is called with each event of the run. An exception that it raises ends the run, which a later call
     resumes. Raises a DolmaError, as the command does; BadInputError comes after everything is done.
     """
     recipe = _given(recipe)
     if not isinstance(processes, int) or processes < 1:
         raise ConfigError(f"expected a whole number of `processes` from 1, found {processes!r}")
-    options = RunOptions(processes=processes, address=address, force=force, renamed=renamed, progress="none")
+    options = RunOptions(
+        processes=processes,
+        address=address,
+        force=force,
+        renamed=renamed,
+        keep_scratch=keep_scratch,
+        progress="none",
+    )
     progress = None if on_event is None else EventProgress(on_event)
     run_recipe(recipe, options, progress=progress)
     return open_run(recipe.work_dir)
@@ -208,6 +226,14 @@ def run(
 def open_run(directory: str | Path) -> Run:
     """Returns the results of a finished run. Raises DataError if `directory` holds none."""
     return Run(directory=Path(directory), manifest=read_manifest(Path(directory)))
+
+
+def clean(directory: str | Path) -> Cleaned:
+    """Removes what a run needs no more: its scratch files, and what killed writers have left. The outputs stay.
+
+    Raises DataError if `directory` is not the work directory of a run, and StageError while a run is at work there.
+    """
+    return clean_run(directory)
 
 
 def verify(directory: str | Path) -> list[str]:

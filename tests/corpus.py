@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dolma_pipeline.engine.ledger import newest
+from dolma_pipeline.engine.roots import default_roots
 from dolma_pipeline.engine.segments import phases
 
 WORDS = (
@@ -90,7 +91,7 @@ def entered(directory: Path) -> int:
     """Number of tasks that are done by the ledgers below `directory`, where a run may be at work."""
     try:
         ledgers = [path.parent for path in directory.rglob("ledger")]
-        return len({(w, p, e.task) for w in ledgers for p in phases(w) for _, e in newest(w, p)})
+        return len({(w, p, e.task) for w in ledgers for p in phases(w) for _, e in newest(default_roots(w), p)})
     except FileNotFoundError:
         # It has just been joined with others.
         return 0

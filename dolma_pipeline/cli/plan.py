@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with own_keys(given):
         plan = make_plan(given.config)
-        check_places(plan.work_dir, given.config, plan.claims, renamed=arguments.renamed)
+        check_places(plan.roots, given.config, plan.claims, renamed=arguments.renamed)
         for line in plan.warnings:
             print(hide(f"warning: {line}"), file=sys.stderr)
         print(hide(plan.render()))

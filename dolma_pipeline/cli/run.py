@@ -29,6 +29,11 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--work-dir", metavar="DIR", help="write to this directory instead of the recipe's work_dir")
     parser.add_argument(
+        "--scratch-dir",
+        metavar="DIR",
+        help="keep files between two phases here, such as on a fast disk",
+    )
+    parser.add_argument(
         "--renamed", action="store_true", help="go on in a work_dir that knows the recipe under its old name"
     )
 
@@ -40,6 +45,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--address", metavar="ADDRESS", help="the address of a Ray cluster: auto, or ray://host:port")
     parser.add_argument("--force", action="store_true", help="do again what is up to date")
+    parser.add_argument(
+        "--keep-scratch", action="store_true", help="leave the files between two phases when their stage is done"
+    )
     parser.add_argument("--json", action="store_true", help="show progress as JSON events on stderr, one on each line")
     parser.add_argument(
         "--quiet", action="store_true", help="show no progress and no summary, only what could not be read"
@@ -60,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         processes=arguments.processes,
         address=arguments.address,
         force=arguments.force,
+        keep_scratch=arguments.keep_scratch,
         renamed=arguments.renamed,
         progress="quiet" if arguments.quiet else "json" if arguments.json else "auto",
     )
@@ -99,7 +108,7 @@ def load_given(arguments: argparse.Namespace) -> Given[Recipe]:
     if name is None:
         raise ConfigError(f"expected a recipe: a file, or {listed(shipped())}, as in `dolma run quickstart`")
     file = extended(find_recipe(name))
-    recipe = make_recipe(file, arguments.set, arguments.work_dir)
+    recipe = make_recipe(file, arguments.set, arguments.work_dir, arguments.scratch_dir)
     return Given(recipe, file, override(file.data, arguments.set)[1])
 
 

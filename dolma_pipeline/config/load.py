@@ -35,14 +35,17 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
     return make_recipe(read(path), overrides)
 
 
-def make_recipe(file: File, overrides: Sequence[str] = (), work_dir: str | None = None) -> Recipe:
-    """As `load_recipe`, of a file already read, over what it extends; with a `work_dir`, that instead of its own."""
+def make_recipe(
+    file: File, overrides: Sequence[str] = (), work_dir: str | None = None, scratch_dir: str | None = None
+) -> Recipe:
+    """As `load_recipe`, of a file already read, over what it extends; directories that are given replace its own."""
     file = extended(file)
     data, labels = override(file.data, overrides)
-    if work_dir is not None:
-        label = Label(("work_dir",), "--work-dir")
-        data = _put(data, label.path, work_dir, label.name, ())
-        labels.append(label)
+    for key, directory in (("work_dir", work_dir), ("scratch_dir", scratch_dir)):
+        if directory is not None:
+            label = Label((key,), f"--{key.replace('_', '-')}")
+            data = _put(data, label.path, directory, label.name, ())
+            labels.append(label)
     recipe = decode_recipe(data, file=file, labels=labels)
     validate(recipe, lambda path: place(path, file, labels))
     return recipe

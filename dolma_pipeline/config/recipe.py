@@ -142,6 +142,13 @@ class Recipe(Base, frozen=True):
     stage_modules: Annotated[
         list[str], Meta(description="modules, .py files or package directories that add kinds of stages")
     ] = []
+    scratch_dir: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="the directory for files between two phases, which are removed when their stage is done; by "
+            "default they are in the work directory"
+        ),
+    ] = None
     seed: Annotated[int, Meta(description="the seed of every random choice")] = 17
     layout: Annotated[
         Literal["work_dir", "beside"],

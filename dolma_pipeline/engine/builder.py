@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -14,8 +14,8 @@ from dolma_pipeline.engine.corpus import Corpus, Places, Shard
 from dolma_pipeline.engine.file_list import FileList
 from dolma_pipeline.engine.kind import StageKind
 from dolma_pipeline.engine.outputs import Claim
+from dolma_pipeline.engine.roots import roots_of
 from dolma_pipeline.engine.task import Report, Task
-from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 
 
@@ -32,11 +32,16 @@ class Phase(Struct, kw_only=True):
     id: str
     what: str
     """In a few words, for `dolma plan` and for progress."""
-    build: Callable[[State], list[Task]]
+    build: Callable[[State], Iterable[Task]]
+    """Makes the tasks; it may be called twice, and makes the same ones."""
     after: list[str] = []
     """Phases whose reports `build` needs."""
     lists: list[FileList] = []
     """Lists of files that the tasks read."""
+    reads: list[str] = []
+    """Phases whose scratch files the tasks read without naming each of them as an input."""
+    parts: list[str] = []
+    """The phases of its tasks, where they are not all of the phase `id`."""
 
 
 class StageInfo(Struct, frozen=True, kw_only=True):
@@ -62,7 +67,8 @@ class Builder:
 
     def __init__(self, recipe: Recipe, sizes: Mapping[str, int] | None = None) -> None:
         self.recipe = recipe
-        self.places = Places(work_dir=local(recipe.work_dir).absolute(), recipe=recipe)
+        self.roots = roots_of(recipe)
+        self.places = Places(work_dir=Path(self.roots.work_dir), scratch_dir=self.roots.scratch, recipe=recipe)
         self.phases: list[Phase] = []
         self.stages: list[StageInfo] = []
         self.corpus = Corpus(shards=[])
@@ -81,11 +87,11 @@ class Builder:
         """The file of the tokenizer of the last `tokens` stage, and whether that stage trains it."""
         self._kind: StageKind | None = None
         """The kind of the stage that is planning itself, if that is not built in."""
-        self._ops: list[Callable[[State], list[Task]]] = []
+        self._ops: list[Callable[[State], Iterable[Task]]] = []
         self._names: list[str] = []
         self._later: list[Phase] = []
 
-    def add_op(self, phase: str, build: Callable[[State], list[Task]], later: list[Phase] | None = None) -> None:
+    def add_op(self, phase: str, build: Callable[[State], Iterable[Task]], later: list[Phase] | None = None) -> None:
         """Adds tasks that share the reading of each shard with their neighbours; `later`: phases behind that pass."""
         self._ops.append(self._brought(build))
         self._names.append(phase)
@@ -98,10 +104,12 @@ class Builder:
         ops, names = self._ops, self._names
         what = f"read {counted(len(self.corpus.shards), 'shard')} once for {', '.join(names)}"
 
-        def build(state: State) -> list[Task]:
-            return [task for op in ops for task in op(state)]
+        def build(state: State) -> Iterator[Task]:
+            return (task for op in ops for task in op(state))
 
-        self.phases.append(Phase(id=names[0] if len(names) == 1 else f"{names[0]}+", what=what, build=build))
+        self.phases.append(
+            Phase(id=names[0] if len(names) == 1 else f"{names[0]}+", what=what, build=build, parts=names)
+        )
         self.phases.extend(self._later)
         self._ops, self._names, self._later = [], [], []
 
@@ -120,7 +128,7 @@ class Builder:
             self.stages[before:] = [structs.replace(stage, **own) for stage in self.stages[before:]]
         self._kind = None
 
-    def _brought(self, build: Callable[[State], list[Task]]) -> Callable[[State], list[Task]]:
+    def _brought(self, build: Callable[[State], Iterable[Task]]) -> Callable[[State], Iterable[Task]]:
         """The tasks of `build`, which name the module that brought the stage in a way that workers can import."""
         kind = self._kind
         if kind is None:
@@ -133,7 +141,7 @@ class Builder:
                 return task
             return structs.replace(task, run=f"{origin}:{function}" if module == own else f"{origin}/{task.run}")
 
-        return lambda state: [located(task) for task in build(state)]
+        return lambda state: map(located, build(state))
 
     def size_of(self, shard: Shard) -> int | None:
         """Bytes of the shard's file; None, and the plan is provisional from here on, where it is not written yet.

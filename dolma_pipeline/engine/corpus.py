@@ -61,6 +61,8 @@ class Places(Struct, frozen=True, kw_only=True):
     """Where a recipe's files go."""
 
     work_dir: Path
+    scratch_dir: str
+    """The directory for files between two phases; it may be outside of the work directory."""
     recipe: Recipe
 
     def shown(self, path: str) -> str:
@@ -101,7 +103,11 @@ class Places(Struct, frozen=True, kw_only=True):
         A string: a plan makes several of these paths for each of maybe a million shards, and joining a `Path` costs
         twenty times as much.
         """
-        return f"{self.work_dir}/scratch/{phase}/{shard.source}/{shard.name}{suffix}"
+        return f"{self.scratch_dir}/{phase}/{shard.source}/{shard.name}{suffix}"
+
+    def scratch_file(self, phase: str, name: str) -> str:
+        """A file that `phase` leaves for the phases after it, which is about no single shard."""
+        return f"{self.scratch_dir}/{phase}/{name}"
 
 
 def _shared(directory: str, experiment: str, name: str, form: str) -> Path:

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.engine.segments import LEDGER, WORK_DIR, Entry, Place, Written, make_entry, moved, places, read
+from dolma_pipeline.engine.roots import Roots
+from dolma_pipeline.engine.segments import LEDGER, Entry, Place, Written, make_entry, places, read
 from dolma_pipeline.engine.task import Report, Task
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import output, write_bytes
@@ -39,9 +40,9 @@ def entry_path(work_dir: str, task: Task) -> str:
 
 
 def fingerprint(
-    task: Task, known: Mapping[str, str], given: dict[str, GivenFile] | None = None, *, base: str | None = None
-) -> str:
-    """What the outputs of `task` depend on, as 32 hex digits; paths below `base` count relative to it.
+    task: Task, known: Mapping[str, str], given: dict[str, GivenFile] | None = None, *, roots: Roots | None = None
+) -> bytes:
+    """What the outputs of `task` depend on, as 16 bytes; paths below `roots` count relative to them.
 
     `known`: BLAKE3 of the files that earlier phases wrote; any other input counts by size and modification time, as
     they stand now, and is entered in `given` if it is not there yet.
@@ -58,27 +59,32 @@ def fingerprint(
                 given.setdefault(path, found)
     # Keys keep the order of the recipe: the first rule that is true of a document is the one that it counts under.
     form = msgspec.json.encode((task.run, task.version, task.config, inputs))
-    return hashlib.blake2b(moved(form, base, WORK_DIR), digest_size=16).hexdigest()
+    return hashlib.blake2b(form if roots is None else roots.portable(form), digest_size=16).digest()
 
 
-def newest(work_dir: str | Path, phase: str) -> Iterator[tuple[Place, Entry]]:
+def newest(roots: Roots, phase: str) -> Iterator[tuple[Place, Entry]]:
     """The entries of a phase, the newest of each task before older ones of it. Those put aside do not count."""
-    for place in places(work_dir, phase):
+    for place in places(roots.work_dir, phase):
         if not place.aside:
-            for entry in read(place, str(work_dir)):
+            for entry in read(place, roots):
                 yield place, entry
 
 
-def written(work_dir: str | Path, phase: str) -> Iterator[str]:
+def written(roots: Roots, phase: str) -> Iterator[str]:
     """The files that the tasks of a phase have written, those included that are done again."""
-    for place in places(work_dir, phase):
-        for entry in read(place, str(work_dir)):
+    for place in places(roots.work_dir, phase):
+        for entry in read(place, roots):
             yield from (each.path for each in entry.outputs)
 
 
-def holds(entry: Entry, expected: str) -> bool:
-    """Whether a finished task has the fingerprint `expected`, and its outputs still stand."""
-    return entry.fingerprint == expected and all(map(stands, entry.outputs))
+def holds(entry: Entry, expected: str, roots: Roots) -> bool:
+    """Whether a finished task has the fingerprint `expected`, and its outputs still stand.
+
+    Scratch files do not count: they are removed when their stage is done. See engine/scratch.py.
+    """
+    if entry.fingerprint != expected:
+        return False
+    return all(roots.scratch_phase(file.path) is not None or stands(file) for file in entry.outputs)
 
 
 def stands(file: Written) -> bool:
@@ -92,15 +98,16 @@ def stands(file: Written) -> bool:
     return int(found.version) == file.modified or output(file.path).blake3 == file.blake3
 
 
-def enter(path: str, task: Task, mark: str, report: Report, base: str | None) -> Entry:
-    """Writes the entry of a task whose outputs are on the disk; it names no file of the work directory `base` in full.
+def enter(path: str, task: Task, mark: str, report: Report, roots: Roots | None) -> Entry:
+    """Writes the entry of a task whose outputs are on the disk; it names no file below `roots` in full.
 
     An entry that the machine loses with its power, or has half of, does not count, and neither does one whose outputs
     have lost their names: the task is done again.
     """
     modified = {o.path: int(fs.stat(o.path).version) for o in report.outputs}
     entry = make_entry(task.name, mark, report, modified)
-    write_bytes(path, moved(msgspec.json.encode(entry), base, WORK_DIR) + b"\n", durable=False)
+    form = msgspec.json.encode(entry)
+    write_bytes(path, (form if roots is None else roots.portable(form)) + b"\n", durable=False)
     return entry
 
 
@@ -116,10 +123,10 @@ def put_aside(entry: Path) -> Path | None:
     return old
 
 
-def drop_if_replaced(old: Path | None, entry: Entry, base: str | None) -> None:
+def drop_if_replaced(old: Path | None, entry: Entry, roots: Roots | None) -> None:
     """Removes an entry put aside if the task has written all of its files anew."""
     if old is None:
         return
     files = {each.path for each in entry.outputs}
-    if any(files.issuperset(w.path for w in before.outputs) for before in read(Place(path=str(old)), base)):
+    if any(files.issuperset(w.path for w in before.outputs) for before in read(Place(path=str(old)), roots)):
         fs.remove(old)

@@ -129,15 +129,16 @@ def make_manifest(plan: Plan, state: State, account: Path) -> RunManifest:
     """The manifest of a run that has done everything; it is to be written to the directory `account`."""
     recipe = msgspec.to_builtins(plan.recipe)
     # Where it was run is no part of what was made.
-    recipe.pop("work_dir", None)
+    for where in ("work_dir", "scratch_dir"):
+        recipe.pop(where, None)
     recipe = hide_in_settings(recipe)
     files: dict[str, Output] = {}
     warnings: dict[str, None] = dict.fromkeys(plan.warnings)
     for reports in state.kept.values():
         for written in reports.outputs():
-            path = relative(written.path, plan.work_dir)
-            if path.startswith("scratch/"):
+            if plan.roots.scratch_phase(written.path) is not None:
                 continue
+            path = relative(written.path, plan.work_dir)
             files[path] = Output(path, written.bytes, written.blake3)
         # Where it was run is no part of what was made.
         warnings.update(dict.fromkeys(w.replace(f"{plan.work_dir}/", "") for w in reports.warnings()))

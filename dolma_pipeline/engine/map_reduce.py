@@ -112,12 +112,12 @@ class MapReduce:
         of = tuple(self.phase(part) for part in counted)
         self._builder.stages.append(StageInfo(id=self.id, kind=self._kind, counted=of, phases=phases))
 
-    def _add(self, phase: str, what: str, build: Callable[[State], list[Task]], after: Sequence[str] = ()) -> None:
+    def _add(self, phase: str, what: str, build: Callable[[State], Iterable[Task]], after: Sequence[str] = ()) -> None:
         self._builder.add_phase(Phase(id=phase, what=what, build=build, after=list(after)))
         self._phases.append(phase)
 
-    def _mapped(self, part: str) -> Callable[[State], list[Task]]:
-        return lambda state: [self._task(self.phase(part), name, make()) for name, make in self._maps[part].tasks]
+    def _mapped(self, part: str) -> Callable[[State], Iterable[Task]]:
+        return lambda state: (self._task(self.phase(part), name, make()) for name, make in self._maps[part].tasks)
 
     def _task(self, phase: str, name: str, call: Call) -> Task:
         return make_task(phase, name, call.run, call.config, call.inputs, self._version)

@@ -21,6 +21,7 @@ from msgspec import Struct
 from dolma_pipeline.config.recipe import Recipe
 from dolma_pipeline.engine.ledger import stands
 from dolma_pipeline.engine.ledger import written as written_by
+from dolma_pipeline.engine.roots import Roots, default_roots
 from dolma_pipeline.engine.segments import MOST_ENTRIES, Entry, Place, phases, places, read, rewrite
 from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.io import fs
@@ -82,6 +83,8 @@ class Owner(Struct, frozen=True, kw_only=True):
     """Digest of everything in the recipe but its work_dir."""
     places: list[str] = []
     """What the recipe has claimed outside of the work directory."""
+    scratch: str = ""
+    """The directory of its scratch files, where it is not in the work directory."""
     parts: dict[str, list[str]] = {}
     """Phases of runs with an account of their own, such as `dolma stat --recipe`, by account."""
 
@@ -148,7 +151,8 @@ def check_plan(claims: Sequence[Claim], inputs: Iterable[str], patterns_read: It
 def settings_of(recipe: Recipe) -> str:
     """A digest of everything in `recipe` but where its run is kept."""
     plain = hide_in_settings(msgspec.to_builtins(recipe))
-    plain.pop("work_dir", None)
+    for where in ("work_dir", "scratch_dir"):
+        plain.pop(where, None)
     return hashlib.blake2b(msgspec.json.encode(plain, order="deterministic"), digest_size=8).hexdigest()
 
 
@@ -168,13 +172,14 @@ def read_owner(work_dir: Path) -> Owner | None:
 
 
 def check_places(
-    work_dir: Path, recipe: Recipe, claims: Sequence[Claim], *, existing: Existing = "own", renamed: bool = False
+    roots: Roots, recipe: Recipe, claims: Sequence[Claim], *, existing: Existing = "own", renamed: bool = False
 ) -> list[str]:
     """What there is to say of the places that `recipe` is going to write to.
 
     Raises StageError if the work directory is another recipe's, and ConfigError if a file is there that may not be
     written over. `renamed`: the recipe has a new name.
     """
+    work_dir = Path(roots.work_dir)
     owner = read_owner(work_dir)
     name = hide_in_settings(recipe.name)
     if owner is not None and owner.recipe != name and not renamed:
@@ -183,16 +188,17 @@ def check_places(
             f"whose files would be overwritten; give this recipe a work_dir of its own, or, if it is the same recipe "
             f"under a new name, run it once with `--renamed`"
         )
-    return _check_existing(work_dir, _outside(work_dir, claims), owner, settings_of(recipe), existing)
+    return _check_existing(roots, _outside(work_dir, claims), owner, settings_of(recipe), existing)
 
 
 def claim_places(
-    work_dir: Path, recipe: Recipe, claims: Sequence[Claim], *, part: tuple[str, list[str]] | None = None
+    roots: Roots, recipe: Recipe, claims: Sequence[Claim], *, part: tuple[str, list[str]] | None = None
 ) -> None:
     """Enters `recipe` as the owner of `work_dir` and of the places it writes to.
 
     `part`: account and phases of a run of a part of the recipe. Raises StageError if another run is writing there.
     """
+    work_dir = Path(roots.work_dir)
     owner = read_owner(work_dir)
     outside = _outside(work_dir, claims)
     keys = {key for c in outside for key in c.keys}
@@ -202,7 +208,9 @@ def claim_places(
     # A part of a recipe has other settings than the whole; it writes nothing that the whole does not but its report.
     settings = owner.settings if part is not None and owner is not None else settings_of(recipe)
     places = sorted(keys | set(owner.places if owner is not None else ()))
-    _enter(work_dir, owner, Owner(recipe=hide_in_settings(recipe.name), settings=settings, places=places, parts=parts))
+    scratch = roots.scratch if roots != default_roots(work_dir) else ""
+    name = hide_in_settings(recipe.name)
+    _enter(work_dir, owner, Owner(recipe=name, settings=settings, places=places, scratch=scratch, parts=parts))
     for directory, other in _neighbours(work_dir) if outside else []:
         common = keys.intersection(other.places)
         if common and locked(directory):
@@ -240,8 +248,9 @@ def _enter(work_dir: Path, before: Owner | None, after: Owner) -> None:
 
 
 def _check_existing(
-    work_dir: Path, claims: Sequence[Claim], owner: Owner | None, settings: str, existing: Existing
+    roots: Roots, claims: Sequence[Claim], owner: Owner | None, settings: str, existing: Existing
 ) -> list[str]:
+    work_dir = Path(roots.work_dir)
     there = [(c, found) for c in claims if (found := c.existing())]
     if not there:
         return []
@@ -249,7 +258,7 @@ def _check_existing(
     foreign = [(c, found) for c, found in there if not owned.issuperset(c.keys)]
     if foreign:
         # A ledger of an earlier version has no claims, but it lists every file it has written.
-        own = {path for phase in phases(work_dir) for path in written_by(work_dir, phase)}
+        own = {path for phase in phases(work_dir) for path in written_by(roots, phase)}
         foreign = [(c, left) for c, found in foreign if (left := [f for f in found if f not in own])]
     changed = bool(owner is not None and owner.settings and owner.settings != settings)
     if existing == "replace":
@@ -288,7 +297,7 @@ def _writer(work_dir: Path, claim: Claim) -> str | None:
 
 
 def remove_stale(
-    work_dir: Path,
+    roots: Roots,
     present: Mapping[str, Container[str]],
     known: Mapping[str, str],
     changed: Container[str],
@@ -300,26 +309,28 @@ def remove_stale(
     entries which do not count any more, since others are not looked through; `kept_phases`: those of other runs.
     """
     removed = Removed()
+    work_dir = Path(roots.work_dir)
     keep = set(kept_phases)
     written_now = _Written(known)
     for phase in phases(work_dir):
         if phase not in keep and (phase not in present or phase in changed):
-            _clean(work_dir, phase, present.get(phase, ()), written_now, removed)
+            _clean(roots, phase, present.get(phase, ()), written_now, removed)
     removed.files, removed.left = sorted(set(removed.files)), sorted(set(removed.left))
     return removed
 
 
-def _clean(work_dir: Path, phase: str, present: Container[str], written_now: _Written, removed: Removed) -> None:
+def _clean(roots: Roots, phase: str, present: Container[str], written_now: _Written, removed: Removed) -> None:
     """Removes the entries of a phase that do not count any more, with their files, and joins small segments."""
+    work_dir = Path(roots.work_dir)
     seen: set[str] = set()
     anew: dict[Place, list[int]] = {}
     small: dict[Place, list[int]] = {}
     for place in places(work_dir, phase):
-        entries = read(place, str(work_dir))
+        entries = read(place, roots)
         live = []
         for number, entry in enumerate(entries):
             if place.aside or entry.task in seen or entry.task not in present:
-                _remove_files(entry, work_dir, written_now, removed)
+                _remove_files(entry, roots, written_now, removed)
             else:
                 seen.add(entry.task)
                 live.append(number)
@@ -331,18 +342,18 @@ def _clean(work_dir: Path, phase: str, present: Container[str], written_now: _Wr
         rewrite(work_dir, phase, anew | small)
 
 
-def _remove_files(entry: Entry, work_dir: Path, written_now: _Written, removed: Removed) -> None:
+def _remove_files(entry: Entry, roots: Roots, written_now: _Written, removed: Removed) -> None:
     """Removes the files of an entry that does not count any more, but for those that a task writes now."""
     for written in entry.outputs:
         file = written.path
         if not fs.is_taken(file) or written_now.holds(file):
             continue
-        inside = Path(file).is_relative_to(work_dir)
+        inside = Path(file).is_relative_to(roots.work_dir) or roots.scratch_phase(file) is not None
         mine = inside or written_now.beside(file)
         if mine and stands(written):
             fs.remove(file)
             removed.files.append(file)
-            _remove_empty(Path(file).parent, work_dir)
+            _remove_empty(Path(file).parent, roots)
         else:
             removed.left.append(file)
 
@@ -369,8 +380,9 @@ class _Written:
         return real_path(file).rpartition("/")[0] in self._directories
 
 
-def _remove_empty(directory: Path, work_dir: Path) -> None:
-    while directory != work_dir and directory.is_relative_to(work_dir):
+def _remove_empty(directory: Path, roots: Roots) -> None:
+    tops = (Path(roots.work_dir), Path(roots.scratch))
+    while any(directory != top and directory.is_relative_to(top) for top in tops):
         try:
             fs.remove_directory(directory)
         except OSError:

@@ -18,6 +18,7 @@ from dolma_pipeline.engine.builder import Builder, Phase, StageInfo
 from dolma_pipeline.engine.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
 from dolma_pipeline.engine.outputs import Claim, check_plan
 from dolma_pipeline.engine.registry import COLLECT, kinds_of
+from dolma_pipeline.engine.roots import Roots
 from dolma_pipeline.engine.standing import Standing, look_up
 from dolma_pipeline.engine.state import State as State
 from dolma_pipeline.io.url import local
@@ -28,7 +29,7 @@ class Plan(Struct, kw_only=True):
     """What a run would do: its phases in order, and which of their tasks are up to date. `print` shows it."""
 
     recipe: Recipe
-    work_dir: Path
+    roots: Roots
     phases: list[Phase]
     stages: list[StageInfo]
     claims: list[Claim] = []
@@ -38,6 +39,10 @@ class Plan(Struct, kw_only=True):
     """What is to be said of the recipe before anything runs."""
     provisional: int | None = None
     """The number of the phase from which on the plan is to be made again, once the sizes of its inputs are known."""
+
+    @property
+    def work_dir(self) -> Path:
+        return Path(self.roots.work_dir)
 
     def settled(self, state: State) -> Plan:
         """The plan from what earlier phases have written, which `state` knows."""
@@ -50,7 +55,7 @@ class Plan(Struct, kw_only=True):
         With `force` all tasks are. Raises FileNotFoundError if an input is not written yet.
         """
         state.known.update({each.path: each.digest(state.known) for each in phase.lists})
-        return look_up(str(self.work_dir), phase.build(state), state, force=force)
+        return look_up(self.roots, lambda: phase.build(state), state, force=force)
 
     def __str__(self) -> str:
         return self.render()
@@ -115,7 +120,7 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
     check_plan(builder.claims, [s.path for s in there], _patterns(recipe))
     return Plan(
         recipe=recipe,
-        work_dir=builder.places.work_dir,
+        roots=builder.roots,
         phases=builder.phases,
         stages=builder.stages,
         claims=builder.claims,

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from dolma_pipeline.config.recipe import Recipe
-from dolma_pipeline.engine import bad_input, failure, given, idle_rules
+from dolma_pipeline.engine import bad_input, failure, given, idle_rules, scratch
 from dolma_pipeline.engine.asked import notes
 from dolma_pipeline.engine.builder import Phase
 from dolma_pipeline.engine.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
@@ -20,7 +20,7 @@ from dolma_pipeline.engine.plan import Plan, State, make_plan
 from dolma_pipeline.engine.progress import Progress, make_progress
 from dolma_pipeline.engine.segments import MOST_ENTRIES, compact
 from dolma_pipeline.engine.worker import FusedTasks, ReadyTask
-from dolma_pipeline.errors import DolmaError, VerifyError, of_the_machine
+from dolma_pipeline.errors import DolmaError, StageError, VerifyError, of_the_machine
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.formats.detect import refuse_foreign
 from dolma_pipeline.io import fs
@@ -38,6 +38,8 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """Address of a Ray cluster."""
     force: bool = False
     """Do everything again."""
+    keep_scratch: bool = False
+    """Leave the scratch files of stages that are done."""
     existing: Existing = "own"
     """Which files outside of the work directory may be written over; see outputs.py."""
     renamed: bool = False
@@ -71,9 +73,10 @@ def run_recipe(
 
         def claim(plan: Plan) -> None:
             phases = (part, [p for s in plan.stages for p in s.phases]) if part is not None else None
-            for line in check_places(work_dir, recipe, plan.claims, existing=options.existing, renamed=options.renamed):
+            roots, claims = plan.roots, plan.claims
+            for line in check_places(roots, recipe, claims, existing=options.existing, renamed=options.renamed):
                 progress.warning(line)
-            claim_places(work_dir, recipe, plan.claims, part=phases)
+            claim_places(roots, recipe, claims, part=phases)
 
         claim(plan)
         runner = Runner(plan, options, progress)
@@ -84,7 +87,7 @@ def run_recipe(
             # What killed writers left is found among all outputs: a run that is up to date does without looking there.
             whole = fs.is_file(account / NAME)
             if not whole:
-                remove_temporaries(work_dir)
+                runner.remove_temporaries()
             fs.remove(account / NAME, missing_ok=True)
             try:
                 number = 0
@@ -93,6 +96,8 @@ def run_recipe(
                         plan = runner.plan = plan.settled(runner.state)
                         claim(plan)
                     runner.run(plan.phases[number])
+                    if not options.keep_scratch:
+                        scratch.remove(plan.roots, scratch.finished(plan.phases, number, plan.stages))
                     number += 1
             except Exception as error:
                 release_places(work_dir, plan.claims)
@@ -106,8 +111,10 @@ def run_recipe(
                 _compact(runner, progress)
                 # Workers that were lost, or stopped at the first failure, leave some too.
                 if not runner.idle:
-                    remove_temporaries(work_dir)
+                    runner.remove_temporaries()
             runner.stage = ""
+            if not options.keep_scratch:
+                scratch.remove_empty(plan.roots)
             given.check(runner.state.given)
             # What lies outside the work directory, where drop-in commands write, is known once it is written.
             if not (whole and runner.idle):
@@ -161,6 +168,9 @@ class Runner:
         self.stage = self._stage(phase)
         timing = PhaseTiming(phase=phase.id, stage=self.stage)
         found = self.plan.look_up(phase, self.state, force=self._options.force)
+        if found.pending and self._restore(phase, found.pending):
+            # Their fingerprints depend on what was written anew, be it the same.
+            found = self.plan.look_up(phase, self.state, force=self._options.force)
         pending = found.pending
         if pending or found.stale:
             self.changed.update(found.phases)
@@ -191,6 +201,44 @@ class Runner:
         self._progress.end(timing)
         self.timings.append(timing)
 
+    def _restore(self, phase: Phase, pending: list[ReadyTask]) -> bool:
+        """Does tasks of earlier phases again whose scratch files `pending` tasks of `phase` need; whether there are."""
+        restored: set[str] = set()
+        tasks = [ready.task for ready in pending]
+        while gone := scratch.missing(self.plan.roots, phase, tasks):
+            # The latest first: what it reads may bring back most of what the earlier ones are asked for.
+            place, name = max((scratch.place_of(self.plan.phases, name), name) for name in gone)
+            if place < 0 or name in restored:
+                raise StageError(
+                    f"phase {phase.id}: expected the scratch files of the phase {name}, found "
+                    + ("none after it was done again" if name in restored else "none, and no such phase in the recipe")
+                )
+            self._do_again(self.plan.phases[place], name, gone[name], phase)
+            restored.add(name)
+        return bool(restored)
+
+    def _do_again(self, writer: Phase, name: str, tasks: set[str], reader: Phase) -> None:
+        """Does `tasks` of the phase `name` again, which is `writer` or shares a reading with it."""
+        found = self.plan.look_up(writer, self.state, force=True)
+        again = [ready for ready in found.pending if ready.task.phase == name and ready.task.name in tasks]
+        self._restore(writer, again)
+        what = counted(len(again), "task")
+        self._progress.note(f"{name}: {what} done again, because {reader.id} needs scratch files that are gone")
+        for each in writer.lists:
+            each.write(self.state.known)
+        for done in self.executor(driver=False).run(fuse(again)):
+            for ready, report in zip(done.fused.tasks, done.reports, strict=True):
+                self.state.enter(ready.task, report)
+        compact(self.plan.work_dir, name)
+        self.changed.add(name)
+        self.idle = False
+
+    def remove_temporaries(self) -> None:
+        """Removes what killed writers have left in the directories of the run."""
+        remove_temporaries(self.plan.work_dir)
+        if not Path(self.plan.roots.scratch).is_relative_to(self.plan.work_dir):
+            remove_temporaries(self.plan.roots.scratch)
+
     def executor(self, *, driver: bool) -> Executor:
         """Made on first need: a run that is up to date starts nothing. Workers make room for what the driver does."""
         if driver:
@@ -198,7 +246,7 @@ class Runner:
             return LocalExecutor(self._progress.note)
         if self._executor is None:
             self._executor = make_executor(
-                self._options.processes, self._options.address, self._progress.note, self.plan.work_dir
+                self._options.processes, self._options.address, self._progress.note, self.plan.roots.directories()
             )
         return self._executor
 
@@ -241,7 +289,7 @@ def _remove_stale(work_dir: Path, runner: Runner, progress: Progress) -> None:
     owner = read_owner(work_dir)
     others = [phase for phases in owner.parts.values() for phase in phases] if owner is not None else []
     state = runner.state
-    for line in remove_stale(work_dir, state.reports, state.known, runner.changed, others).lines():
+    for line in remove_stale(runner.plan.roots, state.reports, state.known, runner.changed, others).lines():
         progress.note(line)
 
 

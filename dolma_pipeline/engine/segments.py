@@ -11,19 +11,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from dolma_pipeline.engine.roots import Roots
 from dolma_pipeline.engine.task import Output, Report
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import sync_directories, write_bytes
 
-WORK_DIR = "{work_dir}"
-"""Stands for the work directory in fingerprints and entries."""
 LEDGER = "ledger"
 MOST_ENTRIES = 10_000
 """Number of entries in a full segment: a few MB of JSON lines, which are decoded at once."""
@@ -77,19 +75,6 @@ class Place(Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(Entry)
 
 
-def moved(form: bytes, old: str | None, new: str | None) -> bytes:
-    """JSON in which each string that begins with the directory `old` begins with `new` instead."""
-    if old is None or new is None:
-        return form
-    return form.replace(_beginning(old), _beginning(new))
-
-
-@lru_cache(maxsize=16)
-def _beginning(directory: str) -> bytes:
-    """How the JSON string of a path below `directory` begins."""
-    return msgspec.json.encode(f"{directory}/")[:-1]
-
-
 def make_entry(task: str, fingerprint: str, report: Report, modified: dict[str, int]) -> Entry:
     """The entry of a task; `modified` has the mtime in ns of each output."""
     return Entry(
@@ -130,16 +115,16 @@ def places(work_dir: str | Path, phase: str) -> list[Place]:
     return [*entries, *sorted(segments, key=lambda s: -(s.number or 0))]
 
 
-def read(place: Place, base: str | None = None) -> list[Entry]:
-    """The entries in a file of the work directory `base`; without `base` its paths stay as they stand there.
+def read(place: Place, roots: Roots | None = None) -> list[Entry]:
+    """Returns the entries in a file of the ledger; without `roots` their paths stay as they stand there.
 
     The entry of one task that is not there, or not whole, is none. Raises StageError for a damaged segment.
     """
     if place.number is not None:
-        return _read_segment(place.path, base)
+        return _read_segment(place.path, roots)
     try:
         content = fs.read_bytes(place.path)
-        entry = _decoder.decode(moved(content, WORK_DIR, base))
+        entry = _decoder.decode(content if roots is None else roots.located(content))
         if entry.modified is None:
             return [entry]
         report = msgspec.json.decode(entry.report, type=Report)
@@ -148,7 +133,7 @@ def read(place: Place, base: str | None = None) -> list[Entry]:
         return []
 
 
-def _read_segment(path: str, base: str | None) -> list[Entry]:
+def _read_segment(path: str, roots: Roots | None) -> list[Entry]:
     import zstandard  # the command line starts without it
 
     try:
@@ -160,7 +145,7 @@ def _read_segment(path: str, base: str | None) -> list[Entry]:
                 f"{path}: expected a segment of format {FORMAT}, found {head.format}: it is of another version of "
                 "dolma_pipeline; use that version, or remove the file, and its tasks are done again"
             )
-        entries = _decoder.decode_lines(moved(lines, WORK_DIR, base))
+        entries = _decoder.decode_lines(lines if roots is None else roots.located(lines))
     except (zstandard.ZstdError, msgspec.DecodeError) as error:
         raise _damaged(path, str(error)) from None
     if len(entries) != head.entries:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
 from dolma_pipeline.engine.ledger import entry_path, fingerprint, holds, newest
+from dolma_pipeline.engine.roots import Roots
 from dolma_pipeline.engine.state import State, warnings_of
 from dolma_pipeline.engine.task import Task
 from dolma_pipeline.engine.worker import ReadyTask
@@ -49,35 +50,41 @@ def _uncollected() -> Iterator[None]:
 
 
 @_uncollected()
-def look_up(base: str, tasks: list[Task], state: State, *, force: bool = False) -> Standing:
-    """Looks up `tasks` in the ledger of the work directory `base`, and enters in `state` those that are up to date.
+def look_up(roots: Roots, build: Callable[[], Iterable[Task]], state: State, *, force: bool = False) -> Standing:
+    """Looks up the tasks that `build` makes in the ledger of a run, and enters in `state` those that are up to date.
 
-    With `force` none is. Raises FileNotFoundError if an input is not written yet, and StageError if two tasks of a
-    phase have one name.
+    With `force` none is. A million tasks do not stand in memory at once: `build` is called a second time for those that
+    are to be done, and must make the same tasks. Raises FileNotFoundError if an input is not written yet, and
+    StageError if two tasks of a phase have one name.
     """
-    marks = [bytes.fromhex(fingerprint(task, state.known, state.given, base=base)) for task in tasks]
-    found = Standing(tasks=len(tasks), digest=_digest(marks), stale=force)
-    numbers = _numbers(tasks)
+    marks: list[bytes] = []
+    numbers: dict[str, dict[str, int]] = {}
+    for task in build():
+        names = numbers.setdefault(task.phase, {})
+        if names.setdefault(task.name, len(marks)) != len(marks):
+            raise StageError(
+                f"phase {task.phase}: expected a name of its own for every task, found `{task.name}` twice"
+            )
+        marks.append(fingerprint(task, state.known, state.given, roots=roots))
+    found = Standing(tasks=len(marks), digest=_digest(marks), stale=force)
     found.phases = list(numbers)
-    # A million tasks and a million reports do not stand in memory at once: a task that is up to date is let go of.
-    waiting: list[Task | None] = list(tasks)
-    del tasks
+    done = bytearray(len(marks))
     for phase, names in numbers.items():
-        for place, entry in newest(base, phase):
+        for place, entry in newest(roots, phase):
             found.loose |= place.number is None
             number = names.pop(entry.task, None)
-            task = waiting[number] if number is not None else None
-            if number is None or task is None:
+            if number is None:
                 found.stale = True
-            elif not force and holds(entry, marks[number].hex()):
-                state.enter_again(task, entry)
-                waiting[number] = None
+            elif not force and holds(entry, marks[number].hex(), roots):
+                state.enter_again(phase, entry)
+                done[number] = True
                 found.warnings += warnings_of(entry.report)
-    found.pending = [
-        ReadyTask(task=task, fingerprint=marks[number].hex(), entry=entry_path(base, task), base=base)
-        for number, task in enumerate(waiting)
-        if task is not None
-    ]
+    if not all(done):
+        found.pending = [
+            ReadyTask(task=task, fingerprint=marks[number].hex(), entry=entry_path(roots.work_dir, task), roots=roots)
+            for number, task in enumerate(build())
+            if not done[number]
+        ]
     return found
 
 
@@ -86,15 +93,3 @@ def _digest(marks: list[bytes]) -> str:
     for mark in marks:
         joined.update(mark.hex().encode())
     return joined.hexdigest()
-
-
-def _numbers(tasks: list[Task]) -> dict[str, dict[str, int]]:
-    """The places of tasks in their list, by phase and name."""
-    numbers: dict[str, dict[str, int]] = {}
-    for number, task in enumerate(tasks):
-        names = numbers.setdefault(task.phase, {})
-        if names.setdefault(task.name, number) != number:
-            raise StageError(
-                f"phase {task.phase}: expected a name of its own for every task, found `{task.name}` twice"
-            )
-    return numbers

@@ -132,17 +132,17 @@ class State(Struct, kw_only=True):
     def enter(self, task: Task, report: Report) -> None:
         """Notes what a task has reported."""
         rest = msgspec.json.encode(msgspec.structs.replace(report, outputs=[]))
-        self._keep(task, rest, report.outputs)
+        self._keep(task.phase, task.name, rest, report.outputs)
 
-    def enter_again(self, task: Task, entry: Entry) -> None:
+    def enter_again(self, phase: str, entry: Entry) -> None:
         """Notes what the ledger says of a task that is up to date."""
-        self._keep(task, bytes(entry.report), entry.outputs)
+        self._keep(phase, entry.task, bytes(entry.report), entry.outputs)
 
-    def _keep(self, task: Task, rest: bytes, outputs: Sequence[Output | Written]) -> None:
+    def _keep(self, phase: str, name: str, rest: bytes, outputs: Sequence[Output | Written]) -> None:
         kept: list[Any] = [rest]
         for each in outputs:
             kept += (each.path, each.bytes, self.known.enter(each.path, each.blake3))
-        reports = self.kept.get(task.phase)
+        reports = self.kept.get(phase)
         if reports is None:
-            self.reports[task.phase] = self.kept[task.phase] = reports = Reports()
-        reports.enter(task.name, tuple(kept))
+            self.reports[phase] = self.kept[phase] = reports = Reports()
+        reports.enter(name, tuple(kept))

@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolma_pipeline.engine.ledger import drop_if_replaced, enter, put_aside
+from dolma_pipeline.engine.roots import Roots
 from dolma_pipeline.engine.task import Context, Report, Task, call, named
 from dolma_pipeline.errors import DolmaError, StageError, add_note
 from dolma_pipeline.io import fs
@@ -24,8 +25,9 @@ class ReadyTask(Struct, frozen=True, kw_only=True):
     fingerprint: str
     entry: str
     """Path of the ledger entry."""
-    base: str | None = None
-    """The work directory, which neither the fingerprint nor the entry names: a run that is moved stays up to date."""
+    roots: Roots | None = None
+    """The directories of the run, which neither the fingerprint nor the entry names: a run that is moved stays up to
+    date."""
 
 
 class FusedTasks(Struct, frozen=True, kw_only=True):
@@ -77,8 +79,8 @@ def execute(fused: FusedTasks, context: Context) -> list[Report]:
         raise
     for ready, report, old in zip(fused.tasks, reports, aside, strict=True):
         report.warnings = [hide(w) for w in report.warnings]
-        entry = enter(ready.entry, ready.task, ready.fingerprint, report, ready.base)
-        drop_if_replaced(old, entry, ready.base)
+        entry = enter(ready.entry, ready.task, ready.fingerprint, report, ready.roots)
+        drop_if_replaced(old, entry, ready.roots)
     return reports
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dolma_pipeline.errors import ConfigError
@@ -14,12 +14,12 @@ __all__ = ["Done", "Executor", "LocalExecutor", "make_executor"]
 
 
 def make_executor(
-    processes: int, address: str | None, say: Callable[[str], None] = lambda line: None, work_dir: Path | None = None
+    processes: int, address: str | None, say: Callable[[str], None] = lambda line: None, shared: Sequence[Path] = ()
 ) -> Executor:
     """In-process for one process, else on Ray: a local one, or the cluster at `address`.
 
     No more local processes are started than there are processors: each takes seconds to start and much memory. `say`
-    shows a line to whoever watches the run. On a cluster, every node must see `work_dir`.
+    shows a line to whoever watches the run. On a cluster, every node must see the directories `shared`.
     """
     if address is None:
         most = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -36,4 +36,4 @@ def make_executor(
         raise ConfigError(
             "expected the package `ray` for several processes or a cluster, found none; `pip install ray` installs it"
         ) from None
-    return RayExecutor(processes, address, say, work_dir)
+    return RayExecutor(processes, address, say, shared)

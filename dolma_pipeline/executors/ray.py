@@ -79,7 +79,7 @@ class RayExecutor:
         processes: int,
         address: str | None,
         say: Callable[[str], None] = lambda line: None,
-        work_dir: Path | None = None,
+        shared: Sequence[Path] = (),
     ) -> None:
         self._say = say
         self._session = connect(processes, address)
@@ -89,8 +89,8 @@ class RayExecutor:
         self._failed_starts = 0
         self._lost_in_a_row = 0
         try:
-            if address is not None and work_dir is not None:
-                check_shared(work_dir, say)
+            for directory in shared if address is not None else ():
+                check_shared(directory, say)
             if address is not None and processes == 1:
                 processes = max(1, int(ray.cluster_resources().get("CPU", 1)))
             # Ray's own restarts and retries are off: they would give a task to the same place again, at once.

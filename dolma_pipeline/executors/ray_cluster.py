@@ -219,6 +219,7 @@ def check_shared(directory: Path, say: Callable[[str], None]) -> None:
     nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
     text = secrets.token_hex(16)
     directory = directory.absolute()
+    directory.mkdir(parents=True, exist_ok=True)
     path = directory / f".shared-{text[:8]}.tmp-{os.getpid()}"  # a later run removes it if this one is killed
     path.write_text(text)
     try:
@@ -245,7 +246,7 @@ def check_shared(directory: Path, say: Callable[[str], None]) -> None:
     if blind:
         raise StageError(
             f"{directory}: expected a directory that all nodes of the cluster share, but a file written there by the "
-            f"driver is not seen on node {', '.join(sorted(blind))}; put work_dir on storage that is mounted on "
+            f"driver is not seen on node {', '.join(sorted(blind))}; give one on storage that is mounted on "
             "every node at the same path"
         )
 

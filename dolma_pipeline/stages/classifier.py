@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 from dolma_pipeline.classifier import require_fasttext
@@ -68,7 +66,7 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
             inputs=[was_read(s, state) for s in shards],
             seed=seed,
             library=library,
-            scratch=str(Path(places.work_dir) / "scratch" / stage.id),
+            scratch=places.scratch_file(stage.id, "train"),
             model=model,
         )
         return Call(train_classifier, settings, stage.scratch)

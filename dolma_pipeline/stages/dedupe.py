@@ -169,20 +169,21 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
         return places.scratch(keys, shard, ".rows.parquet")
 
     def verdict_file(partition: int) -> str:
-        return str(places.work_dir / "scratch" / reduce / f"partition-{partition:05d}.verdicts")
+        return places.scratch_file(reduce, f"partition-{partition:05d}.verdicts")
 
     def file_list(name: str, files: Iterable[str]) -> FileList:
-        return FileList(path=str(places.work_dir / "scratch" / reduce / f"{name}.list"), files=tuple(files))
+        return FileList(path=places.scratch_file(reduce, f"{name}.list"), files=tuple(files))
 
+    before = f"{places.work_dir}/filters/{reduce}/before.filter"
     key_files = file_list("keys", map(key_file, shards))
     verdict_files = file_list("verdicts", map(verdict_file, range(config.partitions)))
     filter_parts = file_list("filters", map(part_of, verdict_files.files))
 
     if config.bloom is not None and config.bloom.file is not None:
-        _check_filter(builder, number, config, verdict_file(0))
+        _check_filter(builder, number, config, before)
 
-    def build_keys(state: State) -> list[Task]:
-        return [
+    def build_keys(state: State) -> Iterator[Task]:
+        return (
             make_task(
                 phase=keys,
                 name=s.id,
@@ -202,7 +203,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                 fused_run=FUSED_RUN,
             )
             for s in shards
-        ]
+        )
 
     def build_reduce(state: State) -> list[Task]:
         bloom = config.bloom
@@ -218,6 +219,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                     keys=key_files.path,
                     partition=p,
                     verdicts=verdict_file(p),
+                    before=before,
                 ),
                 inputs=(key_files.path, *(loaded if bloom is not None and bloom.read_only else ())),
                 version=VERSION,
@@ -225,10 +227,10 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
             for p in range(config.partitions)
         ]
 
-    def build_verdicts(state: State) -> list[Task]:
+    def build_verdicts(state: State) -> Iterator[Task]:
         reports = state.reports.get(reduce, {})
         warnings = reduce_warnings(config, [reports[name].details for name in sorted(reports)], len(shards))
-        return [
+        return (
             make_task(
                 phase=final,
                 name=s.id,
@@ -248,10 +250,10 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                 version=VERDICTS_VERSION,
             )
             for i, s in enumerate(shards)
-        ]
+        )
 
     def build_filter(state: State) -> list[Task]:
-        task = MergeFilters(dedupe=config, parts=filter_parts.path)
+        task = MergeFilters(dedupe=config, parts=filter_parts.path, before=before)
         return [
             make_task(
                 phase=f"{prefix}-filter",
@@ -276,7 +278,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     builder.stages.append(StageInfo(id=prefix, kind="dedupe", counted=(keys, final), phases=(keys, final, reduce)))
 
 
-def _check_filter(builder: Builder, number: int, config: Dedupe, verdicts: str) -> None:
+def _check_filter(builder: Builder, number: int, config: Dedupe, before: str) -> None:
     """Raises ConfigError if the filter that the stage will load is known now, and holds other keys."""
     bloom = config.bloom
     if bloom is None or bloom.file is None:
@@ -295,7 +297,7 @@ def _check_filter(builder: Builder, number: int, config: Dedupe, verdicts: str) 
                     f"{'; '.join(different)}; name another file"
                 )
             return
-    load = filter_to_load(bloom, verdicts)
+    load = filter_to_load(bloom, before)
     problem = mismatch(config, read_filter(load)) if load is not None else None
     if problem is not None:
         raise ConfigError(f"{where}: {problem}")

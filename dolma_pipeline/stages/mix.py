@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -283,11 +284,10 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
 
     tokenizer, assumed = _tokenizer(builder, number, config)
     files_of = Counter(g.source for g in all_groups)
-    rates = str(places.work_dir / "scratch" / sampled / "rates.json") if config.budget is not None else None
+    rates = places.scratch_file(sampled, "rates.json") if config.budget is not None else None
 
-    def build_measures(state: State) -> list[Task]:
+    def build_measures(state: State) -> Iterator[Task]:
         measuring = msgspec.structs.replace(config, keep_attributes=False)
-        tasks = []
         for g in all_groups:
             read = inputs(g, deciding)
             task = MeasureShards(
@@ -300,20 +300,17 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
                 tokenizer=tokenizer,
                 sample_bytes=share_of_file(files_of[g.source]) if tokenizer is not None else 0,
             )
-            tasks.append(
-                make_task(
-                    phase=measured,
-                    name=g.output.id,
-                    run=f"{__name__}:measure",
-                    config=task,
-                    inputs=(
-                        *files(read),
-                        *([str(tokenizer_file(tokenizer.path))] if tokenizer and tokenizer.path else []),
-                    ),
-                    version=VERSION,
-                )
+            yield make_task(
+                phase=measured,
+                name=g.output.id,
+                run=f"{__name__}:measure",
+                config=task,
+                inputs=(
+                    *files(read),
+                    *([str(tokenizer_file(tokenizer.path))] if tokenizer and tokenizer.path else []),
+                ),
+                version=VERSION,
             )
-        return tasks
 
     def build_rates(state: State) -> list[Task]:
         measures = [measure_path(g) for g in all_groups]
@@ -329,8 +326,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
             )
         ]
 
-    def build_mix(state: State) -> list[Task]:
-        tasks = []
+    def build_mix(state: State) -> Iterator[Task]:
         for g in all_groups:
             read = inputs(g, written)
             task = MixShards(
@@ -343,17 +339,14 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
                 rates=rates,
                 computed=computed,
             )
-            tasks.append(
-                make_task(
-                    phase=final,
-                    name=g.output.id,
-                    run=f"{__name__}:mix_shards",
-                    config=task,
-                    inputs=(*files(read), *([rates] if rates is not None else []), *computed_inputs(computed)),
-                    version=VERSION,
-                )
+            yield make_task(
+                phase=final,
+                name=g.output.id,
+                run=f"{__name__}:mix_shards",
+                config=task,
+                inputs=(*files(read), *([rates] if rates is not None else []), *computed_inputs(computed)),
+                version=VERSION,
             )
-        return tasks
 
     if rates is not None:
         what = f"measure what {counted(len(all_groups), 'shard')} would keep"

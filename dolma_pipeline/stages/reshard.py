@@ -71,7 +71,7 @@ class ReshardPhases(TokenFilePhases):
                 config = SelectDocuments(
                     source=name,
                     file=file,
-                    output=str(self.places.work_dir / "scratch" / self.phase("select") / name / file.name),
+                    output=self.places.scratch_file(self.phase("select"), f"{name}/{file.name}"),
                     rate=self.rates[name],
                     seed=self.seed,
                     order=self.order,

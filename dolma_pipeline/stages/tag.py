@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -160,8 +161,8 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
             fused_run=FUSED_RUN,
         )
 
-    def build(state: State) -> list[Task]:
-        return [task(s) for s in shards]
+    def build(state: State) -> Iterator[Task]:
+        return map(task, shards)
 
     builder.add_op(phase, build)
     builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(phase,)))

@@ -71,7 +71,7 @@ class TokenFilePhases(ABC):
         return self.directory / split if len(self.splits) > 1 else self.directory
 
     def plan_file(self, split: str) -> str:
-        return str(self.places.work_dir / "scratch" / self.phase("parts") / f"{split}.json")
+        return self.places.scratch_file(self.phase("parts"), f"{split}.json")
 
     def parts(self, state: State) -> list[Task]:
         """One small task for each split: where a file ends and the next begins."""
@@ -155,7 +155,9 @@ class TokenFilePhases(ABC):
             names = (MANIFEST, "part-*", "bucket-*/part-*")
             where, remedy = f"{self.where}.destination", "another destination"
             builder.claim(self.directory_of(split), *names, where=where, remedy=remedy)
-        builder.add_phase(Phase(id=parts, what="divide the tokens into files", build=self.parts, after=[after]))
-        builder.add_phase(Phase(id=write, what=what, build=self.write, after=[parts]))
+        builder.add_phase(
+            Phase(id=parts, what="divide the tokens into files", build=self.parts, after=[after], reads=[after])
+        )
+        builder.add_phase(Phase(id=write, what=what, build=self.write, after=[parts], reads=[after]))
         builder.add_phase(Phase(id=self.prefix, what="describe them in a manifest", build=self.describe, after=[write]))
         return parts, write, self.prefix

@@ -73,7 +73,7 @@ def train(directory: Path, work: str = "run", processes: int = 1, **settings: An
             ],
         },
     )
-    run_recipe(recipe, RunOptions(progress="none", processes=processes))
+    run_recipe(recipe, RunOptions(progress="none", processes=processes, keep_scratch=True))
     extension = "ftz" if "quantize" in settings else "bin"
     return read_manifest(directory / work / "classifiers" / f"classifier.{extension}")
 

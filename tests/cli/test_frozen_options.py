@@ -8,12 +8,13 @@ from dolma_pipeline.cli.main import COMMANDS, make_parser
 
 FROZEN = {
     "run": """
-        --set --work-dir --renamed --processes --address --force --json --quiet --report
+        --set --work-dir --scratch-dir --renamed --processes --address --force --keep-scratch --json --quiet --report
     """,
     "plan": """
-        --set --work-dir --renamed
+        --set --work-dir --scratch-dir --renamed
     """,
     "verify": "",
+    "clean": "--dry-run",
     "tag": """
         --documents --destination --tagger_modules --taggers --experiment --processes --ignore_existing --debug
         --profile.enable --profile.output --profile.steps --profile.sort_key --profile.lines --work_dir.input

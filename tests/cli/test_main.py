@@ -72,8 +72,8 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
         (["-c", "x"], "the following arguments are required: COMMAND (`dolma --help` lists what it takes)"),
         (
             ["tags"],
-            "unknown command `tags`; did you mean `tag`? (known: `dedupe`, `fertility`, `list`, `mix`, `plan`, `run`, "
-            "`stat`, `tag`, `tokens`, `tokens convert`, `tokens inspect`, `tokens reshard`, `train-classifier`, "
+            "unknown command `tags`; did you mean `tag`? (known: `clean`, `dedupe`, `fertility`, `list`, `mix`, "
+            "`plan`, `run`, `stat`, `tag`, `tokens`, `tokens convert`, `tokens inspect`, `tokens reshard`, `train-classifier`, "
             "`train-tokenizer`, `verify`)",
         ),
         (
@@ -100,7 +100,7 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
          "run --help` lists what it takes)"),
         (["run", "quickstart", "--set", "sed=1"], "--set sed: $.sed: unknown key; did you mean `seed`? "
          "(allowed: `name`, "
-         "`work_dir`, `sources`, `stages`, `stage_modules`, `seed`, `layout`, `max_bad_fraction`)"),
+         "`work_dir`, `sources`, `stages`, `stage_modules`, `scratch_dir`, `seed`, `layout`, `max_bad_fraction`)"),
     ],
 )  # fmt: skip
 def test_usage_errors_are_one_line_and_exit_code_2(

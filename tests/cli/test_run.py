@@ -26,7 +26,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def arguments(
     recipe: str | None, *overrides: str, work_dir: str | None = None, config: str | None = None
 ) -> argparse.Namespace:
-    return argparse.Namespace(recipe=recipe, config=config, set=list(overrides), work_dir=work_dir)
+    return argparse.Namespace(recipe=recipe, config=config, set=list(overrides), work_dir=work_dir, scratch_dir=None)
 
 
 def test_shipped_recipes_are_valid() -> None:

@@ -199,6 +199,7 @@ def test_a_filter_that_was_replaced_after_planning_is_refused(tmp_path: Path) ->
         keys="",
         partition=0,
         verdicts=str(tmp_path / "p.verdicts"),
+        before=str(tmp_path / "before.filter"),
     )
     with pytest.raises(StageError, match=r"^dedupe `dup`: .*f\.bloom: the filter holds other keys than this stage "):
         reduce_partition(config, Context())

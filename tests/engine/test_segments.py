@@ -14,6 +14,7 @@ import zstandard
 
 from dolma_pipeline.engine.ledger import enter, entry_path, newest
 from dolma_pipeline.engine.outputs import remove_stale
+from dolma_pipeline.engine.roots import default_roots
 from dolma_pipeline.engine.segments import Place, compact, phases, places, read, report_of, rewrite
 from dolma_pipeline.engine.standing import look_up
 from dolma_pipeline.engine.state import State
@@ -30,14 +31,14 @@ def task(name: str, **more: object) -> Task:
 
 def finish(work_dir: Path, done: Task, text: str = "x", files: int = 1) -> Report:
     """Does `done` by hand and enters it, as a worker does."""
-    found = look_up(str(work_dir), [done], State(), force=True)
+    found = look_up(default_roots(work_dir), lambda: [done], State(), force=True)
     paths = [work_dir / "out" / f"{done.name}.{n}" for n in range(files)]
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     counts = {"s": Counts(documents_in=3, documents_out=2, dropped={"short": 1})}
     report = Report(counts=counts, outputs=[output(p) for p in paths], details={"n": 1}, warnings=[f"{paths[0]}: w"])
-    enter(entry_path(str(work_dir), done), done, found.pending[0].fingerprint, report, str(work_dir))
+    enter(entry_path(str(work_dir), done), done, found.pending[0].fingerprint, report, default_roots(work_dir))
     return report
 
 
@@ -47,7 +48,7 @@ def names(work_dir: Path) -> list[str]:
 
 
 def pending(work_dir: Path, *tasks: Task) -> list[str]:
-    return [work.task.name for work in look_up(str(work_dir), list(tasks), State()).pending]
+    return [work.task.name for work in look_up(default_roots(work_dir), lambda: list(tasks), State()).pending]
 
 
 def test_entries_are_put_together_and_say_the_same(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_entries_are_put_together_and_say_the_same(tmp_path: Path) -> None:
     compact(tmp_path, PHASE, most=2)
     assert names(tmp_path) == [f"segment-0000{n}.jsonl.zst" for n in (2, 1, 0)]
     state = State()
-    found = look_up(str(tmp_path), list(tasks), state)
+    found = look_up(default_roots(tmp_path), lambda: list(tasks), state)
     assert (found.tasks, found.pending, found.loose, found.stale) == (5, [], False, False)
     assert [state.reports[PHASE][t.name] for t in tasks] == reports
     assert sorted(found.warnings) == [f"{tmp_path}/out/s/{n}.0: w" for n in range(5)]
@@ -104,7 +105,7 @@ def test_entries_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     form = {"task": "s/a", "fingerprint": entry.fingerprint, "report": plain, "modified": modified}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(form), indent=1))
     assert pending(tmp_path, done) == []
-    ((_, found),) = newest(tmp_path, PHASE)
+    ((_, found),) = newest(default_roots(tmp_path), PHASE)
     assert (report_of(found), found.outputs[0].modified) == (report, *modified.values())
     compact(tmp_path, PHASE)
     assert names(tmp_path) == ["segment-00000.jsonl.zst"]
@@ -136,7 +137,7 @@ def test_a_damaged_segment_is_told(tmp_path: Path, change: object, message: str)
     path = tmp_path / "ledger" / PHASE / "segment-00000.jsonl.zst"
     path.write_bytes(change(path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(StageError) as error:
-        look_up(str(tmp_path), [done], State())
+        look_up(default_roots(tmp_path), lambda: [done], State())
     assert str(error.value).startswith(f"{path}: expected ")
     assert message in str(error.value)
     assert str(error.value).endswith("remove the file, and its tasks are done again")
@@ -146,7 +147,7 @@ def test_a_damaged_segment_is_told(tmp_path: Path, change: object, message: str)
 
 def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError) as error:
-        look_up(str(tmp_path), [task("a"), task("b"), task("a", n=2)], State())
+        look_up(default_roots(tmp_path), lambda: [task("a"), task("b"), task("a", n=2)], State())
     assert str(error.value) == "phase 01-p: expected a name of its own for every task, found `a` twice"
 
 
@@ -155,6 +156,7 @@ import os, signal, sys
 from pathlib import Path
 from dolma_pipeline.engine import segments
 from dolma_pipeline.engine.outputs import remove_stale
+from dolma_pipeline.engine.roots import default_roots
 from tests.engine.test_segments import PHASE, known
 
 directory, moment = Path(sys.argv[1]), int(sys.argv[2])
@@ -171,7 +173,7 @@ def before(event, arguments):
 
 sys.addaudithook(before)
 segments.compact(directory, PHASE, most=2)
-remove_stale(directory, {PHASE: {"a", "b", "c"}}, known(directory), {PHASE}, [])
+remove_stale(default_roots(directory), {PHASE: {"a", "b", "c"}}, known(directory), {PHASE}, [])
 """
 
 
@@ -193,15 +195,15 @@ def test_a_run_is_killed_at_any_step_of_the_bookkeeping(tmp_path: Path) -> None:
         command = [sys.executable, "-c", CLEANING, str(directory), str(killed)]
         ended = subprocess.run(command, check=False).returncode
         state = State()
-        found = look_up(str(directory), list(tasks), state)
+        found = look_up(default_roots(directory), lambda: list(tasks), state)
         assert found.pending == []
         assert [state.reports[PHASE][t.name] for t in tasks] == reports
         assert (directory / "out" / "a.1").exists() <= found.stale
         # The next run does what is left.
         compact(directory, PHASE)
-        remove_stale(directory, state.reports, state.known, {PHASE}, [])
+        remove_stale(default_roots(directory), state.reports, state.known, {PHASE}, [])
         assert sorted(p.name for p in (directory / "out").iterdir()) == ["a.0", "b.0", "c.0"]
-        found = look_up(str(directory), list(tasks), State())
+        found = look_up(default_roots(directory), lambda: list(tasks), State())
         assert (found.pending, found.loose, found.stale) == ([], False, False)
         if ended == 0:
             break
@@ -216,13 +218,13 @@ def test_what_is_stale_goes_and_small_segments_are_joined(tmp_path: Path) -> Non
         finish(tmp_path, done)
         compact(tmp_path, PHASE)
     state = State()
-    assert look_up(str(tmp_path), list(tasks), state).stale
-    removed = remove_stale(tmp_path, state.reports, state.known, {PHASE}, [])
+    assert look_up(default_roots(tmp_path), lambda: list(tasks), state).stale
+    removed = remove_stale(default_roots(tmp_path), state.reports, state.known, {PHASE}, [])
     assert removed.files == [str(tmp_path / "out" / "d.0")]
     assert names(tmp_path) == ["segment-00004.jsonl.zst"]
-    assert not look_up(str(tmp_path), list(tasks), State()).stale
+    assert not look_up(default_roots(tmp_path), lambda: list(tasks), State()).stale
     # Nothing is left of a phase that the recipe does not have any more.
-    assert len(remove_stale(tmp_path, {}, {}, set(), []).files) == 3
+    assert len(remove_stale(default_roots(tmp_path), {}, {}, set(), []).files) == 3
     assert phases(tmp_path) == []
 
 
@@ -235,7 +237,7 @@ def test_only_segments_with_something_stale_are_written_anew(tmp_path: Path) -> 
     rewrite(tmp_path, PHASE, {second: [1]})
     assert names(tmp_path) == ["segment-00002.jsonl.zst", "segment-00000.jsonl.zst"]
     assert os.stat(first.path).st_ino == before  # noqa: PTH116
-    assert [entry.task for _, entry in newest(tmp_path, PHASE)] == ["d", "a", "b"]
+    assert [entry.task for _, entry in newest(default_roots(tmp_path), PHASE)] == ["d", "a", "b"]
 
 
 def test_a_ledger_that_was_moved_names_files_of_its_new_place(tmp_path: Path) -> None:
@@ -244,5 +246,5 @@ def test_a_ledger_that_was_moved_names_files_of_its_new_place(tmp_path: Path) ->
     compact(tmp_path / "one", PHASE)
     (tmp_path / "one").rename(tmp_path / "two")
     state = State()
-    assert look_up(str(tmp_path / "two"), [done], state).pending == []
+    assert look_up(default_roots(tmp_path / "two"), lambda: [done], state).pending == []
     assert list(state.known) == [str(tmp_path / "two" / "out" / "a.0")]

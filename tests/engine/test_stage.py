@@ -84,7 +84,9 @@ def plan(builder, number, config):
         "longer",
         "find longer ones",
         shards,
-        lambda s: Call(longer, Settings(read=lengths.input(s), files=[out], out=f"{place}/{s.name}.json"), [s.path, out]),
+        lambda s: Call(
+            longer, Settings(read=lengths.input(s), files=[out], out=f"{place}/{s.name}.json"), [s.path, out]
+        ),
     )
     lengths.finish(counted=["shards"])
 
@@ -228,7 +230,7 @@ def test_two_modules_do_not_bring_the_same_kind(place: Path) -> None:
 def test_a_module_that_changes_while_a_run_goes_on_ends_it(place: Path) -> None:
     (place / "lengths.py").write_text(f"{CODE}\n# no other test has imported this")
     plan = api.plan(load_recipe("recipe.yaml"))
-    task = plan.phases[0].build(State())[0]
+    task = next(iter(plan.phases[0].build(State())))
     assert re.fullmatch(r"lengths\.py@[0-9a-f]{16}:measure", task.run)
     (place / "lengths.py").write_text(CODE)
     with pytest.raises(StageError) as error:

@@ -104,7 +104,7 @@ for _ in range(4):
     except Exception as error:
         print(error, file=sys.stderr)
 said, names = [], []
-workers = make_executor(2, cluster.address, said.append, here)
+workers = make_executor(2, cluster.address, said.append, [here])
 for done in workers.run([fused(here, f"t{i}", "slow") for i in range(12)]):
     names.append(done.fused.name)
     if len(names) == 2:
@@ -113,7 +113,7 @@ workers.close()
 # A directory that has another meaning in every process, as one that is not shared has on every node.
 there = Path("/proc/self/fd", str(os.open(here, os.O_RDONLY | os.O_DIRECTORY)))
 try:
-    make_executor(1, cluster.address, said.append, there)
+    make_executor(1, cluster.address, said.append, [there])
 except DolmaError as error:
     refused = str(error)
 print(json.dumps({"names": sorted(names), "said": said, "refused": refused, "address": cluster.address}), flush=True)

@@ -1,0 +1,81 @@
+"""The directories of a run, and how the ledger names what is in them: a run that is moved stays up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.io.url import local
+
+WORK_DIR = "{work_dir}"
+"""Stands for the work directory in fingerprints and entries."""
+SCRATCH = "scratch"
+"""The directory for files between two phases, in the work directory if the recipe has no `scratch_dir`."""
+
+
+class Roots(Struct, frozen=True):
+    """The two directories that a run writes to. Wherever they are, the ledger names them in the same way."""
+
+    work_dir: str
+    scratch: str
+    """The directory for files between two phases. Each phase has a directory of its own in it, named by its id."""
+
+    def portable(self, form: bytes) -> bytes:
+        """Returns JSON in which strings that begin with one of the directories begin with its name instead."""
+        if self.scratch != self._default:
+            form = _replaced(form, self.scratch, f"{WORK_DIR}/{SCRATCH}")
+        return _replaced(form, self.work_dir, WORK_DIR)
+
+    def located(self, form: bytes) -> bytes:
+        """Returns JSON in which the names of the directories are replaced by where they are: undoes `portable`."""
+        if self.scratch != self._default:
+            form = _replaced(form, f"{WORK_DIR}/{SCRATCH}", self.scratch)
+        return _replaced(form, WORK_DIR, self.work_dir)
+
+    def scratch_phase(self, path: str) -> str | None:
+        """Returns the id of the phase that wrote the scratch file `path`; None if it is another kind of file."""
+        top = f"{self.scratch}/"
+        return path[len(top) :].partition("/")[0] if path.startswith(top) else None
+
+    def directories(self) -> list[Path]:
+        """Returns the directories that every worker must see."""
+        scratch = [] if self.scratch == self._default else [Path(self.scratch)]
+        return [Path(self.work_dir), *scratch]
+
+    @property
+    def _default(self) -> str:
+        return f"{self.work_dir}/{SCRATCH}"
+
+
+def roots_of(recipe: Recipe) -> Roots:
+    """Returns where a run of `recipe` writes: absolute paths.
+
+    In a `scratch_dir` each work directory has a directory of its own, so that several runs may share one.
+    """
+    work_dir = local(recipe.work_dir).absolute()
+    if recipe.scratch_dir is None:
+        return default_roots(work_dir)
+    mark = hashlib.blake2b(str(work_dir).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+    name = re.sub(r"[^\w.-]", "-", work_dir.name) or "run"
+    return Roots(str(work_dir), str(local(recipe.scratch_dir).absolute() / f"{name}-{mark}"))
+
+
+def default_roots(work_dir: str | Path) -> Roots:
+    """Returns the directories of a run whose scratch files are in its work directory."""
+    return Roots(str(work_dir), f"{work_dir}/{SCRATCH}")
+
+
+def _replaced(form: bytes, old: str, new: str) -> bytes:
+    return form.replace(_beginning(old), _beginning(new))
+
+
+@lru_cache(maxsize=16)
+def _beginning(directory: str) -> bytes:
+    """How the JSON string of a path below `directory` begins."""
+    return msgspec.json.encode(f"{directory}/")[:-1]
