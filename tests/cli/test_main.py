@@ -73,8 +73,8 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
         (
             ["tags"],
             "unknown command `tags`; did you mean `tag`? (known: `clean`, `dedupe`, `fertility`, `list`, `mix`, "
-            "`plan`, `run`, `stat`, `tag`, `tokens`, `tokens convert`, `tokens inspect`, `tokens reshard`, `train-classifier`, "
-            "`train-tokenizer`, `verify`)",
+            "`plan`, `run`, `stat`, `tag`, `tokens`, `tokens convert`, `tokens inspect`, `tokens reshard`, "
+            "`train-classifier`, `train-tokenizer`, `verify`)",
         ),
         (
             ["tokens", "inspekt", "x"],
