@@ -297,12 +297,17 @@ class Run(Struct, frozen=True):
         return _table(rows, text=("stage", "source", "file", "reason", "quarantine"), numbers=("documents",))
 
     def files(self, prefix: str = "") -> list[Path]:
-        """Returns the files that the run wrote, by paths that begin with `prefix`, such as `mixed/` or `tokens/`."""
-        return [
-            self.directory / self.manifest.work_dir / file.path
-            for file in self.manifest.files
-            if file.path.startswith(prefix)
-        ]
+        """Returns the files that the run wrote, by paths that begin with `prefix`, such as `mixed/` or `tokens/`.
+
+        Raises ConfigError if no file of the run has such a path.
+        """
+        files = [file.path for file in self.manifest.files if file.path.startswith(prefix)]
+        if not files and prefix:
+            tops = sorted({file.path.partition("/")[0] + "/" for file in self.manifest.files})
+            raise ConfigError(
+                f"expected how files of the run begin ({', '.join(tops)}), found `{prefix}`{suggest(prefix, tops)}"
+            )
+        return [self.directory / self.manifest.work_dir / path for path in files]
 
     def details(self, stage: str) -> dict[str, Any]:
         """Returns what a stage found out, by its id, such as `03-exact`: rates of a budget, figures of a filter."""

@@ -69,6 +69,9 @@ def test_a_run_and_its_account(tmp_path: Path) -> None:
     assert {b["documents"] for b in bad} == {1}
     assert Path(bad[0]["quarantine"]).is_file()
     [mixed] = done.files("mixed/")
+    with pytest.raises(dp.DolmaError) as error:
+        done.files("mixd/")
+    assert str(error.value).endswith("found `mixd/`; did you mean `mixed/`?")
     batches = list(dp.read_documents(str(mixed)))
     assert pa.Table.from_batches(batches).column("id").to_pylist() == ["a", "d"]
     [attributes] = done.files("attributes/exact/")

@@ -131,7 +131,7 @@ def run_recipe(
                 progress.warning(line)
             for line in [*notes(manifest.stages), *idle_rules.notes(recipe, manifest.stages)]:
                 progress.note(line)
-            _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, options.processes)
+            _write_timings(account / TIMINGS, runner.timings, time.perf_counter() - started, runner.workers)
             found = bad_input.find(manifest, work_dir)
             progress.bad_input(found)
             _check_account(manifest, work_dir)
@@ -153,6 +153,8 @@ class Runner:
         """Whether everything was up to date."""
         self._loose: list[str] = []
         """Phases of the ledger that may have entries in files of their own."""
+        self.workers = options.processes
+        """Number of workers. The executor knows it on a cluster, and where there are fewer processors."""
         self._options = options
         self._progress = progress
         self._executor: Executor | None = None
@@ -248,6 +250,7 @@ class Runner:
             self._executor = make_executor(
                 self._options.processes, self._options.address, self._progress.note, self.plan.roots.directories()
             )
+            self.workers = self._executor.workers
         return self._executor
 
     def compact(self) -> None:

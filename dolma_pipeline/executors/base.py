@@ -28,6 +28,11 @@ class Done(Struct, frozen=True, kw_only=True):
 
 
 class Executor(Protocol):
+    @property
+    def workers(self) -> int:
+        """Number of tasks that may be at work at once."""
+        ...
+
     def run(self, tasks: Sequence[FusedTasks]) -> Iterator[Done]:
         """Executes all tasks, yielding each as it is finished; the first failure is raised."""
         ...

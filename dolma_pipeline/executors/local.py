@@ -10,6 +10,8 @@ from dolma_pipeline.executors.base import Done, measure
 
 
 class LocalExecutor:
+    workers = 1
+
     def __init__(self, say: Callable[[str], None] = lambda line: None) -> None:
         self._context = Context(say)
 

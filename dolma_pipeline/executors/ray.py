@@ -101,6 +101,10 @@ class RayExecutor:
             self.close()
             raise
 
+    @property
+    def workers(self) -> int:
+        return len(self._hands)
+
     def _start(self) -> Hand:
         actor = self._worker.remote(self._code)
         return Hand(actor, actor.ready.remote())

@@ -141,6 +141,7 @@ def test_workers_without_room_hold_no_work_and_a_ray_that_was_there_goes_on(work
     one = workers._hands.pop()  # type: ignore[attr-defined]
     ray.kill(one.actor)
     few = make_executor(2, None)
+    assert few.workers == 2
     done = list(few.run([fused(tmp_path, f"t{i}", "fine") for i in range(5)]))
     assert sorted(d.fused.name for d in done) == ["t0", "t1", "t2", "t3", "t4"]
     few.close()
