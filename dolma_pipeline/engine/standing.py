@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+from collections import ChainMap
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -55,7 +56,7 @@ def look_up(base: str, tasks: list[Task], state: State, *, force: bool = False) 
     With `force` none is. Raises FileNotFoundError if an input is not written yet, and StageError if two tasks of a
     phase have one name.
     """
-    marks = [bytes.fromhex(fingerprint(task, state.known, state.given, base=base)) for task in tasks]
+    marks = _marks(base, tasks, state)
     found = Standing(tasks=len(tasks), digest=_digest(marks), stale=force)
     numbers = _numbers(tasks)
     found.phases = list(numbers)
@@ -79,6 +80,22 @@ def look_up(base: str, tasks: list[Task], state: State, *, force: bool = False) 
         if task is not None
     ]
     return found
+
+
+def _marks(base: str, tasks: list[Task], state: State) -> list[bytes]:
+    """The fingerprints of all tasks.
+
+    A file that a task of the same reading makes is not written yet, or not anew. It counts by the fingerprint of that
+    task, on which all that is in it depends.
+    """
+    made: dict[str, str] = {}
+    known = ChainMap(made, state.known) if any(task.makes for task in tasks) else state.known
+    marks = []
+    for task in tasks:
+        mark = fingerprint(task, known, state.given, base=base)
+        made.update(dict.fromkeys(task.makes, mark))
+        marks.append(bytes.fromhex(mark))
+    return marks
 
 
 def _digest(marks: list[bytes]) -> str:
