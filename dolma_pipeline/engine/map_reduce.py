@@ -59,6 +59,7 @@ class MapReduce:
         self._version = version
         self._maps: dict[str, _Part] = {}
         self._phases: list[str] = []
+        self._reduced = self.id
 
     def phase(self, part: str) -> str:
         """The phase of a map, or of what applies the result."""
@@ -108,8 +109,12 @@ class MapReduce:
                 self._builder.need(first.inputs, shares=reads_alike(shard, first.config))
         return files
 
-    def reduce(self, name: str, what: str, call: Callable[[State], Call]) -> None:
-        """Adds the one task that reads what the maps have written; `call` may look at their reports."""
+    def reduce(self, name: str, what: str, call: Callable[[State], Call], *, part: str = "") -> None:
+        """Adds the one task that reads what the maps have written; `call` may look at their reports.
+
+        `part`: that of its phase, where more follows that is the stage itself.
+        """
+        self._reduced = phase = self.phase(part) if part else self.id
         for part, (said, alone, _) in self._maps.items():
             if not alone:
                 self._builder.add_op(self.phase(part), self._ops(part), what=said)
@@ -118,12 +123,12 @@ class MapReduce:
             if alone:
                 self._add(self.phase(part), said, self._mapped(part))
         before = list(self._phases)
-        self._add(self.id, what, lambda state: [self._task(self.id, name, call(state))], before)
+        self._add(phase, what, lambda state: [self._task(phase, name, call(state))], before)
 
     def apply(self, part: str, what: str, shards: Sequence[Shard], call: Callable[[Shard], Call]) -> None:
         """Adds a task for each shard behind the reduction, whose outputs `call` names as inputs."""
         phase = self.phase(part)
-        self._add(phase, what, lambda state: [self._task(phase, s.id, call(s)) for s in shards], [self.id])
+        self._add(phase, what, lambda state: [self._task(phase, s.id, call(s)) for s in shards], [self._reduced])
 
     def finish(self, *, counted: Sequence[str]) -> None:
         """Enters the stage; the counts of the phases `counted`, by their parts, add up to its account."""

@@ -177,3 +177,67 @@ def test_two_workers_write_what_one_does() -> None:
     two = run(*stages, work_dir="two", processes=2)
     assert results("one") == results("two")
     assert [s.counts for s in one.stages] == [s.counts for s in two.stages]
+
+
+TOKENS: dict[str, Any] = {"tokenizer": {"path": "bytes/tokenizer.json", "eos": "<eos>"}}
+
+
+def budget(**more: Any) -> dict[str, Any]:
+    drop = {"short": "char_length_v1.length < 8", "large": "toy_size.large > 1.2"}
+    return {"mix": {"drop": drop, "budget": {"tokens": 300}, **more}}
+
+
+@pytest.mark.parametrize("size", [0, 1 << 20])
+def test_the_source_is_read_once_before_a_mix_with_a_budget_and_once_by_it(readings: Counter[str], size: int) -> None:
+    stages = (
+        {"tag": TAG},
+        {"stat": STAT},
+        {"fertility": FERTILITY},
+        budget(max_size_in_bytes=size),
+        {"tokens": TOKENS},
+    )
+    assert phases(*stages)[:7] == [
+        "01-tag+", "02-stat-files", "02-stat", "03-fertility", "04-mixed-sample", "04-mixed", "05-tokens-encode",
+    ]  # fmt: skip
+    manifest = run(*stages)
+    given = {path: number for path, number in readings.items() if path.startswith("documents/")}
+    assert given == {f"documents/{shard}.jsonl.gz": 2 for shard in range(2)}
+    mixed = [number for path, number in readings.items() if "/mixed/" in path]
+    assert mixed == [1] * (1 if size else 2)
+    counts = manifest.stages[3].counts["a"]
+    assert (counts.documents_in, counts.quarantined, counts.dropped["short"], counts.dropped["large"]) == (
+        82,
+        2,
+        20,
+        16,
+    )
+    assert manifest.stages[4].counts["a"].documents_in == counts.documents_out
+    assert verify_run("w") == []
+
+
+def test_a_measure_in_memory_is_that_of_the_files() -> None:
+    run({"tag": TAG}, work_dir="files")
+    run({"tag": TAG}, budget(), {"tokens": TOKENS}, work_dir="files")
+    run({"tag": TAG}, budget(), {"tokens": TOKENS}, work_dir="memory")
+    scratch = "scratch/02-mixed-measure/a/0.jsonl.gz.json"
+    assert Path("memory", scratch).read_bytes() == Path("files", scratch).read_bytes()
+    assert json.loads(Path("memory", scratch).read_bytes())["sample"]["tokens"] > 100
+
+
+def test_how_inputs_are_put_together_changes_no_rate() -> None:
+    rates = []
+    for size in (0, 1 << 20):
+        run({"tag": TAG}, budget(max_size_in_bytes=size), {"tokens": TOKENS}, work_dir=f"w{size}")
+        rates.append(Path(f"w{size}", "scratch/02-mixed-sample/rates.json").read_bytes())
+    assert rates[0] == rates[1]
+
+
+def test_a_filter_of_dolma_ends_the_reading_for_it_may_see_every_attribute() -> None:
+    select = {"select": {"include": ["$.attributes[?(@.base__char_length_v1__length[0][2] > 9)]"]}}
+    assert phases({"tag": TAG}, budget(**select))[:2] == ["01-tag", "02-mixed-measure"]
+
+
+def test_stages_behind_a_mix_share_the_reading_of_what_it_wrote(readings: Counter[str]) -> None:
+    run({"mix": {"drop": {"short": "length < 8"}}}, {"tokens": TOKENS}, {"fertility": FERTILITY | {"by": None}})
+    assert sorted(readings.values()) == [1] * 4
+    assert verify_run("w") == []
