@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from dolma_pipeline.engine import stage
-from dolma_pipeline.engine.stage import Builder, Call, Context, MapReduce, Report, Shard, State
+from dolma_pipeline.engine.stage import Builder, Call, Context, Documents, MapReduce, Report, Shard, ShardRead, State
 
 
 class Hosts(stage.Config, frozen=True):
@@ -31,13 +31,19 @@ class MergeHosts(stage.Config, frozen=True):
     out: str
 
 
-def count_hosts(config: CountHosts, context: Context) -> Report:
-    hosts: Counter[str] = Counter()
-    reading = stage.Reading(config.read, keep_raw=True)
-    for documents in reading:
-        hosts.update(urlsplit(url or "").hostname or "none" for url in documents.field(config.field).to_pylist())
-    stage.write_json(config.out, hosts)
-    return reading.report([config.out])
+class HostCounter(stage.Op):
+    keep_raw = True
+
+    def __init__(self, config: CountHosts, context: Context) -> None:
+        self.config = config
+        self.hosts: Counter[str] = Counter()
+
+    def add(self, documents: Documents) -> None:
+        urls = documents.field(self.config.field).to_pylist()
+        self.hosts.update(urlsplit(url or "").hostname or "none" for url in urls)
+
+    def finish(self, read: ShardRead) -> Report:
+        return Report(outputs=[stage.write_json(self.config.out, self.hosts)])
 
 
 def merge_hosts(config: MergeHosts, context: Context) -> Report:
@@ -57,7 +63,7 @@ def plan(builder: Builder, number: int, config: Hosts) -> None:
     builder.claim(out, where=f"$.stages[{number - 1}].hosts", remedy="one `hosts` stage alone")
 
     def count(shard: Shard, scratch: str) -> Call:
-        return Call(count_hosts, CountHosts(read=stage.input(shard), field=config.field, out=scratch), [shard.path])
+        return Call(HostCounter, CountHosts(read=stage.input(shard), field=config.field, out=scratch), [shard.path])
 
     def merge(state: State) -> Call:
         counts = dict(zip(scratch, (s.source for s in shards), strict=True))

@@ -7,35 +7,33 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import Struct
 
 from dolma_pipeline import _native
+from dolma_pipeline.engine.reading import ShardInput
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
-from dolma_pipeline.formats.columns import Columns as FieldNames
 from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.made_attributes import Made, MadeCursor, open_attributes
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.computed import Computed, ComputedBatch
 
 
-class MixInput(Struct, frozen=True, kw_only=True):
+class MixInput(ShardInput, frozen=True, kw_only=True):
     """A file of documents and what stands beside it."""
 
-    path: str
+    source: str = ""
     label: str
     """How provenance calls it."""
     name: str = ""
     """Its path below the source without extensions, by which documents are drawn."""
-    attributes: dict[str, str] = {}
+    attributes: dict[str, str] = msgspec.field(default_factory=dict)
     """Experiment -> attribute file; of equal keys in Dolma's filters the last one wins."""
-    columns: FieldNames | None = None
-    """Where the documents keep their fields, if not under the standard names."""
-    quarantine: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,15 +114,16 @@ class AttributeFiles:
         whole: bool,
         objects: bool = False,
         computed: Computed | None = None,
+        made: Made | None = None,
     ) -> None:
         """`whole`: also give filters all there is; `objects`: also give what is to be written into documents;
-        `computed`: the attributes that no file has."""
+        `computed`: the attributes that no file has; `made`: what tasks of the same reading make."""
         self._source = source
         self._computed = computed
         self._names = names
         self._whole = whole
         self._objects = objects
-        self._cursors: dict[str, AttributeCursor] = {}
+        self._cursors: dict[str, AttributeCursor | MadeCursor] = {}
         order = list(source.attributes)
         any_id = takes_any_id(source.columns, source.path)
         self._columnar = {e for e, path in source.attributes.items() if path.endswith(".parquet")}
@@ -138,8 +137,8 @@ class AttributeFiles:
                 wanted = attribute_keys(path)
             lines = (whole or objects) and not columnar
             if wanted or whole or objects:
-                self._cursors[experiment] = AttributeCursor(
-                    path, wanted, raw=lines, any_id=any_id, documents=source.path
+                self._cursors[experiment] = open_attributes(
+                    path, wanted, made, raw=lines, any_id=any_id, documents=source.path
                 )
 
     def finish(self) -> list[str]:

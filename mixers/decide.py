@@ -16,6 +16,7 @@ from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attributes import attribute_keys
 from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents, DocumentStream
+from dolma_pipeline.formats.made_attributes import Made
 from dolma_pipeline.mixers import attributes, edits, expression, use
 from dolma_pipeline.mixers.attribute_files import AttributeFiles, BatchAttributes, MixInput
 from dolma_pipeline.mixers.attributes import Integers
@@ -70,10 +71,17 @@ class Decider:
     Rules in order: each of `drop`, then `select`, then (after the edits) `min_text_length`; the first that hits counts.
     """
 
-    def __init__(self, mix: Mix, names: Mapping[str, tuple[str, str]], computed: Computed | None = None) -> None:
+    def __init__(
+        self,
+        mix: Mix,
+        names: Mapping[str, tuple[str, str]],
+        computed: Computed | None = None,
+        made: Made | None = None,
+    ) -> None:
         """`names`: (experiment, key) of each attribute that the mix names, from `resolve_names`; `computed`: those that
-        no file has."""
+        no file has; `made`: those that tasks of the same reading make."""
         self.computed = computed
+        self.made = made
         self.mix = mix
         self.names = dict(names)
         self.drop = expression.compile_all(mix.drop, "drop")
@@ -94,7 +102,12 @@ class Decider:
         self.warnings, self._failed, self._path = [], {}, source.path
         filters = [s for s in (self.select, *self.spans.values()) if s is not None]
         beside = AttributeFiles(
-            source, self.names, whole=bool(filters), objects=self.mix.keep_attributes, computed=self.computed
+            source,
+            self.names,
+            whole=bool(filters),
+            objects=self.mix.keep_attributes,
+            computed=self.computed,
+            made=self.made,
         )
         # What is certain to be read is counted in each document; for other names the bytes are searched.
         counted = {field.removeprefix(ATTRIBUTES) for selector in filters for _, field in selector.reads}

@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.classifier.line import TextForm, training_line
-from dolma_pipeline.engine.task import Context, Counts, Report
-from dolma_pipeline.formats.documents import Documents, read_documents
+from dolma_pipeline.engine.shared_reading import Op, ShardRead
+from dolma_pipeline.engine.task import Context, Report
+from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.parquet_errors import named
-from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.io.arrow import open_parquet, parquet_writer
 from dolma_pipeline.io.atomic import output, publishing
 from dolma_pipeline.mixers import expression
@@ -43,8 +43,7 @@ _SPLIT, _ORDER = "held out", "order"
 class ReadExamples(Struct, frozen=True, kw_only=True):
     """A shard, and the rule of each label that may be in it."""
 
-    input: MixInput
-    source: str
+    read: MixInput
     labels: list[str]
     rules: dict[str, str | None]
     """The rule of each label with documents in this source, in order: the first that holds counts; None takes all."""
@@ -55,55 +54,51 @@ class ReadExamples(Struct, frozen=True, kw_only=True):
     out: str
 
 
-def read_examples(config: ReadExamples, context: Context) -> Report:
-    """Writes the shard's labelled documents, sorted by a hash of id and text: merged, shards are in random order.
+class ExamplesOp(Op):
+    """The shard's labelled documents, sorted by a hash of id and text: merged, shards are in random order.
 
     Holds the texts of one shard's examples.
     """
-    rules = {
-        label: expression.compile(text, f"labels.{label}.where") if text is not None else None
-        for label, text in config.rules.items()
-    }
-    needs = {f for rule in rules.values() if rule is not None for f in rule.fields}
-    beside = AttributeFiles(config.input, config.names, whole=False)
-    stream = read_documents(config.input.path, columns=config.input.columns, keep_raw=needs_lines(needs))
-    counts, parts, dropped = Counts(), [], Counter[str]()
-    with SetAside(stream, config.input.quarantine, counts) as aside:
-        for documents in stream:
-            columns = rule_columns(documents, beside.next(documents).named, needs)
-            label = np.full(len(documents), -1, np.int32)
-            for name, rule in rules.items():
-                hits = rule.evaluate(columns, len(documents)) if rule is not None else np.ones(len(label), np.bool_)
-                label[(label < 0) & hits] = config.labels.index(name)
-            part = _labelled(documents, label, config, dropped)
-            parts.append(part)
-            counts.documents_in += len(documents)
-            counts.bytes_in += documents.text_bytes
-            counts.documents_out += part.num_rows
-            counts.bytes_out += pc.sum(pc.binary_length(part.column("text"))).as_py() or 0
-            aside.take()
-        if stream.damage is None:
-            beside.finish()
-    counts.dropped = dict(sorted(dropped.items()))
-    table = pa.Table.from_batches(parts, SCHEMA)
-    with (
-        publishing(config.out) as published,
-        parquet_writer(published.file, table.schema, compression="zstd") as writer,
-    ):
-        writer.write_table(table.sort_by("order"), row_group_size=4 * BATCH)
-    source = output(config.input.path)
-    details: dict[str, Any] = {
-        "input": {"path": config.input.label, "bytes": source.bytes, "blake3": source.blake3},
-        "examples": _by_label(table, config.labels),
-    }
-    warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []
-    return Report(
-        counts={config.source: counts},
-        outputs=[published.output, *aside.outputs],
-        details=details,
-        warnings=warnings,
-        bad=aside.bad,
-    )
+
+    def __init__(self, config: ReadExamples, context: Context) -> None:
+        self.config = config
+        self._rules = {
+            label: expression.compile(text, f"labels.{label}.where") if text is not None else None
+            for label, text in config.rules.items()
+        }
+        self._needs = {f for rule in self._rules.values() if rule is not None for f in rule.fields}
+        self.keep_raw = needs_lines(self._needs)
+        self._beside = AttributeFiles(config.read, config.names, whole=False, made=context.made)
+        self._parts: list[pa.RecordBatch] = []
+        self._dropped = Counter[str]()
+
+    def add(self, documents: Documents) -> None:
+        columns = rule_columns(documents, self._beside.next(documents).named, self._needs)
+        label = np.full(len(documents), -1, np.int32)
+        for name, rule in self._rules.items():
+            hits = rule.evaluate(columns, len(documents)) if rule is not None else np.ones(len(label), np.bool_)
+            label[(label < 0) & hits] = self.config.labels.index(name)
+        self._parts.append(_labelled(documents, label, self.config, self._dropped))
+
+    def finish(self, read: ShardRead) -> Report:
+        config = self.config
+        if read.damage is None:
+            self._beside.finish()
+        table = pa.Table.from_batches(self._parts, SCHEMA)
+        read.counts.documents_out = table.num_rows
+        read.counts.bytes_out = pc.sum(pc.binary_length(table.column("text"))).as_py() or 0
+        read.counts.dropped = dict(sorted(self._dropped.items()))
+        with (
+            publishing(config.out) as published,
+            parquet_writer(published.file, table.schema, compression="zstd") as writer,
+        ):
+            writer.write_table(table.sort_by("order"), row_group_size=4 * BATCH)
+        source = output(config.read.path)
+        details: dict[str, Any] = {
+            "input": {"path": config.read.label, "bytes": source.bytes, "blake3": source.blake3},
+            "examples": _by_label(table, config.labels),
+        }
+        return Report(outputs=[published.output], details=details)
 
 
 def _labelled(documents: Documents, label: Any, config: ReadExamples, dropped: Counter[str]) -> pa.RecordBatch:

@@ -16,6 +16,7 @@ from dolma_pipeline.engine.kind import StageKind
 from dolma_pipeline.engine.outputs import Claim
 from dolma_pipeline.engine.roots import roots_of
 from dolma_pipeline.engine.task import Report, Task
+from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 
 
@@ -89,20 +90,61 @@ class Builder:
         """The kind of the stage that is planning itself, if that is not built in."""
         self._ops: list[Callable[[State], Iterable[Task]]] = []
         self._names: list[str] = []
+        self._what = ""
+        """What the first op of the pass does, where it says so."""
         self._later: list[Phase] = []
+        self._makes: set[str] = set()
+        """Attribute files that ops of the pass make, and of which ops behind them get the columns."""
+        self._before_stage = 0
+        """Number of claims before the stage that is planning itself."""
+        self._before_pass = 0
+        """Number of claims before the first stage of the pass."""
 
-    def add_op(self, phase: str, build: Callable[[State], Iterable[Task]], later: list[Phase] | None = None) -> None:
-        """Adds tasks that share the reading of each shard with their neighbours; `later`: phases behind that pass."""
+    def add_op(
+        self,
+        phase: str,
+        build: Callable[[State], Iterable[Task]],
+        later: list[Phase] | None = None,
+        *,
+        what: str = "",
+        makes: Iterable[str] = (),
+    ) -> None:
+        """Adds tasks that share the reading of each shard with their neighbours; `later`: phases behind that pass.
+
+        `what`: what the tasks do, shown where no others share the reading; `makes`: the attribute files that they name
+        in `Task.makes`.
+        """
+        if not self._ops:
+            self._what, self._before_pass = what, self._before_stage
         self._ops.append(self._brought(build))
         self._names.append(phase)
+        self._makes.update(makes)
         self._later.extend(later or [])
+
+    def add_later(self, phase: Phase) -> None:
+        """Adds a phase behind the pass. It may need the results of the pass, but no op of the pass needs its own."""
+        phase.build = self._brought(phase.build)
+        (self._later if self._ops else self.phases).append(phase)
+
+    def need(self, inputs: Iterable[str], *, shares: bool = True) -> None:
+        """Ends the pass if one of `inputs` is written in it, or behind it, so that what follows finds it written.
+
+        With `shares`, what follows is an op that gets the attributes which the pass makes without their files.
+        """
+        if self._ops:
+            written = {claim.place for claim in self.claims[self._before_pass :]}
+            # A recipe names a model by a path that starts in the current directory.
+            read = {path for given in inputs for path in (given, str(local(given).absolute()))}
+            if not read.isdisjoint(written.difference(self._makes if shares else ())):
+                self.flush()
 
     def flush(self) -> None:
         """Ends the pass: what follows needs its results."""
         if not self._ops:
             return
         ops, names = self._ops, self._names
-        what = f"read {counted(len(self.corpus.shards), 'shard')} once for {', '.join(names)}"
+        alone = self._what if len(names) == 1 else ""
+        what = alone or f"read {counted(len(self.corpus.shards), 'shard')} once for {', '.join(names)}"
 
         def build(state: State) -> Iterator[Task]:
             return (task for op in ops for task in op(state))
@@ -111,7 +153,7 @@ class Builder:
             Phase(id=names[0] if len(names) == 1 else f"{names[0]}+", what=what, build=build, parts=names)
         )
         self.phases.extend(self._later)
-        self._ops, self._names, self._later = [], [], []
+        self._ops, self._names, self._later, self._makes = [], [], [], set()
 
     def add_phase(self, phase: Phase) -> None:
         self.flush()
@@ -121,6 +163,7 @@ class Builder:
     def plan_stage(self, kind: StageKind, number: int, config: Struct) -> None:
         """Lets a stage plan itself."""
         before = len(self.stages)
+        self._before_stage = len(self.claims)
         self._kind = kind if kind.origin else None
         kind.plan_function(self, number, config)
         if kind.origin:

@@ -1,12 +1,14 @@
 """Stages that measure each file alone, bring the measures together, and perhaps go through the files again.
 
-Each task of a map writes one scratch file. The task behind them reads all of those and writes what the stage is for.
-Tasks that apply its result may follow, one for each file.
+Each task of a map writes one scratch file; it is an op, which shares the reading of its file with other stages. The
+task behind them reads all scratch files and writes what the stage is for. Tasks that apply its result may follow, one
+for each file.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,13 +17,15 @@ from msgspec import Struct
 from dolma_pipeline.engine.builder import Builder, Phase, StageInfo, State
 from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.reading import ShardInput
+from dolma_pipeline.engine.shared_reading import Op, op_task, reads_alike
 from dolma_pipeline.engine.task import Context, Report, Task, make_task
+from dolma_pipeline.errors import StageError
 
 
 class Call(NamedTuple):
-    """What a task does: a function of a module, its settings, and the files that it reads."""
+    """What a task does: a function of a module or an op, its settings, and the files that it reads."""
 
-    run: Callable[[Any, Context], Report]
+    run: Callable[[Any, Context], Report] | type[Op]
     config: Struct
     inputs: Sequence[str]
 
@@ -30,8 +34,10 @@ class _Part(NamedTuple):
     """A phase in which each task is about one shard."""
 
     what: str
-    tasks: list[tuple[str, Callable[[], Call]]]
-    """The name of each task, and what makes its call."""
+    alone: bool
+    """Whether its tasks are functions, which share no reading."""
+    tasks: list[tuple[str, Shard, Callable[[], Call]]]
+    """The name of each task, its shard, and what makes its call."""
 
 
 class MapReduce:
@@ -43,7 +49,6 @@ class MapReduce:
     """
 
     def __init__(self, builder: Builder, number: int, kind: str, version: int, name: str | None = None) -> None:
-        builder.flush()
         self.id = f"{number:02d}-{name or kind}"
         self.corpus = builder.corpus
         self.scratch: list[str] = []
@@ -54,6 +59,7 @@ class MapReduce:
         self._version = version
         self._maps: dict[str, _Part] = {}
         self._phases: list[str] = []
+        self._reduced = self.id
 
     def phase(self, part: str) -> str:
         """The phase of a map, or of what applies the result."""
@@ -77,33 +83,52 @@ class MapReduce:
         *,
         suffix: str,
         under: str = "",
+        alone: bool = False,
     ) -> list[str]:
         """Adds a task for each shard to the phase `part`, and returns the scratch files that they will write.
 
-        `call` gets a shard and the path of its scratch file, which ends in `suffix`. A second call with the same
-        `part` adds tasks to the same phase: then `under`, with which the names of tasks begin, tells them apart.
+        `call` gets a shard and the path of its scratch file, which ends in `suffix`, and names an `Op`, which shares
+        the reading of the shard with other stages. With `alone` it names a function, which reads by itself what it
+        needs. A second call with the same `part` adds tasks to the same phase: then `under`, with which the names of
+        tasks begin, tells them apart.
         """
-        found = self._maps.setdefault(part, _Part(what, []))
-        files = []
+        found = self._maps.setdefault(part, _Part(what, alone, []))
+        files: list[str] = []
+        shards = list(shards)
         for shard in shards:
             out = self._builder.places.scratch(self.phase(part), shard, suffix)
             name = f"{under}/{shard.id}" if under else shard.id
-            found.tasks.append((name, functools.partial(call, shard, out)))
+            found.tasks.append((name, shard, functools.partial(call, shard, out)))
             files.append(out)
         self.scratch += files
+        if not alone:
+            # The shards of a source have the same files beside them, so that one of each tells what is needed.
+            for shard, out in {s.source: (s, out) for s, out in zip(shards, files, strict=True)}.values():
+                first = call(shard, out)
+                self._check_op(part, first)
+                self._builder.need(first.inputs, shares=reads_alike(shard, first.config))
         return files
 
-    def reduce(self, name: str, what: str, call: Callable[[State], Call]) -> None:
-        """Adds the one task that reads what the maps have written; `call` may look at their reports."""
-        for part, (said, _) in self._maps.items():
-            self._add(self.phase(part), said, self._mapped(part))
+    def reduce(self, name: str, what: str, call: Callable[[State], Call], *, part: str = "") -> None:
+        """Adds the one task that reads what the maps have written; `call` may look at their reports.
+
+        `part`: that of its phase, where more follows that is the stage itself.
+        """
+        self._reduced = phase = self.phase(part) if part else self.id
+        for part, (said, alone, _) in self._maps.items():
+            if not alone:
+                self._builder.add_op(self.phase(part), self._ops(part), what=said)
+                self._phases.append(self.phase(part))
+        for part, (said, alone, _) in self._maps.items():
+            if alone:
+                self._add(self.phase(part), said, self._mapped(part))
         before = list(self._phases)
-        self._add(self.id, what, lambda state: [self._task(self.id, name, call(state))], before)
+        self._add(phase, what, lambda state: [self._task(phase, name, call(state))], before)
 
     def apply(self, part: str, what: str, shards: Sequence[Shard], call: Callable[[Shard], Call]) -> None:
         """Adds a task for each shard behind the reduction, whose outputs `call` names as inputs."""
         phase = self.phase(part)
-        self._add(phase, what, lambda state: [self._task(phase, s.id, call(s)) for s in shards], [self.id])
+        self._add(phase, what, lambda state: [self._task(phase, s.id, call(s)) for s in shards], [self._reduced])
 
     def finish(self, *, counted: Sequence[str]) -> None:
         """Enters the stage; the counts of the phases `counted`, by their parts, add up to its account."""
@@ -113,11 +138,23 @@ class MapReduce:
         self._builder.stages.append(StageInfo(id=self.id, kind=self._kind, counted=of, phases=phases))
 
     def _add(self, phase: str, what: str, build: Callable[[State], Iterable[Task]], after: Sequence[str] = ()) -> None:
-        self._builder.add_phase(Phase(id=phase, what=what, build=build, after=list(after)))
+        self._builder.add_later(Phase(id=phase, what=what, build=build, after=list(after)))
         self._phases.append(phase)
 
     def _mapped(self, part: str) -> Callable[[State], Iterable[Task]]:
-        return lambda state: (self._task(self.phase(part), name, make()) for name, make in self._maps[part].tasks)
+        phase, tasks = self.phase(part), self._maps[part].tasks
+        return lambda state: (self._task(phase, name, make()) for name, _, make in tasks)
+
+    def _ops(self, part: str) -> Callable[[State], Iterable[Task]]:
+        phase, tasks = self.phase(part), self._maps[part].tasks
+        return lambda state: (op_task(phase, name, s, *make(), version=self._version) for name, s, make in tasks)
 
     def _task(self, phase: str, name: str, call: Call) -> Task:
         return make_task(phase, name, call.run, call.config, call.inputs, self._version)
+
+    def _check_op(self, part: str, call: Call) -> None:
+        if not (inspect.isclass(call.run) and issubclass(call.run, Op)):
+            raise StageError(
+                f"phase {self.phase(part)}: expected a class of `Op`, which shares the reading of a shard, found "
+                f"`{call.run.__qualname__}`; `map(..., alone=True)` takes a function, which reads by itself"
+            )

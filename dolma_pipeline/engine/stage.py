@@ -7,7 +7,9 @@ settings; it reads files, writes files, and returns a small report.
 A stage consists of
 
 - a frozen struct of settings, the mapping below its name in the recipe (`Config` is a base class for it);
-- functions of tasks, `run(settings, context) -> Report`; `Reading` reads documents and counts them;
+- an `Op`, which takes the documents of a shard batch by batch, in a reading that it shares with other stages;
+- functions of tasks, `run(settings, context) -> Report`, for all that needs no documents, or reads them by itself:
+  `Reading` reads documents and counts them;
 - `plan(builder, number, config)`, which adds the phases. Most stages measure each file alone and then bring the
   measures together: `MapReduce` plans those;
 - a `StageKind`, which says all that the rest of the package must know of the stage.
@@ -30,6 +32,9 @@ from dolma_pipeline.engine.map_reduce import Call as Call
 from dolma_pipeline.engine.map_reduce import MapReduce as MapReduce
 from dolma_pipeline.engine.reading import Reading as Reading
 from dolma_pipeline.engine.reading import ShardInput as ShardInput
+from dolma_pipeline.engine.shared_reading import Op as Op
+from dolma_pipeline.engine.shared_reading import ShardRead as ShardRead
+from dolma_pipeline.engine.shared_reading import op_task as op_task
 from dolma_pipeline.engine.table import Table as Table
 from dolma_pipeline.engine.task import Context as Context
 from dolma_pipeline.engine.task import Counts as Counts
@@ -37,6 +42,8 @@ from dolma_pipeline.engine.task import Output as Output
 from dolma_pipeline.engine.task import Report as Report
 from dolma_pipeline.engine.task import Task as Task
 from dolma_pipeline.engine.task import make_task as make_task
+from dolma_pipeline.formats.documents import Documents as Documents
+from dolma_pipeline.formats.made_attributes import open_attributes as open_attributes
 from dolma_pipeline.io.atomic import output as output
 from dolma_pipeline.io.atomic import read_json as read_json
 from dolma_pipeline.io.atomic import write_json as write_json
@@ -48,7 +55,9 @@ __all__ = [
     "Context",
     "Corpus",
     "Counts",
+    "Documents",
     "MapReduce",
+    "Op",
     "Output",
     "Phase",
     "Places",
@@ -56,12 +65,15 @@ __all__ = [
     "Report",
     "Shard",
     "ShardInput",
+    "ShardRead",
     "StageInfo",
     "StageKind",
     "State",
     "Table",
     "Task",
     "make_task",
+    "op_task",
+    "open_attributes",
     "output",
     "read_json",
     "write_json",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -59,13 +60,21 @@ def look_up(roots: Roots, build: Callable[[], Iterable[Task]], state: State, *, 
     """
     marks: list[bytes] = []
     numbers: dict[str, dict[str, int]] = {}
+    # A file that a task of the same reading makes is not written yet, or not anew. It counts by the fingerprint of that
+    # task, on which all that is in it depends.
+    made: dict[str, str] = {}
+    known: Mapping[str, str] = state.known
     for task in build():
         names = numbers.setdefault(task.phase, {})
         if names.setdefault(task.name, len(marks)) != len(marks):
             raise StageError(
                 f"phase {task.phase}: expected a name of its own for every task, found `{task.name}` twice"
             )
-        marks.append(fingerprint(task, state.known, state.given, roots=roots))
+        mark = fingerprint(task, known, state.given, roots=roots)
+        marks.append(mark)
+        if task.makes:
+            made.update(dict.fromkeys(task.makes, mark.hex()))
+            known = ChainMap(made, state.known)
     found = Standing(tasks=len(marks), digest=_digest(marks), stale=force)
     found.phases = list(numbers)
     done = bytearray(len(marks))

@@ -167,6 +167,8 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     """Executed by the process that drives the run, on any executor: it starts processes of its own."""
     fuse: str = ""
     """Tasks with the same word here read the same documents: they are executed together, in one reading."""
+    makes: tuple[str, ...] = ()
+    """Attribute files of which tasks behind it in the same reading get the columns while they are made."""
     fused_run: str = ""
     """`module:function` that executes tasks that are fused: it takes them and a Context, and returns their reports."""
 
@@ -192,6 +194,15 @@ class Context:
         self._loaded: dict[tuple[Any, ...], Any] = {}
         self.say = say
         """Shows a line to whoever watches the run; a worker has nobody to show it to."""
+        self.made: dict[str, Any] = {}
+        """The attribute files that tasks of a shared reading make, with the columns of the current batch by key;
+        None before they are there."""
+
+    def of_reading(self) -> Context:
+        """The same for the tasks of one reading: what is loaded stays loaded, and nothing is made yet."""
+        twin = Context(self.say)
+        twin._loaded = self._loaded
+        return twin
 
     def load(self, key: tuple[Any, ...], factory: Callable[[], T]) -> T:
         """The object made by `factory` on the first call with this `key`."""

@@ -10,15 +10,16 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from dolma_pipeline.engine.reading import ShardInput
+from dolma_pipeline.engine.shared_reading import Op, ShardRead
 from dolma_pipeline.engine.task import Context, Report
 from dolma_pipeline.engine.task import Counts as Account
 from dolma_pipeline.errors import DataError, StageError
 from dolma_pipeline.fertility.pieces import Integers, Measured, Pieces, words_of
 from dolma_pipeline.fertility.result import NO_GROUP, Counts, ShardCounts, TokenCounts
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
-from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.formats.documents import Documents, read_documents
-from dolma_pipeline.formats.quarantine import SetAside
+from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.made_attributes import Made, MadeCursor
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import read_msgpack, write_msgpack
 from dolma_pipeline.mixers.attributes import maximum
@@ -39,52 +40,43 @@ class GroupByTagger(Struct, frozen=True, kw_only=True):
     prefix: str
 
 
-class MeasureFertility(Struct, frozen=True, kw_only=True):
+class MeasureFertility(ShardInput, frozen=True, kw_only=True):
     """A shard, and the tokenizers to measure on it."""
 
-    path: str
     label: str
-    source: str
     tokenizers: list[str]
     by_field: str | None = None
     by_tagger: GroupByTagger | None = None
     sample: float = 1.0
     seed: int
-    columns: Columns | None = None
     text_field: str = "text"
     id_field: str | None = "id"
-    quarantine: str | None = None
     out: str
 
 
-def measure_fertility(config: MeasureFertility, context: Context) -> Report:
-    """Writes the counts of the shard's documents, those that the sample's hash chooses, by group."""
-    loaded = [_loaded(context, path) for path in config.tokenizers]
-    stream = read_documents(
-        config.path,
-        columns=config.columns,
-        keep_raw=needs_raw(config.text_field, config.id_field, *filter(None, [config.by_field])),
-    )
-    best = _BestScore(config.by_tagger) if config.by_tagger is not None else None
-    groups: dict[str, Counts] = {}
-    account = Account()
-    with SetAside(stream, config.quarantine, account) as aside:
-        for documents in stream:
-            names = best.groups(documents) if best is not None else _values(config.by_field, documents)
-            _add(config, loaded, documents, names, groups, account)
-            aside.take()
-        if best is not None and stream.damage is None:
-            best.finish()
-    counts = ShardCounts(source=config.source, groups=dict(sorted(groups.items())))
-    written = write_msgpack(config.out, counts)
-    warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
-    warnings += [m.warning for m in loaded if m.warning is not None]
-    return Report(
-        counts={config.source: account},
-        outputs=[written, *aside.outputs],
-        warnings=warnings,
-        bad=aside.bad,
-    )
+class FertilityOp(Op):
+    """The counts of the shard's documents, those that the sample's hash chooses, by group."""
+
+    def __init__(self, config: MeasureFertility, context: Context) -> None:
+        self.config = config
+        self.keep_raw = needs_raw(config.text_field, config.id_field, *filter(None, [config.by_field]))
+        self._loaded = [_loaded(context, path) for path in config.tokenizers]
+        self._best = _BestScore(config.by_tagger, context.made) if config.by_tagger is not None else None
+        self._groups: dict[str, Counts] = {}
+        self._account = Account()
+
+    def add(self, documents: Documents) -> None:
+        names = self._best.groups(documents) if self._best is not None else _values(self.config.by_field, documents)
+        _add(self.config, self._loaded, documents, names, self._groups, self._account)
+
+    def finish(self, read: ShardRead) -> Report:
+        if self._best is not None and read.damage is None:
+            self._best.finish()
+        read.counts.documents_out, read.counts.bytes_out = self._account.documents_out, self._account.bytes_out
+        read.counts.dropped = self._account.dropped
+        counts = ShardCounts(source=self.config.source, groups=dict(sorted(self._groups.items())))
+        warnings = [m.warning for m in self._loaded if m.warning is not None]
+        return Report(outputs=[write_msgpack(self.config.out, counts)], warnings=warnings)
 
 
 def read_counts(path: str | Path) -> ShardCounts:
@@ -99,22 +91,25 @@ def _loaded(context: Context, path: str) -> Measured:
 class _BestScore:
     """Reads which attribute of a tagger has the highest score, in step with the documents."""
 
-    def __init__(self, by: GroupByTagger) -> None:
-        # A JSONL file has only those that a document has: no row may be left out.
-        keys = [key for key in attribute_keys(by.path, ALL_ROWS) if key.startswith(by.prefix)]
-        self._names = {key: key.removeprefix(by.prefix) for key in sorted(keys)}
-        self._cursor = AttributeCursor(by.path, list(self._names))
+    def __init__(self, by: GroupByTagger, made: Made) -> None:
+        self._prefix = by.prefix
+        self._cursor: AttributeCursor | MadeCursor
+        if by.path in made:
+            self._cursor = MadeCursor(by.path, None, made)
+        else:
+            # A JSONL file has only those that a document has: no row may be left out.
+            keys = [key for key in attribute_keys(by.path, ALL_ROWS) if key.startswith(by.prefix)]
+            self._cursor = AttributeCursor(by.path, keys)
 
     def groups(self, documents: Documents) -> list[str]:
         columns = self._cursor.next(documents)
         found = [NO_GROUP] * len(documents)
         best = np.full(len(documents), -np.inf)
-        for key, name in self._names.items():
-            if key in columns:
-                score = np.nan_to_num(maximum(columns[key]), nan=-np.inf)
-                for row in np.flatnonzero(score > best).tolist():
-                    found[row] = name
-                best = np.maximum(best, score)
+        for key in sorted(key for key in columns if key.startswith(self._prefix)):
+            score = np.nan_to_num(maximum(columns[key]), nan=-np.inf)
+            for row in np.flatnonzero(score > best).tolist():
+                found[row] = key.removeprefix(self._prefix)
+            best = np.maximum(best, score)
         return found
 
     def finish(self) -> None:
@@ -136,8 +131,6 @@ def _add(
     account: Account,
 ) -> None:
     """Counts the documents of a batch into `groups`."""
-    account.documents_in += len(documents)
-    account.bytes_in += documents.text_bytes
     texts = [(t or "").strip() for t in documents.field(config.text_field).to_pylist()]
     taken = np.ones(len(texts), np.bool_)
     if config.sample < 1:

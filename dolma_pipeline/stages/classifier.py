@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dolma_pipeline.classifier import require_fasttext
-from dolma_pipeline.classifier.examples import ReadExamples, read_examples
+from dolma_pipeline.classifier.examples import ExamplesOp, ReadExamples
 from dolma_pipeline.classifier.line import TextForm
 from dolma_pipeline.classifier.manifest import manifest_path
 from dolma_pipeline.classifier.train import TrainClassifier, train_classifier
@@ -38,8 +38,7 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
 
     def read(shard: Shard, out: str) -> Call:
         settings = ReadExamples(
-            input=inputs.of(shard),
-            source=shard.source,
+            read=inputs.of(shard),
             labels=labels,
             rules=of(shard),
             names=inputs.names,
@@ -48,7 +47,7 @@ def plan(builder: Builder, number: int, config: Classifier) -> None:
             seed=seed,
             out=out,
         )
-        return Call(read_examples, settings, files_of(settings.input))
+        return Call(ExamplesOp, settings, files_of(settings.read))
 
     extension = "bin" if config.quantize is None else "ftz"
     model = str(places.directory(config.destination, "classifiers", f"{config.name}.{extension}"))

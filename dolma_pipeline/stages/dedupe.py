@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,8 +24,9 @@ from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
 from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.file_list import FileList, read_list
-from dolma_pipeline.engine.stage import Builder, Phase, ShardInput, StageInfo, State
-from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
+from dolma_pipeline.engine.shared_reading import FUSED_RUN
+from dolma_pipeline.engine.stage import Builder, Op, Phase, ShardInput, ShardRead, StageInfo, State
+from dolma_pipeline.engine.task import Context, Counts, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.columns import takes_any_id
@@ -37,7 +37,6 @@ from dolma_pipeline.io import fs
 from dolma_pipeline.io.arrow import open_parquet
 from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
-from dolma_pipeline.stages.shard_pass import FUSED_RUN
 
 VERSION = 5
 VERDICTS_VERSION = 6
@@ -52,12 +51,10 @@ class KeyShard(ShardInput, frozen=True, kw_only=True):
     rows: str
 
 
-class ExtractKeysStep:
+class ExtractKeysStep(Op):
     def __init__(self, config: KeyShard, context: Context) -> None:
         self.config = config
         documents = config.dedupe.documents
-        self.aside = Counts()
-        self.bad: list[BadInput] = []
         # An id that is no string is no key, and only the line says which ones are.
         there = ("text", "source") if takes_any_id(config.columns, config.path) else ("id", "text", "source")
         self.keep_raw = documents is not None and documents.key.removeprefix("$.") not in there
@@ -72,9 +69,9 @@ class ExtractKeysStep:
         texts = documents.text if self._of_texts else None
         self._rows.write_rows(documents.id, columns, texts=texts)
 
-    def finish(self) -> tuple[list[Output], dict[str, Any], dict[str, int]]:
+    def finish(self, read: ShardRead) -> Report:
         written, details = self._keys.finish()
-        return [written, self._rows.finish()], details, {}
+        return Report(outputs=[written, self._rows.finish()], details=details)
 
     def abort(self) -> None:
         self._keys.abort()

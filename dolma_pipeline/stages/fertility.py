@@ -8,7 +8,7 @@ from pathlib import Path
 from dolma_pipeline.config.recipe import Fertility
 from dolma_pipeline.engine.stage import Builder, Call, Corpus, MapReduce, Shard, State
 from dolma_pipeline.errors import ConfigError, suggest
-from dolma_pipeline.fertility.measure import GroupByTagger, MeasureFertility, measure_fertility
+from dolma_pipeline.fertility.measure import FertilityOp, GroupByTagger, MeasureFertility
 from dolma_pipeline.fertility.merge import PAGE, RESULT, MergeFertility, merge_fertility
 from dolma_pipeline.formats.attributes import attribute_keys
 from dolma_pipeline.formats.columns import with_fields
@@ -52,7 +52,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
             out=out,
         )
         inputs = [shard.path, *tokenizers.values(), *([beside] if beside is not None else [])]
-        return Call(measure_fertility, settings, inputs)
+        return Call(FertilityOp, settings, inputs)
 
     def merge(state: State) -> Call:
         settings = MergeFertility(

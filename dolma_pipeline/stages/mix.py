@@ -11,34 +11,25 @@ import numpy as np
 import pyarrow as pa
 from msgspec import Struct
 
-from dolma_pipeline import _native
-from dolma_pipeline.config.recipe import Mix, Tokenizer, Tokens, config_of
+from dolma_pipeline.config.recipe import Mix
 from dolma_pipeline.engine.corpus import Corpus, stem
-from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, Shard, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
-from dolma_pipeline.errors import ConfigError, DataError
+from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.parquet_documents import document_writer
-from dolma_pipeline.formats.quarantine import SetAside, longest_line
-from dolma_pipeline.io.atomic import read_json, write_json
+from dolma_pipeline.formats.quarantine import SetAside
+from dolma_pipeline.io.atomic import read_json
 from dolma_pipeline.mixers.attribute_files import MixInput
 from dolma_pipeline.mixers.computed import Computed, ComputedTags, computed_inputs
 from dolma_pipeline.mixers.decide import Decider
 from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.mixers.names import resolve_names
-from dolma_pipeline.mixers.per_token import (
-    FileMeasure,
-    TextSample,
-    TokenSample,
-    bytes_per_token,
-    encode_sample,
-    share_of_file,
-)
-from dolma_pipeline.mixers.sampling import Hashes, Rate, SourceHistogram, located_hashes, plan_budget
+from dolma_pipeline.mixers.sampling import Rate
 from dolma_pipeline.report.units import counted
+from dolma_pipeline.stages.mix_budget import plan_measures, sampling_hashes
 from dolma_pipeline.stages.mix_groups import Group, groups
 from dolma_pipeline.stages.tag import FAILED
-from dolma_pipeline.tokens.engine import tokenizer_file
 
 VERSION = 5
 TAGGER_FAILED = "tagger_failed"
@@ -47,8 +38,8 @@ SAMPLED_OUT = "budget"
 """The rule under which documents count that the budget has no room for."""
 
 
-class MeasureShards(Struct, frozen=True, kw_only=True):
-    """How much of the inputs, all of one source, would be kept, by sampling key: what a budget is planned with."""
+class MixShards(Struct, frozen=True, kw_only=True):
+    """Inputs, all of one source, decided in order, into one output file."""
 
     mix: Mix
     source: str
@@ -57,95 +48,9 @@ class MeasureShards(Struct, frozen=True, kw_only=True):
     """Attributes that the rules name, as (experiment, key)."""
     seed: int
     path: str
-    tokenizer: Tokenizer | None = None
-    """Tokenizer of a later stage: with it a sample of the documents is encoded, for a budget of tokens."""
-    sample_bytes: int = 0
-    """Bytes of text in that sample."""
-
-
-class MixShards(MeasureShards, frozen=True, kw_only=True):
-    """The same inputs, decided in order, into one output file."""
-
     rates: str | None = None
     computed: list[ComputedTags] = []
     """Taggers to run while reading; see mixers/computed.py."""
-
-
-class PlanBudget(Struct, frozen=True, kw_only=True):
-    """Add the measures of all shards up and choose each source's rate."""
-
-    mix: Mix
-    measures: list[str]
-    path: str
-    where: str
-    assumed: str = ""
-    """Why the bytes per token are assumed, where they are."""
-
-
-class Measure(Struct, frozen=True, kw_only=True):
-    """A measure on disk."""
-
-    source: str
-    histogram: SourceHistogram
-    sample: TokenSample = TokenSample()
-
-
-def sampling_seed(seed: int, name: str) -> int:
-    """Two mixes of one recipe draw independently."""
-    digest = pa.array([name], pa.large_string())
-    return int(_native.keyed_hash(digest, seed)[0].as_py())
-
-
-def measure(config: MeasureShards, context: Context) -> Report:
-    decider = Decider(config.mix, config.names)
-    histogram = SourceHistogram()
-    sample = TextSample(config.sample_bytes)
-    for each in config.inputs:
-        longest = longest_line(each.quarantine)
-        stream = read_documents(each.path, columns=each.columns, keep_raw=True, max_line_bytes=longest)
-        for decision in decider.decisions(each, stream):
-            # The mix itself sets bad lines aside.
-            stream.take_bad()
-            kept = decision.kept
-            hashes = sampling_hashes(decision.documents, each.name, config.seed, config.mix.name)
-            sizes = decision.sizes()[kept]
-            histogram.add(hashes[kept], sizes)
-            if config.tokenizer is not None:
-                sample.add(hashes[kept], decision.final_texts().filter(pa.array(kept)), sizes)
-    encoded = TokenSample()
-    if config.tokenizer is not None and sample.texts:
-        encoded = encode_sample(sample, config.tokenizer, context)
-    written = write_json(config.path, Measure(source=config.source, histogram=histogram, sample=encoded))
-    return Report(outputs=[written])
-
-
-def sampling_hashes(documents: Documents, file: str, seed: int, mix: str) -> Hashes:
-    """The place of each document in the draw: a hash of its id, file and line, for ids may repeat."""
-    return located_hashes(documents.id, file, documents.line, sampling_seed(seed, mix))
-
-
-def plan_rates(config: PlanBudget, context: Context) -> Report:
-    histograms: dict[str, SourceHistogram] = {}
-    files: dict[str, list[FileMeasure]] = {}
-    for path in config.measures:
-        found: Measure = read_json(path, Measure)
-        histograms.setdefault(found.source, SourceHistogram()).merge(found.histogram)
-        size, documents = found.histogram.size, found.histogram.documents
-        files.setdefault(found.source, []).append(
-            FileMeasure(documents=documents, text_bytes=size, sample=found.sample)
-        )
-    if config.mix.budget is None:
-        raise DataError(f"{config.where}: expected a budget")
-    measured = {source: per for source, each in files.items() if (per := bytes_per_token(each)) is not None}
-    budget = plan_budget(config.mix.budget, histograms, config.where, measured)
-    written = write_json(config.path, budget.rates)
-    account = budget.account()
-    if account["unit"] == "tokens":
-        account["bytes_per_token"] = "given" if config.mix.budget.bytes_per_token else "measured"
-        if config.assumed:
-            account["bytes_per_token"] = f"assumed: {config.assumed}"
-    details = {"rates": msgspec.to_builtins(budget.rates), "budget": account}
-    return Report(outputs=[written], details=details, warnings=budget.warnings(f"{config.where}.budget"))
 
 
 def mix_shards(config: MixShards, context: Context) -> Report:
@@ -241,10 +146,8 @@ def _claim(builder: Builder, all_groups: list[Group], config: Mix, directory: Pa
 
 
 def plan(builder: Builder, number: int, config: Mix) -> None:
-    builder.flush()
     where = f"$.stages[{number - 1}].mix"
     final = f"{number:02d}-{config.name}"
-    measured, sampled = f"{final}-measure", f"{final}-sample"
     corpus, places = builder.corpus, builder.places
     if corpus.failures and TAGGER_FAILED not in config.drop:
         failed = " or ".join(f"{sanitize(e)}.{'.'.join(FAILED)}" for e in corpus.failures)
@@ -259,76 +162,33 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     written = list(corpus.attributes) if config.keep_attributes else deciding
     directory = places.directory(config.destination, "mixed", config.name)
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
-    all_groups = list(groups(corpus.shards, config, directory, builder.size_of, where))
-    _claim(builder, all_groups, config, directory, f"{where}.destination")
     seed = builder.recipe.seed
 
-    def inputs(group: Group, experiments: list[str]) -> list[MixInput]:
-        return [
-            MixInput(
-                path=s.path,
-                label=Path(s.path).name if config.as_dolma else s.label,
-                name=stem(s.name),
-                columns=s.columns,
-                attributes={e: corpus.attributes[e][s.id] for e in experiments if s.id in corpus.attributes[e]},
-                quarantine=quarantine[s.id],
-            )
-            for s in group.shards
-        ]
+    def mix_input(s: Shard, experiments: list[str]) -> MixInput:
+        return MixInput(
+            source=s.source,
+            path=s.path,
+            label=Path(s.path).name if config.as_dolma else s.label,
+            name=stem(s.name),
+            columns=s.columns,
+            attributes={e: corpus.attributes[e][s.id] for e in experiments if s.id in corpus.attributes[e]},
+            quarantine=quarantine[s.id],
+        )
+
+    measured: tuple[str, ...] = ()
+    rates = None
+    if config.budget is not None:
+        rates, measured = plan_measures(builder, number, config, names, lambda shard: mix_input(shard, deciding))
+    builder.flush()
+    all_groups = list(groups(corpus.shards, config, directory, builder.size_of, where))
+    _claim(builder, all_groups, config, directory, f"{where}.destination")
 
     def files(read: list[MixInput]) -> list[str]:
         return [p for i in read for p in (i.path, *i.attributes.values())]
 
-    def measure_path(group: Group) -> str:
-        return places.scratch(measured, group.output, ".json")
-
-    tokenizer, assumed = _tokenizer(builder, number, config)
-    files_of = Counter(g.source for g in all_groups)
-    rates = places.scratch_file(sampled, "rates.json") if config.budget is not None else None
-
-    def build_measures(state: State) -> Iterator[Task]:
-        measuring = msgspec.structs.replace(config, keep_attributes=False)
-        for g in all_groups:
-            read = inputs(g, deciding)
-            task = MeasureShards(
-                mix=measuring,
-                source=g.source,
-                inputs=read,
-                names=names,
-                seed=seed,
-                path=measure_path(g),
-                tokenizer=tokenizer,
-                sample_bytes=share_of_file(files_of[g.source]) if tokenizer is not None else 0,
-            )
-            yield make_task(
-                phase=measured,
-                name=g.output.id,
-                run=f"{__name__}:measure",
-                config=task,
-                inputs=(
-                    *files(read),
-                    *([str(tokenizer_file(tokenizer.path))] if tokenizer and tokenizer.path else []),
-                ),
-                version=VERSION,
-            )
-
-    def build_rates(state: State) -> list[Task]:
-        measures = [measure_path(g) for g in all_groups]
-        task = PlanBudget(mix=config, measures=measures, path=rates or "", where=where, assumed=assumed)
-        return [
-            make_task(
-                phase=sampled,
-                name="rates",
-                run=f"{__name__}:plan_rates",
-                config=task,
-                inputs=measures,
-                version=VERSION,
-            )
-        ]
-
     def build_mix(state: State) -> Iterator[Task]:
         for g in all_groups:
-            read = inputs(g, written)
+            read = [mix_input(s, written) for s in g.shards]
             task = MixShards(
                 mix=config,
                 source=g.source,
@@ -348,30 +208,12 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
                 version=VERSION,
             )
 
-    if rates is not None:
-        what = f"measure what {counted(len(all_groups), 'shard')} would keep"
-        builder.add_phase(Phase(id=measured, what=what, build=build_measures))
-        builder.add_phase(Phase(id=sampled, what="choose a rate for each source", build=build_rates, after=[measured]))
     what = ", ".join(
         counted(n, what)
         for n, what in ((len(config.drop), "rule"), (len(config.edit), "edit"), (len(all_groups), "output"))
     )
     builder.add_phase(Phase(id=final, what=what, build=build_mix))
-    phases = (measured, sampled, final)
-    builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=phases, described=(sampled,)))
+    phases = (*measured, final)
+    builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=phases, described=measured[1:]))
     builder.count_with((c.stage for c in computed), final)
     builder.corpus = Corpus(shards=[g.output for g in all_groups], raw=False)
-
-
-def _tokenizer(builder: Builder, number: int, config: Mix) -> tuple[Tokenizer | None, str]:
-    """The tokenizer by which a budget of tokens is measured; or None, and why the bytes per token are assumed."""
-    if config.budget is None or config.budget.tokens is None or config.budget.bytes_per_token is not None:
-        return None, ""
-    later = [c for c in map(config_of, builder.recipe.stages[number:]) if isinstance(c, Tokens)]
-    if not later:
-        return None, "no `tokens` stage follows"
-    if later[0].tokenizer.path is None:
-        return None, "the tokenizer is trained after the mix"
-    if later[0].text_field != "text":
-        return None, f"the `tokens` stage reads the field `{later[0].text_field}`"
-    return later[0].tokenizer, ""

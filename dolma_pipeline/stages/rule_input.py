@@ -21,6 +21,7 @@ class RuleInputs:
 
     def of(self, shard: Shard) -> MixInput:
         return MixInput(
+            source=shard.source,
             path=shard.path,
             label=shard.label,
             attributes={e: paths[shard.id] for e, paths in self._files.items() if shard.id in paths},

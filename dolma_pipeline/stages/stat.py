@@ -12,7 +12,7 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.rule_input import RuleInputs, files_of
 from dolma_pipeline.stat.merge import PAGE, SUMMARIES, WHATIF, MergeStat, merge_stat
 from dolma_pipeline.stat.summaries import SummarizeFile, summarize_file
-from dolma_pipeline.stat.whatif import MeasureShard, all_rules, compiled_sweeps, measure_shard
+from dolma_pipeline.stat.whatif import MeasureShard, WhatIfOp, all_rules, compiled_sweeps
 
 VERSION = 3
 
@@ -71,6 +71,7 @@ def _histograms(stage: MapReduce, config: Stat) -> list[str]:
             lambda shard, out, paths=paths: summarize(paths[shard.id], out),  # type: ignore[misc]
             suffix=f".{experiment}.msgpack",
             under=experiment,
+            alone=True,
         )
     return written
 
@@ -84,8 +85,7 @@ def _whatif(builder: Builder, stage: MapReduce, config: Stat, where: str) -> lis
 
     def measure(shard: Shard, out: str) -> Call:
         settings = MeasureShard(
-            input=inputs.of(shard),
-            source=shard.source,
+            read=inputs.of(shard),
             sweeps=config.sweeps,
             drop=config.drop,
             names=inputs.names,
@@ -93,7 +93,7 @@ def _whatif(builder: Builder, stage: MapReduce, config: Stat, where: str) -> lis
             seed=seed,
             out=out,
         )
-        return Call(measure_shard, settings, files_of(settings.input))
+        return Call(WhatIfOp, settings, files_of(settings.read))
 
     shards = stage.corpus.shards
     what = f"try {counted(len(config.sweeps), 'sweep')} and {counted(len(config.drop), 'rule')} on "

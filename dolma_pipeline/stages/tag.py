@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import pyarrow as pa
 
 from dolma_pipeline.config.recipe import CustomTagger, Tag
 from dolma_pipeline.engine.corpus import Shard, stem
-from dolma_pipeline.engine.stage import Builder, ShardInput, StageInfo, State
-from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Task, make_task
+from dolma_pipeline.engine.shared_reading import FUSED_RUN
+from dolma_pipeline.engine.stage import Builder, Op, Report, ShardInput, ShardRead, StageInfo, State
+from dolma_pipeline.engine.task import Context, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
 from dolma_pipeline.formats.columns import takes_any_id
@@ -19,7 +19,6 @@ from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.mixers.keys import ANY
-from dolma_pipeline.stages.shard_pass import FUSED_RUN
 from dolma_pipeline.taggers.base import TaggerFailure
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.taggers.tagger_set import TaggerSet, describe_failure
@@ -44,7 +43,7 @@ class TagShard(ShardInput, frozen=True, kw_only=True):
     """Path of the file below its source, without extensions: random numbers depend on it."""
 
 
-class TagOp:
+class TagOp(Op):
     def __init__(self, config: TagShard, context: Context) -> None:
         self.config = config
         key = ("taggers", msgspec.json.encode(config.taggers), tuple(config.modules), config.seed)
@@ -52,8 +51,7 @@ class TagOp:
         self._quarantine = Quarantine(config.failures, config.path) if config.failures is not None else None
         # A document that is set aside is so with its whole line.
         self.keep_raw = self._taggers.needs_raw or self._quarantine is not None
-        self.aside = Counts()
-        self.bad: list[BadInput] = []
+        self._failed = self._failed_bytes = 0
         loose = set(self._taggers.undeclared)
         in_file: dict[str, set[str]] = {}
         for _, path, names in config.experiments:
@@ -62,6 +60,8 @@ class TagOp:
         self._writers = {
             path: AttributeWriter(path, declared=not loose & names, any_id=any_id) for path, names in in_file.items()
         }
+        self._made = context.made
+        self._made.update(dict.fromkeys(_columnar(in_file)))
 
     def add(self, documents: Documents) -> None:
         failed: dict[int, str] = {}
@@ -83,6 +83,7 @@ class TagOp:
             rows[path] |= mine
         for path, writer in self._writers.items():
             writer.write(documents, rows[path])
+        self._made.update((path, rows[path]) for path in _columnar(rows))
 
     def _set_aside(self, documents: Documents, failed: dict[int, str], quarantine: Quarantine) -> None:
         if not failed:
@@ -93,15 +94,18 @@ class TagOp:
         raws = found.raw.to_pylist() if found.raw is not None else [b""] * len(rows)
         reasons = [failed[row] for row in sorted(failed)]
         quarantine.add([BadLine(*p, reason, raw) for p, reason, raw in zip(places, reasons, raws, strict=True)])
-        self.aside.quarantined += len(found)
-        self.aside.bytes_out += found.text_bytes
+        self._failed += len(found)
+        self._failed_bytes += found.text_bytes
 
-    def finish(self) -> tuple[list[Output], dict[str, Any], dict[str, int]]:
+    def finish(self, read: ShardRead) -> Report:
         outputs = [w.finish() for w in self._writers.values()]
-        if self._quarantine is not None:
-            outputs += self._quarantine.finish()
-            self.bad = self._quarantine.found()
-        return outputs, {}, {}
+        if self._quarantine is None:
+            return Report(outputs=outputs)
+        read.counts.quarantined += self._failed
+        read.counts.documents_out -= self._failed
+        read.counts.bytes_out -= self._failed_bytes
+        outputs += self._quarantine.finish()
+        return Report(outputs=outputs, bad=self._quarantine.found())
 
     def abort(self) -> None:
         for writer in self._writers.values():
@@ -110,10 +114,19 @@ class TagOp:
             self._quarantine.abort()
 
 
+def _columnar(paths: Iterable[str]) -> list[str]:
+    """Those of the attribute files `paths` that other tasks need not read while they are made.
+
+    JSON lines keep a number as a span of the whole text, so that what is read of them differs from what was written.
+    """
+    return [path for path in paths if path.endswith(".parquet")]
+
+
 def plan(builder: Builder, number: int, config: Tag) -> None:
     phase = f"{number:02d}-tag"
     where = f"$.stages[{number - 1}].tag"
     taggers = load_taggers(config.taggers, config.tagger_modules, where=where, seed=builder.recipe.seed)
+    builder.need(taggers.files())
     groups = {config.experiment: config.names} if config.experiment else {t: [t] for t in config.names}
     if not config.keep:
         _plan_computed(builder, phase, config, taggers, groups)
@@ -137,6 +150,9 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
     builder.corpus.attributes |= files
     quarantine = {s.id: builder.quarantine(s) for s in shards}
 
+    def made(shard: Shard) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_columnar(files[e][shard.id] for e in groups)))
+
     def task(shard: Shard) -> Task:
         step = TagShard(
             source=shard.source,
@@ -159,12 +175,13 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
             version=VERSION,
             fuse=shard.id,
             fused_run=FUSED_RUN,
+            makes=made(shard),
         )
 
     def build(state: State) -> Iterator[Task]:
         return map(task, shards)
 
-    builder.add_op(phase, build)
+    builder.add_op(phase, build, makes=[path for s in shards for path in made(s)])
     builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(phase,)))
 
 

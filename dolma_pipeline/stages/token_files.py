@@ -147,7 +147,7 @@ class TokenFilePhases(ABC):
         return make_task(self.phase(part), name, f"{PACKAGE}.{run}", config, inputs, self.version)
 
     def add_to(self, builder: Builder, after: str) -> tuple[str, str, str]:
-        """Plans the phases behind the phase `after`, and returns their names."""
+        """Plans the phases behind the phase `after`, and behind its pass; returns their names."""
         parts, write = self.phase("parts"), self.phase("write")
         packed = f", packed by {self.pack.by} to {self.pack.length}" if self.pack is not None else ""
         what = f"write the token files, order: {self.order}{packed}"
@@ -155,9 +155,9 @@ class TokenFilePhases(ABC):
             names = (MANIFEST, "part-*", "bucket-*/part-*")
             where, remedy = f"{self.where}.destination", "another destination"
             builder.claim(self.directory_of(split), *names, where=where, remedy=remedy)
-        builder.add_phase(
+        builder.add_later(
             Phase(id=parts, what="divide the tokens into files", build=self.parts, after=[after], reads=[after])
         )
-        builder.add_phase(Phase(id=write, what=what, build=self.write, after=[parts], reads=[after]))
-        builder.add_phase(Phase(id=self.prefix, what="describe them in a manifest", build=self.describe, after=[write]))
+        builder.add_later(Phase(id=write, what=what, build=self.write, after=[parts], reads=[after]))
+        builder.add_later(Phase(id=self.prefix, what="describe them in a manifest", build=self.describe, after=[write]))
         return parts, write, self.prefix

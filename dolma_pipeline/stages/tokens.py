@@ -6,7 +6,7 @@ import msgspec
 
 from dolma_pipeline.config.recipe import Tokens
 from dolma_pipeline.engine.corpus import Shard
-from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State, op_task
 from dolma_pipeline.engine.task import Task
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns, with_fields
@@ -14,7 +14,7 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.token_files import TokenFilePhases
 from dolma_pipeline.tokens.amount import Amount, total
 from dolma_pipeline.tokens.check import check_tokenizer
-from dolma_pipeline.tokens.encode import TRAIN, VALIDATION, EncodedSplit, EncodeShard
+from dolma_pipeline.tokens.encode import TRAIN, VALIDATION, EncodedSplit, EncodeOp, EncodeShard
 from dolma_pipeline.tokens.engine import load_engine, tokenizer_file
 from dolma_pipeline.tokens.sample import SampledShard
 from dolma_pipeline.tokens.shard import ShardFiles
@@ -106,7 +106,8 @@ class TokenPhases(TokenFilePhases):
             id_field=id_field,
             quarantine=self.quarantine[shard.id],
         )
-        return self.task("encode", shard.id, "encode:encode_shard", config, [shard.path, *self.tokenizer_files()])
+        inputs = [shard.path, *self.tokenizer_files()]
+        return op_task(self.phase("encode"), shard.id, shard, EncodeOp, config, inputs, self.version)
 
     def parts(self, state: State) -> list[Task]:
         self._check_holdout(state)
@@ -152,7 +153,8 @@ def plan(builder: Builder, number: int, config: Tokens) -> None:
     if train is not None:
         names.insert(0, phases.phase("tokenizer"))
         builder.add_phase(Phase(id=names[0], what=f"train a BPE of {train.vocab_size} tokens", build=phases.train))
-    builder.add_phase(Phase(id=encode, what=f"encode {counted(len(phases.corpus), 'shard')}", build=phases.encode))
+    builder.need(phases.tokenizer_files())
+    builder.add_op(encode, phases.encode, what=f"encode {counted(len(phases.corpus), 'shard')}")
     names += phases.add_to(builder, after=encode)
     builder.validation = str(phases.directory_of(VALIDATION)) if len(phases.splits) > 1 else None
     builder.training = str(phases.directory_of(TRAIN))

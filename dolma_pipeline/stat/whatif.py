@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Sweep
-from dolma_pipeline.engine.task import Context, Counts, Report
-from dolma_pipeline.formats.documents import Documents, read_documents
-from dolma_pipeline.formats.quarantine import SetAside
+from dolma_pipeline.engine.shared_reading import Op, ShardRead
+from dolma_pipeline.engine.task import Context, Report
+from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.io.atomic import write_json
 from dolma_pipeline.mixers import attributes, expression
 from dolma_pipeline.mixers.attribute_files import AttributeFiles, MixInput
@@ -33,8 +33,7 @@ Mask = npt.NDArray[np.bool_]
 class MeasureShard(Struct, frozen=True, kw_only=True):
     """A shard, the attributes beside it, and what to try on it."""
 
-    input: MixInput
-    source: str
+    read: MixInput
     sweeps: list[Sweep]
     drop: dict[str, str]
     names: dict[str, tuple[str, str]]
@@ -48,38 +47,18 @@ def compiled_sweeps(sweeps: list[Sweep], where: str = "sweeps") -> list[Compiled
     return [compile_sweep(s.expression, f"{where}[{i}].expression") for i, s in enumerate(sweeps)]
 
 
-def measure_shard(config: MeasureShard, context: Context) -> Report:
-    """One pass over the documents and the attribute columns that the rules name."""
-    measure = _Measure(config)
-    counts = Counts()
-    beside = AttributeFiles(config.input, config.names, whole=False)
-    stream = read_documents(config.input.path, columns=config.input.columns, keep_raw=measure.keep_raw)
-    with SetAside(stream, config.input.quarantine, counts) as aside:
-        for documents in stream:
-            measure.add(documents, beside.next(documents).named)
-            counts.documents_in += len(documents)
-            counts.documents_out += len(documents)
-            counts.bytes_in += documents.text_bytes
-            aside.take()
-        if stream.damage is None:
-            beside.finish()
-    counts.bytes_out = counts.bytes_in
-    written = write_json(config.out, measure.result)
-    warnings = [f"{config.input.path}: {stream.damage}"] if stream.damage is not None else []
-    return Report(counts={config.source: counts}, outputs=[written, *aside.outputs], warnings=warnings, bad=aside.bad)
+class WhatIfOp(Op):
+    """The counts and examples of a shard, from its documents and the attribute columns that the rules name."""
 
-
-class _Measure:
-    """The counts and examples of a shard while it is read."""
-
-    def __init__(self, config: MeasureShard) -> None:
-        self._config = config
+    def __init__(self, config: MeasureShard, context: Context) -> None:
+        self.config = config
+        self._beside = AttributeFiles(config.read, config.names, whole=False, made=context.made)
         self._sweeps = compiled_sweeps(config.sweeps)
         self._rules = expression.compile_all(config.drop, "drop")
         self._needs = {f for rule in all_rules(self._sweeps, self._rules).values() for f in rule.fields}
         self.keep_raw = needs_lines(self._needs)
         self.result = WhatIf(
-            read={config.source: Amount()},
+            read={config.read.source: Amount()},
             sweeps=[
                 SweepResult(expression=hide_in_settings(s.expression), thresholds=[Threshold(at=t) for t in s.at])
                 for s in config.sweeps
@@ -87,10 +66,10 @@ class _Measure:
             rules=[RuleResult(name=name, expression=hide_in_settings(text)) for name, text in config.drop.items()],
         )
 
-    def add(self, documents: Documents, named: Mapping[str, pa.Array]) -> None:
-        columns = rule_columns(documents, named, self._needs)
+    def add(self, documents: Documents) -> None:
+        columns = rule_columns(documents, self._beside.next(documents).named, self._needs)
         n = len(documents)
-        batch = _Batch(documents, self._config)
+        batch = _Batch(documents, self.config)
         batch.count(self.result.read, np.ones(n, np.bool_))
         for compiled, sweep in zip(self._sweeps, self.result.sweeps, strict=True):
             judged = compiled.judge(columns, n)
@@ -103,6 +82,11 @@ class _Measure:
                 threshold.kept = batch.nearest(threshold.kept, judged.open & ~dropped, judged.value, distance)
         if self._rules:
             self._try_rules(columns, batch, n)
+
+    def finish(self, read: ShardRead) -> Report:
+        if read.damage is None:
+            self._beside.finish()
+        return Report(outputs=[write_json(self.config.out, self.result)])
 
     def _try_rules(self, columns: Mapping[str, pa.Array], batch: _Batch, n: int) -> None:
         hits = np.stack([rule.evaluate(columns, n) for rule in self._rules.values()])
@@ -122,8 +106,8 @@ class _Batch:
 
     def __init__(self, documents: Documents, config: MeasureShard) -> None:
         self._documents = documents
-        self._source = config.source
-        self._label = config.input.label
+        self._source = config.read.source
+        self._label = config.read.label
         self._most = config.examples
         self._bytes = attributes.to_integers(pc.binary_length(documents.text))
         self._order = np.asarray(_native.keyed_hash(documents.id, config.seed).to_numpy(zero_copy_only=False))

@@ -12,11 +12,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from dolma_pipeline.config.recipe import Tokenizer
-from dolma_pipeline.engine.task import Context, Counts, Report
+from dolma_pipeline.engine.reading import ShardInput
+from dolma_pipeline.engine.shared_reading import Op, ShardRead
+from dolma_pipeline.engine.task import Context, Output, Report
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.formats.columns import Columns
-from dolma_pipeline.formats.documents import Documents, read_documents
-from dolma_pipeline.formats.quarantine import SetAside
+from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.tokens.amount import Amount
 from dolma_pipeline.tokens.engine import Engine, loaded_engine
 from dolma_pipeline.tokens.keys import chosen, holdout_hashes, order_keys
@@ -38,12 +38,12 @@ class EncodedSplit(Struct, frozen=True, kw_only=True):
     sources: dict[str, Amount]
 
 
-class EncodeShard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Documents of `path` into `<output>.train.*` and, with a holdout, `<output>.validation.*`."""
+class EncodeShard(ShardInput, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Documents of `path` into `<output>.train.*` and, with a holdout, `<output>.validation.*`.
 
-    source: str
-    """For the account, and for documents that name no source of their own."""
-    path: str
+    `source` is for the account, and for documents that name no source of their own.
+    """
+
     label: str
     """How the index calls the file; it must not depend on where the work directory is, for the order does on it."""
     output: str
@@ -55,66 +55,60 @@ class EncodeShard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dtype: str | None = None
     min_tokens: int = 0
     """A document of fewer is dropped as `shorter_than_bucket`: packing would have no instance for any of it."""
-    columns: Columns | None = None
-    """Where the documents keep their fields, if not under the standard names."""
     text_field: str = "text"
     """The field to encode; a document without it is empty. A field of the input is better named in `columns`."""
     id_field: str | None = "id"
     """Without one a document is called `<sha256 of label>-<line>`, as Dolma does."""
-    quarantine: str | None = None
-    """Where bad lines go; None where an earlier stage has set them aside."""
 
 
-def encode_shard(config: EncodeShard, context: Context) -> Report:
-    """Writes the shard's tokens and index, for each split.
+class EncodeOp(Op):
+    """The shard's tokens and index, for each split.
 
     A text is stripped, encoded, and given BOS and EOS unless it already begins or ends with them; one of which
     nothing remains is dropped as `empty`. `details`: {split: EncodedSplit}, and the name of the engine.
     """
-    engine = loaded_engine(
-        context,
-        config.tokenizer_path,
-        encode_special_tokens=config.tokenizer.encode_special_tokens,
-        segment=config.tokenizer.segment_before_tokenization,
-        choice=config.tokenizer.engine,
-    )
-    keep_raw = needs_raw(config.text_field, config.id_field)
-    stream = read_documents(config.path, columns=config.columns, keep_raw=keep_raw)
-    counts = Counts()
-    encoder = ShardEncoder(config, engine)
-    try:
-        with SetAside(stream, config.quarantine, counts) as aside:
-            for documents in stream:
-                counts.documents_in += len(documents)
-                counts.bytes_in += documents.text_bytes
-                encoder.add(documents)
-                aside.take()
-            aside.end()
-            splits = encoder.finish()
-    except BaseException:
-        encoder.abort()
-        raise
-    outputs = list(aside.outputs)
-    for split in splits.values():
-        outputs += [split.files.index, split.files.tokens]
-        for amount in split.sources.values():
-            counts.documents_out += amount.documents
-            counts.tokens += amount.tokens
-            counts.bytes_out += amount.text_bytes
-    if encoder.empty:
-        counts.dropped["empty"] = encoder.empty
-    if encoder.short:
-        counts.dropped["shorter_than_bucket"] = encoder.short
-    if encoder.lacking:
-        counts.lacking[encoder.engine.coverage.instead] = encoder.lacking
-        counts.first_lacking = encoder.first_lacking
-    warnings = [f"{config.path}: {stream.damage}"] if stream.damage is not None else []
-    if encoder.engine.warning is not None:
-        warnings.append(encoder.engine.warning)
-    details = {name: msgspec.to_builtins(split) for name, split in splits.items()} | {"engine": encoder.engine.name}
-    if encoder.drawn is not None:
-        details["drawn"] = encoder.drawn
-    return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings, bad=aside.bad)
+
+    def __init__(self, config: EncodeShard, context: Context) -> None:
+        self.config = config
+        self.keep_raw = needs_raw(config.text_field, config.id_field)
+        engine = loaded_engine(
+            context,
+            config.tokenizer_path,
+            encode_special_tokens=config.tokenizer.encode_special_tokens,
+            segment=config.tokenizer.segment_before_tokenization,
+            choice=config.tokenizer.engine,
+        )
+        self._encoder = ShardEncoder(config, engine)
+
+    def add(self, documents: Documents) -> None:
+        self._encoder.add(documents)
+
+    def finish(self, read: ShardRead) -> Report:
+        encoder, counts = self._encoder, read.counts
+        splits = encoder.finish()
+        outputs: list[Output] = []
+        counts.documents_out = counts.bytes_out = 0
+        for split in splits.values():
+            outputs += [split.files.index, split.files.tokens]
+            for amount in split.sources.values():
+                counts.documents_out += amount.documents
+                counts.tokens += amount.tokens
+                counts.bytes_out += amount.text_bytes
+        if encoder.empty:
+            counts.dropped["empty"] = encoder.empty
+        if encoder.short:
+            counts.dropped["shorter_than_bucket"] = encoder.short
+        if encoder.lacking:
+            counts.lacking[encoder.engine.coverage.instead] = encoder.lacking
+            counts.first_lacking = encoder.first_lacking
+        warnings = [encoder.engine.warning] if encoder.engine.warning is not None else []
+        details = {name: msgspec.to_builtins(split) for name, split in splits.items()} | {"engine": encoder.engine.name}
+        if encoder.drawn is not None:
+            details["drawn"] = encoder.drawn
+        return Report(outputs=outputs, details=details, warnings=warnings)
+
+    def abort(self) -> None:
+        self._encoder.abort()
 
 
 class ShardEncoder:

@@ -78,6 +78,7 @@ def plan(builder, number, config):
         shards,
         lambda s, o: Call(measure, Settings(read=lengths.input(s), out=o), [s.path]),
         suffix=".json",
+        alone=True,
     )
     lengths.reduce("mean", "take the mean", lambda state: Call(mean, Settings(files=files, out=out), files))
     lengths.apply(
@@ -246,3 +247,40 @@ def test_a_report_before_the_last_batch_is_refused(place: Path) -> None:
     with pytest.raises(StageError) as error:
         reading.report()
     assert str(error.value) == "x.jsonl: expected a report after the last batch, found it asked for before"
+
+
+OP = """
+class Measure(stage.Op):
+    def __init__(self, config: Settings, context: stage.Context) -> None:
+        self.config, self.found = config, []
+
+    def add(self, documents):
+        self.found += [len(text) for text in documents.text.to_pylist()]
+
+    def finish(self, read):
+        return Report(outputs=[stage.write_json(self.config.out, self.found)])
+
+
+def mean("""
+
+
+def test_an_op_of_a_user_shares_the_reading_with_the_stages_beside_it(place: Path) -> None:
+    code = CODE.replace("def mean(", OP.lstrip()).replace("Call(measure", "Call(Measure").replace("alone=True,", "")
+    (place / "lengths.py").write_text(code.replace("validate=validate", "validate=validate, accounts=True"))
+    (place / "recipe.yaml").write_text((place / "recipe.yaml").read_text() + "  - tag: {taggers: [c4_v2]}\n")
+    recipe = load_recipe("recipe.yaml")
+    assert [phase.id for phase in api.plan(recipe).phases] == ["01-lengths-shards+", "01-lengths", "01-lengths-longer"]
+    manifest = run_recipe(recipe, RunOptions(progress="none"))
+    assert longer_ones() == {"x": ["x9"], "y": ["y8"]}
+    counts = [stage.counts["a"] for stage in manifest.stages]
+    assert [(c.documents_in, c.documents_out, c.bytes_in, c.bytes_out) for c in counts] == [(5, 5, 29, 29)] * 2
+
+
+def test_a_function_is_no_op(place: Path) -> None:
+    (place / "lengths.py").write_text(CODE.replace("alone=True,", ""))
+    with pytest.raises(StageError) as error:
+        api.plan(load_recipe("recipe.yaml"))
+    assert str(error.value) == (
+        "phase 01-lengths-shards: expected a class of `Op`, which shares the reading of a shard, found `measure`; "
+        "`map(..., alone=True)` takes a function, which reads by itself"
+    )

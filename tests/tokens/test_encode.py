@@ -16,10 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 from dolma_pipeline.config.recipe import Tokenizer
-from dolma_pipeline.engine.task import Context, Report
+from dolma_pipeline.engine.shared_reading import run_fused
+from dolma_pipeline.engine.task import Context, Report, make_task
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import read_documents
-from dolma_pipeline.tokens.encode import EncodedSplit, EncodeShard, ShardEncoder, encode_shard
+from dolma_pipeline.tokens.encode import EncodedSplit, EncodeOp, EncodeShard, ShardEncoder
 from dolma_pipeline.tokens.encoded import Encoded
 from dolma_pipeline.tokens.engine import load_engine
 from dolma_pipeline.tokens.fast import FastEngine
@@ -42,6 +43,13 @@ def config(tmp_path: Path, documents: Sequence[Document] | Path, **changes: obje
         order="input",
     )
     return msgspec.structs.replace(base, **changes)
+
+
+def encode_shard(settings: EncodeShard, context: Context) -> Report:
+    """Encodes in a reading that nobody shares."""
+    task = make_task("encode", "f", EncodeOp, settings, [settings.path], version=1)
+    (report,) = run_fused([task], context)
+    return report
 
 
 def index(report: Report, split: str = "train") -> ShardIndex:

@@ -15,6 +15,7 @@ from dolma_pipeline.config.recipe import Recipe, Source, Stage, Tokenizer, Token
 from dolma_pipeline.engine.builder import Builder
 from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.plan import State, make_plan
+from dolma_pipeline.engine.shared_reading import run_fused
 from dolma_pipeline.engine.task import Context, Report, Task, call
 from dolma_pipeline.stages.tokens import plan
 
@@ -64,6 +65,12 @@ def in_order(tasks: Sequence[int]) -> list[int]:
     return list(tasks)
 
 
+def executed(task: Task, context: Context) -> Report:
+    """Executes a task by itself; one that is an op shares its reading with none."""
+    report: Report = run_fused([task], context)[0] if task.fuse else call(task, context)
+    return report
+
+
 def run_stage(
     work: Path,
     shards: dict[str, Path],
@@ -84,11 +91,12 @@ def run_stage(
     )
     assert stage.tokens is not msgspec.UNSET
     plan(builder, 1, stage.tokens)
+    builder.flush()
     context, state = Context(), State()
     reports: dict[str, list[Report]] = {}
     for phase in builder.phases:
         tasks = [msgspec.json.decode(msgspec.json.encode(task), type=Task) for task in phase.build(state)]
-        done = {i: msgspec.json.encode(call(tasks[i], context)) for i in reorder(range(len(tasks)))}
+        done = {i: msgspec.json.encode(executed(tasks[i], context)) for i in reorder(range(len(tasks)))}
         found = [msgspec.json.decode(done[i], type=Report) for i in range(len(tasks))]
         for task, report in zip(tasks, found, strict=True):
             state.enter(task, report)
@@ -102,7 +110,7 @@ def run_recipe(recipe: Recipe, *, reorder: Callable[[Sequence[int]], list[int]] 
     reports: dict[str, list[Report]] = {}
     for phase in make_plan(recipe).phases:
         tasks = [msgspec.json.decode(msgspec.json.encode(task), type=Task) for task in phase.build(state)]
-        done = {i: msgspec.json.encode(call(tasks[i], context)) for i in reorder(range(len(tasks)))}
+        done = {i: msgspec.json.encode(executed(tasks[i], context)) for i in reorder(range(len(tasks)))}
         found = [msgspec.json.decode(done[i], type=Report) for i in range(len(tasks))]
         for task, report in zip(tasks, found, strict=True):
             state.enter(task, report)

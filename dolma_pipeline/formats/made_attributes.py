@@ -1,0 +1,59 @@
+"""Attributes of the documents that are being read: from their file, or from the task that makes that file just now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from dolma_pipeline.errors import StageError
+from dolma_pipeline.formats.attributes import AttributeCursor
+from dolma_pipeline.formats.documents import Documents
+
+Made = Mapping[str, Mapping[str, pa.Array] | None]
+"""The columns of the current batch, by the attribute file that they go to; None before they are there."""
+
+
+class MadeCursor:
+    """Gives some attributes of each batch as another task of the same reading has just made them.
+
+    The values are those that an `AttributeCursor` would read from the Parquet file that this task writes.
+    """
+
+    def __init__(self, path: str, keys: Sequence[str] | None, made: Made) -> None:
+        """`keys`: the attributes that are wanted; None takes all."""
+        self._path = path
+        self._keys = keys
+        self._made = made
+
+    def next(self, documents: Documents) -> dict[str, pa.Array]:
+        """The columns for `documents`; a key without a column has none in this batch."""
+        columns = self._made[self._path]
+        if columns is None:
+            raise StageError(
+                f"{self._path}: expected the attributes of a batch before they are read, found none: the task that "
+                "makes them comes later in this reading. This is a fault of dolma_pipeline; please report it"
+            )
+        return {key: columns[key] for key in (columns if self._keys is None else self._keys) if key in columns}
+
+    def finish(self) -> list[str]:
+        """Nothing can speak for attributes of other texts: they were made of these."""
+        return []
+
+
+def open_attributes(
+    path: str,
+    keys: Sequence[str],
+    made: Made | None,
+    *,
+    raw: bool = False,
+    any_id: bool = False,
+    documents: str = "the documents",
+) -> AttributeCursor | MadeCursor:
+    """Reads the attributes `keys` in step with the documents. `made`: `Context.made`, what tasks of this reading make.
+
+    The other arguments are those of `AttributeCursor`.
+    """
+    if made is not None and path in made:
+        return MadeCursor(path, keys, made)
+    return AttributeCursor(path, keys, raw=raw, any_id=any_id, documents=documents)
