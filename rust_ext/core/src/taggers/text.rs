@@ -54,6 +54,7 @@ pub struct Text<'a> {
     ascii: OnceCell<bool>,
     chars: OnceCell<usize>,
     cut: OnceCell<Cut>,
+    word_chars: OnceCell<u64>,
     paragraphs: OnceCell<Vec<Paragraph>>,
     segments: OnceCell<Vec<Segments>>,
     spare: Cell<Spare>,
@@ -72,6 +73,7 @@ impl<'a> Text<'a> {
             ascii: OnceCell::new(),
             chars: OnceCell::new(),
             cut: OnceCell::new(),
+            word_chars: OnceCell::new(),
             paragraphs: OnceCell::new(),
             segments: OnceCell::new(),
             spare,
@@ -107,6 +109,11 @@ impl<'a> Text<'a> {
     /// `str.split()`.
     pub fn words(&self) -> &[Word] {
         &self.cut().words
+    }
+
+    /// Code points of all words.
+    pub fn word_chars(&self) -> u64 {
+        *self.word_chars.get_or_init(|| self.words().iter().map(|w| u64::from(w.chars)).sum())
     }
 
     pub fn newlines(&self) -> &[Newline] {
