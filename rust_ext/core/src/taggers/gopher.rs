@@ -35,7 +35,6 @@ const ATTRIBUTES: [(&str, Kind); 19] = [
 const FIRST_COUNT: usize = 9;
 const REQUIRED_COUNT: usize = 14;
 const FIRST_OF_LINES: usize = 15;
-const REQUIRED: [&[u8]; 8] = [b"the", b"be", b"to", b"of", b"and", b"that", b"have", b"with"];
 
 /// `gopher_v1` splits lines at each line break, `gopher_v2` at runs of them.
 pub struct Gopher {
@@ -154,11 +153,11 @@ impl Tagger for Gopher {
 
 /// How many words are among those that a text is expected to have.
 fn required(text: &Text<'_>) -> f64 {
-    let known = |word: &Word| {
-        // Most words have another length or another beginning.
-        matches!(word.end - word.start, 2..=4) && REQUIRED.contains(&text.bytes(word))
+    let known = |word: &&Word| {
+        let word = text.bytes(word);
+        matches!(word, b"the" | b"be" | b"to" | b"of" | b"and" | b"that" | b"have" | b"with")
     };
-    text.words().iter().filter(|word| known(word)).count() as f64
+    text.words().iter().filter(known).count() as f64
 }
 
 /// Byte ranges of the lines; with `join` those of `re.split("\n+")`, where an empty one is left only at either end.
