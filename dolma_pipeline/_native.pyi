@@ -233,6 +233,27 @@ class FastText:
 def tag_texts(texts: Any, names: Sequence[str]) -> list[Any]:
     """A RecordBatch per tagger: its attributes as nullable float64 or list<struct<start, end, score>>."""
 
+@final
+class TextChain:
+    """Rules over texts, which measure a text only as far as it reaches them."""
+
+    def __new__(
+        cls,
+        attributes: Sequence[tuple[str, str]],
+        rules: Sequence[Sequence[tuple[str, float, int]]],
+        wanted: Sequence[int],
+    ) -> Self:
+        """`attributes`: (tagger, attribute), each once, of all that rules name or that are wanted.
+
+        `rules`: conditions in postfix order; see `mixers/chain.py`. `wanted`: positions of attributes to be given.
+        """
+
+    def filter(self, texts: Any, rows: Any) -> tuple[Any, list[Any]]:
+        """Asks the rules of the texts at `rows`, int64.
+
+        Returns the first rule that is true of each (int16, -1: none), and the wanted columns of those without one.
+        """
+
 def tagger_catalogue() -> list[tuple[str, str]]:
     """(name, one line of description) of the native taggers, sorted by name."""
 

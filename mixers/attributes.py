@@ -68,7 +68,8 @@ def spans(column: pa.Array | pa.ChunkedArray, lengths: Integers | None = None) -
     def field(name: str) -> npt.NDArray[Any]:
         return np.asarray(items.field(name).to_numpy(zero_copy_only=False))
 
-    return Spans(counts, field("start").astype(np.int64), field("end").astype(np.int64), field("score"))
+    start, end = (field(name).astype(np.int64, copy=False) for name in ("start", "end"))
+    return Spans(counts, start, end, field("score"))
 
 
 def count(column: pa.Array) -> Floats:

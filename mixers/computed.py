@@ -2,14 +2,15 @@
 
 A `tag` stage with `keep: false` writes nothing: the mix behind it runs its taggers in the same reading. A tagger runs
 when the first rule that names it is reached, and only on the documents that no earlier rule has dropped, so a chain
-that begins with cheap rules pays for costly taggers on few documents. The documents that are dropped, and the rules
-they are dropped by, are the same as with attribute files.
+that begins with cheap rules pays for costly taggers on few documents. Of native taggers only those attributes are
+measured that a rule asks for (see chain.py). The documents that are dropped, and the rules they are dropped by, are
+the same as with attribute files.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -21,7 +22,9 @@ from dolma_pipeline.config.recipe import CustomTagger
 from dolma_pipeline.engine.task import Context
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.mixers.chain import Chain
 from dolma_pipeline.taggers.base import TaggerFailure
+from dolma_pipeline.taggers.native import NativeTagger
 from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.taggers.tagger_set import TaggerSet, describe_failure
 
@@ -52,6 +55,8 @@ class Computed:
         """(Taggers of the stage, tagger) by `experiment/tagger`."""
         self._of_key: dict[tuple[str, str], str] = {}
         """(experiment, key) -> `experiment/tagger`."""
+        self.native: dict[tuple[str, str], tuple[str, str]] = {}
+        """(experiment, key) -> (tagger, attribute) of native taggers."""
         self._sets: dict[tuple[str, ...], TaggerSet] = {}
         self.needs_raw = False
         """Whether one of the taggers reads more of a document than id, text and source."""
@@ -60,13 +65,17 @@ class Computed:
             load = functools.partial(load_taggers, stage.taggers, stage.modules, seed=stage.seed)
             taggers = context.load(key, load)
             self.needs_raw |= taggers.needs_raw
+            native = {tagger.name for tagger in taggers.taggers if isinstance(tagger, NativeTagger)}
             for experiment, names in stage.experiments:
                 for name in names:
                     place = f"{experiment}/{name}"
                     self._loaded[place] = (taggers, name)
                     for tagger, attribute in taggers.attribute_names():
                         if tagger == name:
-                            self._of_key[experiment, attribute_key(experiment, tagger, attribute)] = place
+                            pair = experiment, attribute_key(experiment, tagger, attribute)
+                            self._of_key[pair] = place
+                            if tagger in native:
+                                self.native[pair] = tagger, attribute
 
     def batch(self, documents: Documents, path: str, name: str) -> ComputedBatch:
         """Returns the attributes of a batch, none of them computed yet.
@@ -88,10 +97,6 @@ class Computed:
     def places(self, wanted: Iterable[tuple[str, str]]) -> list[str]:
         """Returns which taggers give the (experiment, key) pairs in `wanted`, each once."""
         return list(dict.fromkeys(self._of_key[pair] for pair in wanted if pair in self._of_key))
-
-    def all_places(self) -> list[str]:
-        """Returns all taggers, in order."""
-        return list(self._loaded)
 
     def run(self, places: Sequence[str], documents: Documents, path: str) -> dict[tuple[str, str], pa.Array]:
         """Returns the columns of some taggers by (experiment, key). Native ones share one segmentation of each text.
@@ -126,7 +131,6 @@ class ComputedBatch:
         self._computed = computed
         self._documents = documents
         self._path = path
-        self._done: set[str] = set()
         self._columns: dict[tuple[str, str], pa.Array] = {}
         self._count = len(documents)
         self.rows = np.arange(self._count)
@@ -138,11 +142,28 @@ class ComputedBatch:
 
     def fill(self, wanted: Iterable[tuple[str, str]], alive: Mask) -> None:
         """Computes the columns of `wanted`, and those of the same taggers, for the documents in `alive`."""
-        self._fill(self._computed.places(wanted), alive)
+        self._fill(wanted, alive)
 
     def fill_all(self, alive: Mask) -> None:
         """Computes all columns that are not there yet for the documents in `alive`."""
-        self._fill(self._computed.all_places(), alive)
+        self._fill(self._computed.pairs, alive)
+
+    def ask(self, chain: Chain, alive: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
+        """Asks the rules of a chain of the documents in `alive`; leaves out those that one of them drops.
+
+        Returns the rows of these documents, and for each the first rule that is true of it, -1 where none is.
+        """
+        rows = np.flatnonzero(alive)
+        try:
+            found, columns = chain.native.filter(self._documents.text, pa.array(rows))
+        except ValueError as error:
+            raise StageError(f"{self._path}: {error}") from error
+        first = np.asarray(found.to_numpy(zero_copy_only=False))
+        left = np.zeros(self._count, np.bool_)
+        left[rows[first < 0]] = True
+        self._narrow(left[self.rows])
+        self._columns |= {pair: columns[column] for pair, column in chain.given}
+        return rows, first
 
     def column(self, pair: tuple[str, str]) -> pa.Array | None:
         """Returns the column of an (experiment, key) pair for the documents in `rows`; None if it is not computed."""
@@ -167,24 +188,25 @@ class ComputedBatch:
         back[self.rows] = np.arange(len(self.rows))
         return pa.array(back, mask=back < 0)
 
-    def _fill(self, places: Collection[str], alive: Mask) -> None:
-        missing = [place for place in places if place not in self._done]
+    def _fill(self, wanted: Iterable[tuple[str, str]], alive: Mask) -> None:
+        missing = self._computed.places(pair for pair in wanted if pair not in self._columns)
         if not missing or not alive.any():
             return
-        self._done.update(missing)
         self._narrow(alive[self.rows])
-        self._columns |= self._computed.run(missing, self._documents, self._path)
+        documents = self._documents
+        if len(self.rows) < self._count:
+            records = documents.records
+            if not self._computed.needs_raw:
+                # Lines are longer than their texts, and few taggers read them.
+                records = records.select(["id", "text", "source", "line"])
+            documents = Documents(records.take(pa.array(self.rows)), documents.name)
+        self._columns |= self._computed.run(missing, documents, self._path)
 
     def _narrow(self, left: Mask) -> None:
         if left.all():
             return
         rows = pa.array(np.flatnonzero(left))
         self.rows = self.rows[left]
-        records = self._documents.records
-        if not self._computed.needs_raw:
-            # Lines are longer than their texts, and few taggers read them.
-            records = records.select(["id", "text", "source", "line"])
-        self._documents = Documents(records.take(rows), self._documents.name)
         self._columns = {pair: column.take(rows) for pair, column in self._columns.items()}
 
 

@@ -20,7 +20,8 @@ from dolma_pipeline.formats.made_attributes import Made
 from dolma_pipeline.mixers import attributes, edits, expression, use
 from dolma_pipeline.mixers.attribute_files import AttributeFiles, BatchAttributes, MixInput
 from dolma_pipeline.mixers.attributes import Integers
-from dolma_pipeline.mixers.computed import Computed
+from dolma_pipeline.mixers.chain import Chain, chains
+from dolma_pipeline.mixers.computed import Computed, ComputedBatch
 from dolma_pipeline.mixers.fields import field_columns
 from dolma_pipeline.mixers.names import selectors
 from dolma_pipeline.mixers.use import ATTRIBUTES, Use
@@ -86,6 +87,7 @@ class Decider:
         self.names = dict(names)
         self.drop = expression.compile_all(mix.drop, "drop")
         self.select, self.spans, self.replacements = selectors(mix)
+        self._chains = self._chained()
         self.rules = [*mix.drop, SELECT, TOO_SHORT, FAILED]
         self.warnings: list[str] = []
         """What ought to be known of the last file."""
@@ -93,6 +95,18 @@ class Decider:
         """What the rules found in all files so far."""
         self._path = ""
         self._failed: dict[str, tuple[int, str]] = {}
+
+    def _chained(self) -> dict[int, Chain]:
+        """Rules on computed attributes that one native call asks, by the position of the first of them.
+
+        A filter or span may read any attribute: then all are there before the first rule.
+        """
+        if self.computed is None or self.select is not None or self.spans:
+            return {}
+        wanted = [self.names[name] for edit in self.mix.edit if (name := edits.attribute(edit))]
+        if self.mix.keep_attributes:
+            wanted += self.computed.pairs
+        return chains(self.drop, self.names, self.computed.native, wanted)
 
     def decisions(self, source: MixInput, stream: DocumentStream) -> Iterator[Decision]:
         """Decides on the documents of a file in order; `stream` reads them with their lines.
@@ -171,17 +185,36 @@ class Decider:
         What a rule reads and no file has is computed when the rule is reached, for documents that are still there.
         """
         first = np.full(len(documents), -1, np.int16)
+        asked = 0
         for position, (name, rule) in enumerate(self.drop.items()):
+            if columns.computed is not None and (chain := self._chains.get(position)) is not None:
+                self._ask(chain, position, columns.computed, first)
+                asked = position + len(chain.rules)
+            if position < asked:
+                continue
             rows, some = columns.some(rule, table, first < 0)
             hits = rule.evaluate(some, len(rows))
             if some is table:
                 self.use.rule(name, rule, int(hits.sum()), table, documents)
             else:
                 # Nothing is computed of a dropped document: nobody knows whether another rule is true of it.
-                self.use.reached(name, int(hits.sum()), len(rows))
+                alive = first[rows] < 0
+                self.use.reached(name, int((hits & alive).sum()), int(alive.sum()))
             hit = rows[hits]
             first[hit[first[hit] < 0]] = position
         return first
+
+    def _ask(self, chain: Chain, position: int, computed: ComputedBatch, first: npt.NDArray[np.int16]) -> None:
+        """Notes in `first` what the rules of a chain drop, the first of which has this position."""
+        rows, hits = computed.ask(chain, first < 0)
+        dropped = hits >= 0
+        first[rows[dropped]] = hits[dropped] + position
+        left = len(rows)
+        for name, count in zip(
+            chain.rules, np.bincount(hits[dropped], minlength=len(chain.rules)).tolist(), strict=True
+        ):
+            self.use.reached(name, count, left)
+            left -= count
 
     def _edit(self, verdict: _Verdict, lengths: Integers) -> tuple[pa.LargeStringArray | None, dict[str, int]]:
         documents, columns = verdict.documents, verdict.columns

@@ -128,7 +128,7 @@ def plan_edits(
         found.append(spans)
         strings = _strings(edit, spans, step, texts, made)
         index = np.asarray([replacements.setdefault(s, len(replacements)) for s in strings], np.int32)
-        which.append(np.resize(index, len(spans.start)))
+        which.append(np.full(len(spans.start), index, np.int32) if len(index) == 1 else index)
     start, end, ranks = _joined(found)
     merged, winners = _merge(start, end, ranks)
     row = merged.start // step
@@ -151,10 +151,10 @@ def _joined(found: Sequence[_Found]) -> tuple[Integers, Integers, Integers]:
 
 def _overlapping(start: Integers, end: Integers, rank: Integers, step: int) -> int:
     """Documents in which some spans overlap so that replacing their union is not replacing the first of them."""
+    if _are_apart(start, end):
+        return 0
     order = np.lexsort((rank, start))
     start, end, rank = start[order], end[order], rank[order]
-    if len(start) == 0:
-        return 0
     reached = np.maximum.accumulate(end)
     begins = np.concatenate([[True], start[1:] >= reached[:-1]])
     first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
@@ -176,12 +176,17 @@ def _spans(edit: Edit, column: pa.Array, lengths: Integers, step: int, wanted: n
     return _Found((start + row * step)[fits], (end + row * step)[fits])
 
 
+def _are_apart(start: Integers, end: Integers) -> bool:
+    """Whether spans, none of them empty, are in order and do not overlap: most taggers find them so."""
+    return bool((start[1:] >= end[:-1]).all())
+
+
 def _merge(start: Integers, end: Integers, rank: Integers) -> tuple[_Found, Integers]:
     """Unions of spans that overlap (not of those that touch), and the position of the span of lowest rank in each."""
+    if _are_apart(start, end):
+        return _Found(start, end), np.arange(len(start))
     order = np.lexsort((rank, start))
     start, end, rank = start[order], end[order], rank[order]
-    if len(start) == 0:
-        return _Found(start, end), order
     reached = np.maximum.accumulate(end)
     begins = np.concatenate([[True], start[1:] >= reached[:-1]])
     group = np.cumsum(begins) - 1

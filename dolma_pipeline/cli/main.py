@@ -60,6 +60,8 @@ TRACEBACK = "DOLMA_TRACEBACK"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code; every error is reported on stderr."""
+    # numpy starts a thread for each processor, which spin while nothing of ours asks for a product of matrices.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with watched() as signals:
         return _guarded(list(sys.argv[1:] if argv is None else argv), signals)
 

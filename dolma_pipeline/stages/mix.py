@@ -32,6 +32,9 @@ from dolma_pipeline.stages.mix_groups import Group, groups
 from dolma_pipeline.stages.tag import FAILED
 
 VERSION = 5
+BATCH_BYTES = 1 << 20
+"""Text of one batch. A mix holds its documents as text, as lines and as edited text at once: what stays in the cache of
+the processor is quicker, and a larger batch takes the more memory."""
 TAGGER_FAILED = "tagger_failed"
 """The first rule where taggers may set documents aside: those are in quarantine, and so not in the output."""
 SAMPLED_OUT = "budget"
@@ -67,7 +70,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     writer = document_writer(config.path)
     try:
         for each in config.inputs:
-            stream = read_documents(each.path, columns=each.columns, keep_raw=True)
+            stream = read_documents(each.path, columns=each.columns, keep_raw=True, batch_bytes=BATCH_BYTES)
             there = {*each.attributes, *(e for stage in config.computed for e, _ in stage.experiments)}
             for experiment in sorted({e for e, _ in config.names.values()} - there):
                 decider.use.file_lacks(experiment, config.source)

@@ -146,7 +146,7 @@ def test_damaged_files_and_idle_rules_are_told_as_with_attribute_files(tmp_path:
     assert once.counts().column("unread").to_pylist() == [10, 10]
     assert [w for w in once.manifest.warnings if "no attributes" in w] == []
     use = once.manifest.stages[1].details["use"]["rules"]
-    assert use["drop.never"] == {"hits": 0, "reached": 30}
+    assert use["drop.never"] == {"hits": 0, "reached": 24}
     assert use["drop.short"] == {"hits": 6, "reached": 30}
 
 

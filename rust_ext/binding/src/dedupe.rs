@@ -1,23 +1,19 @@
 //! Keys, filters, verdicts and the columns made of them.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 use arrow_array::cast::AsArray;
 use dolma_core::bloom;
 use dolma_core::dedupe::{self, Bloom, VerdictColumns};
 use dolma_core::keys::{KeyWriter, Mode, Ngrams, Settings};
-use dolma_core::{Error, Result};
+use dolma_core::Error;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3_arrow::PyArray;
 
-use crate::door::{fits_in_an_object, released, to_pyarrow};
-
-fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
-    mutex.lock().map_err(|_| Error::invalid("used after a failure in another thread"))
-}
+use crate::door::{fits_in_an_object, lock, released, to_pyarrow};
 
 fn finished(path: &std::path::Path) -> Error {
     Error::invalid(format!("{}: already finished", path.display()))

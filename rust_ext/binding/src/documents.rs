@@ -1,7 +1,7 @@
 //! Documents and attributes: readers, the atomic writer, edits and digests.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt32Type};
@@ -14,20 +14,16 @@ use dolma_core::rewrite::{self, Changes};
 use dolma_core::spans::SpanScanner;
 use dolma_core::tokens::{self, Rows};
 use dolma_core::writer::Writer;
-use dolma_core::{codec, digest, json, Error, Result};
+use dolma_core::{codec, digest, json};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
-use crate::door::{fits_in_an_object, released, to_pyarrow};
+use crate::door::{fits_in_an_object, lock, released, to_pyarrow};
 
 /// Bytes of lines that are put together before they go to the writer: what stays in the processor's cache.
 const LINES: usize = 1 << 17;
-
-fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
-    mutex.lock().map_err(|_| Error::invalid("used after a failure in another thread"))
-}
 
 fn typed<'a, T: ?Sized>(found: Option<&'a T>, array: &ArrayRef, expected: &str) -> PyResult<&'a T> {
     found.ok_or_else(|| PyTypeError::new_err(format!("expected {expected}, found {}", array.data_type())))

@@ -1,7 +1,9 @@
 //! The one door between the languages: releases the GIL and gives each Rust error its Python exception.
 
+use std::sync::{Mutex, MutexGuard};
+
 use arrow_array::ArrayRef;
-use dolma_core::Error;
+use dolma_core::{Error, Result};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
@@ -15,6 +17,11 @@ pub const fn fits_in_an_object<T>() {
 /// Runs `work` without the GIL. No Python object may be touched inside.
 pub fn released<T: Send>(py: Python<'_>, work: impl FnOnce() -> dolma_core::Result<T> + Send) -> PyResult<T> {
     py.detach(work).map_err(|e| to_python(py, e))
+}
+
+/// What several threads may ask for, one at a time.
+pub fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
+    mutex.lock().map_err(|_| Error::invalid("used after a failure in another thread"))
 }
 
 /// Makes OSError by errno (FileNotFoundError, PermissionError, ...), DataError of bad bytes, ValueError of bad arguments.

@@ -1,11 +1,13 @@
 //! Taggers: one call measures a batch of texts with all of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch};
 use arrow_schema::{Field, Schema};
+use dolma_core::taggers::chain::Chain;
+use dolma_core::taggers::conditions::Step;
 use dolma_core::taggers::periods::sequences;
 use dolma_core::taggers::{by_name, catalogue, round5, tag_texts, Kind, Tagger};
 use dolma_core::{Error, Result};
@@ -13,7 +15,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
-use crate::door::{released, to_pyarrow};
+use crate::door::{fits_in_an_object, lock, released, to_pyarrow};
 
 fn find(name: &str) -> Result<Box<dyn Tagger>> {
     by_name(name).ok_or_else(|| Error::invalid(format!("unknown native tagger `{name}`")))
@@ -51,6 +53,42 @@ fn to_batch(tagger: &dyn Tagger, arrays: Vec<ArrayRef>) -> Result<RecordBatch> {
     let schema = Schema::new(tagger.attributes().iter().map(field).collect::<Vec<_>>());
     RecordBatch::try_new(Arc::new(schema), arrays).map_err(|e| Error::invalid(e.to_string()))
 }
+
+/// Rules over texts, which measure a text only as far as it reaches them.
+#[pyclass(name = "TextChain", frozen)]
+struct PyTextChain(Mutex<Chain>);
+
+#[pymethods]
+impl PyTextChain {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        attributes: Vec<(String, String)>,
+        rules: Vec<Vec<Step>>,
+        wanted: Vec<usize>,
+    ) -> PyResult<Self> {
+        released(py, || Chain::new(&attributes, &rules, wanted)).map(|chain| PyTextChain(Mutex::new(chain)))
+    }
+
+    /// (the first rule that is true of each of `rows`, the wanted columns of those of which none is).
+    fn filter<'py>(
+        &self,
+        py: Python<'py>,
+        texts: PyArray,
+        rows: PyArray,
+    ) -> PyResult<(Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>)> {
+        let (texts, rows) = (texts.into_inner().0, rows.into_inner().0);
+        let (Some(texts), Some(rows)) = (texts.as_string_opt::<i64>(), rows.as_primitive_opt::<Int64Type>()) else {
+            let found = format!("{} and {}", texts.data_type(), rows.data_type());
+            return Err(PyTypeError::new_err(format!("expected large_string texts and int64 rows, found {found}")));
+        };
+        let found = released(py, || lock(&self.0)?.filter(texts, rows.values()))?;
+        let columns = found.columns.into_iter().map(|column| to_pyarrow(py, column)).collect::<PyResult<_>>()?;
+        Ok((to_pyarrow(py, Arc::new(found.rule))?, columns))
+    }
+}
+
+const _: () = fits_in_an_object::<PyTextChain>();
 
 /// (name, one line of description) of all native taggers, sorted by name.
 #[pyfunction]
@@ -119,6 +157,7 @@ fn round_scores<'py>(py: Python<'py>, scores: PyArray) -> PyResult<Bound<'py, Py
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyTextChain>()?;
     module.add_function(wrap_pyfunction!(tag, module)?)?;
     module.add_function(wrap_pyfunction!(tagger_catalogue, module)?)?;
     module.add_function(wrap_pyfunction!(tagger_names, module)?)?;

@@ -9,6 +9,7 @@ use memchr::memmem;
 use crate::documents::RANGES;
 use crate::json::push_string;
 use crate::members::{merge, Member, Members, ObjectWriter};
+use crate::taggers::text::count_chars;
 use crate::{Error, Result};
 
 /// Replaces spans of code points in texts.
@@ -80,7 +81,7 @@ impl<'a> Cursor<'a> {
 
 /// Code points per text.
 pub fn char_lengths(texts: &LargeStringArray) -> Int64Array {
-    texts.iter().map(|t| t.map(|t| t.chars().count() as i64)).collect()
+    texts.iter().map(|t| t.map(|t| count_chars(t) as i64)).collect()
 }
 
 /// Bytes of each text without white space at its ends.

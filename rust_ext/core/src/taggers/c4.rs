@@ -73,18 +73,30 @@ impl Tagger for C4 {
     }
 
     fn tag(&mut self, text: &Text<'_>, columns: &mut [Column]) {
+        let mut done = 0;
+        self.measure(0, text, &mut done, columns);
+        self.measure(2, text, &mut done, columns);
+    }
+
+    /// What is told of lines and what is sought anywhere come apart.
+    fn measure(&mut self, attribute: usize, text: &Text<'_>, done: &mut u64, columns: &mut [Column]) {
         let [unended, short, naughty, javascript, lorem_ipsum, curly_brace, line_count] = columns else { return };
-        let found = self.look(text);
-        for (column, here) in [
-            (naughty, found.naughty),
-            (javascript, found.javascript),
-            (lorem_ipsum, found.lorem_ipsum),
-            (curly_brace, found.curly_brace),
-        ] {
-            if here {
-                column.set(1.0);
+        if matches!(attribute, 2..=5) {
+            *done |= 0b11_1100;
+            let found = self.look(text);
+            for (column, here) in [
+                (naughty, found.naughty),
+                (javascript, found.javascript),
+                (lorem_ipsum, found.lorem_ipsum),
+                (curly_brace, found.curly_brace),
+            ] {
+                if here {
+                    column.set(1.0);
+                }
             }
+            return;
         }
+        *done |= 0b100_0011;
         let words = text.words();
         let (mut start, mut word) = (0, 0);
         let ends = text.newlines().iter().map(|newline| (newline.at, newline.chars as usize + 1));

@@ -33,6 +33,13 @@ pub enum Column {
     Spans(Spans),
 }
 
+/// What a column holds of the document at hand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Row<'a> {
+    Document(Option<f64>),
+    Spans { starts: &'a [i64], ends: &'a [i64], scores: &'a [f64] },
+}
+
 /// Plain vectors rather than Arrow's nested builders, which look up the type of each field at each value.
 #[derive(Default)]
 pub struct Spans {
@@ -43,6 +50,11 @@ pub struct Spans {
 }
 
 impl Spans {
+    /// The first span of the document at hand.
+    fn first(&self) -> usize {
+        self.offsets.last().map_or(0, |end| *end as usize)
+    }
+
     fn end_offset(&self) -> i32 {
         i32::try_from(self.starts.len()).unwrap_or(i32::MAX)
     }
@@ -100,6 +112,34 @@ impl Column {
         match self {
             Column::Document(..) => 0,
             Column::Spans(spans) => spans.starts.len(),
+        }
+    }
+
+    /// The document at hand, which is not finished.
+    pub fn row(&self) -> Row<'_> {
+        match self {
+            Column::Document(_, value) => Row::Document(*value),
+            Column::Spans(spans) => {
+                let from = spans.first();
+                Row::Spans {
+                    starts: spans.starts.get(from..).unwrap_or_default(),
+                    ends: spans.ends.get(from..).unwrap_or_default(),
+                    scores: spans.scores.get(from..).unwrap_or_default(),
+                }
+            }
+        }
+    }
+
+    /// Leaves out the document at hand.
+    pub fn forget_row(&mut self) {
+        match self {
+            Column::Document(_, value) => *value = None,
+            Column::Spans(spans) => {
+                let from = spans.first();
+                spans.starts.truncate(from);
+                spans.ends.truncate(from);
+                spans.scores.truncate(from);
+            }
         }
     }
 

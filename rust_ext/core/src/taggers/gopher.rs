@@ -7,7 +7,7 @@ use super::chars::{LETTER, SYMBOL};
 use super::column::{Column, Kind};
 use super::intern::Interner;
 use super::ngrams::Ngrams;
-use super::text::{count_chars, Text};
+use super::text::{count_chars, Text, Word};
 use super::Tagger;
 
 const ATTRIBUTES: [(&str, Kind); 19] = [
@@ -31,8 +31,10 @@ const ATTRIBUTES: [(&str, Kind); 19] = [
     ("fraction_of_duplicate_lines", Kind::Document),
     ("fraction_of_characters_in_duplicate_lines", Kind::Document),
 ];
+/// Positions in `ATTRIBUTES`: those before the first one are of n-grams, from 2 on.
 const FIRST_COUNT: usize = 9;
-const REQUIRED: [&[u8]; 8] = [b"the", b"be", b"to", b"of", b"and", b"that", b"have", b"with"];
+const REQUIRED_COUNT: usize = 14;
+const FIRST_OF_LINES: usize = 15;
 
 /// `gopher_v1` splits lines at each line break, `gopher_v2` at runs of them.
 pub struct Gopher {
@@ -58,7 +60,6 @@ impl Gopher {
         Gopher { join_breaks: true, ..Gopher::v1() }
     }
 
-    /// After the n-grams, which count words.
     fn words(&mut self, text: &Text<'_>) -> [f64; 5] {
         let words = text.words();
         self.lengths.clear();
@@ -68,10 +69,22 @@ impl Gopher {
             alphabetic += u32::from(word.classes & LETTER != 0);
             self.lengths.add(word.chars);
         }
-        let required: u32 = REQUIRED.iter().map(|word| self.ngrams.times(word)).sum();
         let some = words.len().max(1) as f64;
         let median = self.lengths.median(words.len());
-        [words.len() as f64, median, f64::from(symbols) / some, f64::from(alphabetic) / some, f64::from(required)]
+        [text.chars() as f64, words.len() as f64, median, f64::from(symbols) / some, f64::from(alphabetic) / some]
+    }
+
+    /// The n-grams at a position among the attributes, after those before it.
+    fn grams(&mut self, at: usize, text: &Text<'_>, columns: &mut [Column]) {
+        if at == 0 {
+            self.ngrams.begin(text);
+        }
+        if let (Some((n, repeats)), Some(column)) = (self.ngrams.next(text), columns.get_mut(at)) {
+            column.set(match n {
+                2..=4 => repeats.top as f64 / text.word_chars().max(1) as f64,
+                _ => repeats.duplicate as f64 / repeats.total.max(1) as f64,
+            });
+        }
     }
 
     /// `characters`: of all words.
@@ -109,24 +122,42 @@ impl Tagger for Gopher {
     }
 
     fn tag(&mut self, text: &Text<'_>, columns: &mut [Column]) {
-        let mut scores = [0.0; 10];
-        if !text.str.is_empty() {
-            let characters: u64 = text.words().iter().map(|w| u64::from(w.chars)).sum();
-            for ((n, repeats), column) in self.ngrams.count(text, characters).zip(columns.iter_mut()) {
-                column.set(match n {
-                    2..=4 => repeats.top as f64 / characters.max(1) as f64,
-                    _ => repeats.duplicate as f64 / repeats.total.max(1) as f64,
-                });
-            }
-            let [words, median, symbols, alphabetic, required] = self.words(text);
-            let [bullets, ellipses, lines, line_chars] = self.lines(text, characters);
-            let count = text.chars() as f64;
-            scores = [count, words, median, symbols, alphabetic, required, bullets, ellipses, lines, line_chars];
-        }
-        for (column, score) in columns.iter_mut().skip(FIRST_COUNT).zip(scores) {
-            column.set(score);
+        let mut done = 0;
+        for part in [FIRST_COUNT - 1, FIRST_COUNT, REQUIRED_COUNT, FIRST_OF_LINES] {
+            self.measure(part, text, &mut done, columns);
         }
     }
+
+    /// What is counted of words, of lines, and of n-grams comes apart; shorter n-grams come before longer ones.
+    fn measure(&mut self, attribute: usize, text: &Text<'_>, done: &mut u64, columns: &mut [Column]) {
+        if attribute < FIRST_COUNT {
+            for size in done.trailing_ones() as usize..=attribute {
+                self.grams(size, text, columns);
+                *done |= 1 << size;
+            }
+            return;
+        }
+        let (first, scores): (usize, &[f64]) = match attribute {
+            REQUIRED_COUNT => (REQUIRED_COUNT, &[required(text)]),
+            FIRST_OF_LINES.. => (FIRST_OF_LINES, &self.lines(text, text.word_chars())),
+            _ => (FIRST_COUNT, &self.words(text)),
+        };
+        for (at, score) in (first..).zip(scores) {
+            *done |= 1 << at;
+            if let Some(column) = columns.get_mut(at) {
+                column.set(if text.str.is_empty() { 0.0 } else { *score });
+            }
+        }
+    }
+}
+
+/// How many words are among those that a text is expected to have.
+fn required(text: &Text<'_>) -> f64 {
+    let known = |word: &&Word| {
+        let word = text.bytes(word);
+        matches!(word, b"the" | b"be" | b"to" | b"of" | b"and" | b"that" | b"have" | b"with")
+    };
+    text.words().iter().filter(known).count() as f64
 }
 
 /// Byte ranges of the lines; with `join` those of `re.split("\n+")`, where an empty one is left only at either end.

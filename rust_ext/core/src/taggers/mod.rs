@@ -5,9 +5,11 @@
 
 mod blocks;
 mod c4;
+pub mod chain;
 pub mod chars;
 mod code;
 pub mod column;
+pub mod conditions;
 mod gopher;
 mod intern;
 mod length;
@@ -39,6 +41,13 @@ pub trait Tagger: Send {
 
     /// Measures `text`; a column that is not set stays absent for this document.
     fn tag(&mut self, text: &Text<'_>, columns: &mut [Column]);
+
+    /// Measures one attribute of `text`, and whatever comes with it, unless `done` has its bit; sets the bits of all
+    /// that were measured. A tagger whose attributes cost much more together than one by one overrides it.
+    fn measure(&mut self, _attribute: usize, text: &Text<'_>, done: &mut u64, columns: &mut [Column]) {
+        *done = !0;
+        self.tag(text, columns);
+    }
 }
 
 /// Name, one line of description, and how to make one.
@@ -129,11 +138,32 @@ pub fn by_name(name: &str) -> Option<Box<dyn Tagger>> {
     CATALOGUE.iter().find(|(known, ..)| *known == name).map(|(.., make)| make())
 }
 
+/// The text of a row. A null is an error, as the reader never yields one; so is a text of 4 GiB or more, whose words
+/// 32-bit offsets could not tell apart.
+fn text_at(texts: &LargeStringArray, row: usize) -> Result<&str> {
+    if texts.is_null(row) {
+        return Err(Error::invalid(format!("text {row}: expected a text, found none")));
+    }
+    let value = texts.value(row);
+    if u32::try_from(value.len()).is_err() {
+        let found = value.len();
+        return Err(Error::invalid(format!("text {row}: expected less than 4 GiB, found {found} bytes")));
+    }
+    Ok(value)
+}
+
+/// 2^31 spans of one attribute in a batch are an error, as offsets could not tell them apart.
+fn check_spans(column: &Column) -> Result<()> {
+    match i32::try_from(column.spans()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::invalid("expected fewer than 2^31 spans in a batch: tag fewer documents at once")),
+    }
+}
+
 /// Runs `taggers` over a column of texts in one pass.
 ///
-/// Returns, per tagger, its columns in the order of [`Tagger::attributes`]. A null text is an error, as the reader
-/// never yields one; so are a text of 4 GiB or more and 2^31 spans of one attribute in a batch, which offsets could
-/// not tell apart.
+/// Returns, per tagger, its columns in the order of [`Tagger::attributes`]. A text that is null, or of 4 GiB or more, is
+/// an error; so are 2^31 spans of one attribute in a batch.
 pub fn tag_texts(taggers: &mut [Box<dyn Tagger>], texts: &LargeStringArray) -> Result<Vec<Vec<ArrayRef>>> {
     if texts.null_count() > 0 {
         return Err(Error::invalid(format!("expected texts without nulls, found {}", texts.null_count())));
@@ -144,18 +174,11 @@ pub fn tag_texts(taggers: &mut [Box<dyn Tagger>], texts: &LargeStringArray) -> R
         .collect();
     let mut spare = text::Spare::default();
     for row in 0..texts.len() {
-        let value = texts.value(row);
-        if u32::try_from(value.len()).is_err() {
-            let found = value.len();
-            return Err(Error::invalid(format!("text {row}: expected less than 4 GiB, found {found} bytes")));
-        }
-        let text = Text::reusing(value, spare);
+        let text = Text::reusing(text_at(texts, row)?, spare);
         for (tagger, out) in taggers.iter_mut().zip(&mut columns) {
             tagger.tag(&text, out);
             out.iter_mut().for_each(Column::finish_row);
-            if out.iter().any(|c| i32::try_from(c.spans()).is_err()) {
-                return Err(Error::invalid("expected fewer than 2^31 spans in a batch: tag fewer documents at once"));
-            }
+            out.iter().try_for_each(check_spans)?;
         }
         spare = text.into_spare();
         if row == texts.len() / 8 {

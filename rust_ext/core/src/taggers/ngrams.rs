@@ -24,6 +24,8 @@ pub struct Repeats {
 #[derive(Default)]
 pub struct Ngrams {
     words: Interner,
+    /// The size that was counted last.
+    size: usize,
     /// Number of each word.
     numbers: Vec<u32>,
     pairs: Pairs,
@@ -55,26 +57,26 @@ struct Gram {
 }
 
 impl Ngrams {
-    /// How often a word of at most 16 bytes is in the text that was counted last.
-    pub fn times(&self, word: &[u8]) -> u32 {
-        self.words.times(word)
+    /// Begins with a text: its words are numbered, and [`Ngrams::next`] counts the shortest n-grams.
+    pub fn begin(&mut self, text: &Text<'_>) {
+        self.size = SIZES.start() - 1;
+        self.number_words(text.str.as_bytes(), text.words());
     }
 
-    /// The repeats of each size for which the text has enough words, in order of size. `all`: characters of its words.
-    pub fn count(&mut self, text: &Text<'_>, all: u64) -> impl Iterator<Item = (usize, Repeats)> {
+    /// The repeats of the next size, if it is one of `SIZES` and the text, which was begun with, has words enough.
+    pub fn next(&mut self, text: &Text<'_>) -> Option<(usize, Repeats)> {
         let words = text.words();
-        let mut sizes = [Repeats::default(); 11];
-        let possible = *SIZES.end().min(&words.len());
-        self.number_words(text.str.as_bytes(), words);
-        for (n, repeats) in sizes.iter_mut().enumerate().take(possible + 1).skip(*SIZES.start()) {
-            match n {
-                2 => self.pair_words(words),
-                _ => self.lengthen(words, n),
-            }
-            *repeats = self.repeated.repeats(words, n);
-            repeats.total = total(words, all, n);
+        let n = self.size + 1;
+        if n > *SIZES.end() || n > words.len() {
+            return None;
         }
-        sizes.into_iter().enumerate().take(possible + 1).skip(*SIZES.start())
+        self.size = n;
+        match n {
+            2 => self.pair_words(words),
+            _ => self.lengthen(words, n),
+        }
+        let repeats = self.repeated.repeats(words, n);
+        Some((n, Repeats { total: total(words, text.word_chars(), n), ..repeats }))
     }
 
     fn number_words(&mut self, text: &[u8], words: &[Word]) {
@@ -235,8 +237,8 @@ mod tests {
 
     fn count(ngrams: &mut Ngrams, text: &str) -> Vec<(usize, Repeats)> {
         let text = Text::new(text);
-        let all = chars(Some(text.words()));
-        ngrams.count(&text, all).collect()
+        ngrams.begin(&text);
+        std::iter::from_fn(|| ngrams.next(&text)).collect()
     }
 
     #[test]
