@@ -77,6 +77,7 @@ class Decider:
         self.mix = mix
         self.names = dict(names)
         self.drop = expression.compile_all(mix.drop, "drop")
+        self.needs = [*expression.needs_of(self.drop), *edits.needs(mix.edit, "edit")]
         self.select, self.spans, self.replacements = selectors(mix)
         self.rules = [*mix.drop, SELECT, TOO_SHORT, FAILED]
         self.warnings: list[str] = []
@@ -94,7 +95,12 @@ class Decider:
         self.warnings, self._failed, self._path = [], {}, source.path
         filters = [s for s in (self.select, *self.spans.values()) if s is not None]
         beside = AttributeFiles(
-            source, self.names, whole=bool(filters), objects=self.mix.keep_attributes, computed=self.computed
+            source,
+            self.names,
+            whole=bool(filters),
+            objects=self.mix.keep_attributes,
+            computed=self.computed,
+            needs=self.needs,
         )
         # What is certain to be read is counted in each document; for other names the bytes are searched.
         counted = {field.removeprefix(ATTRIBUTES) for selector in filters for _, field in selector.reads}

@@ -65,7 +65,8 @@ def read_examples(config: ReadExamples, context: Context) -> Report:
         for label, text in config.rules.items()
     }
     needs = {f for rule in rules.values() if rule is not None for f in rule.fields}
-    beside = AttributeFiles(config.input, config.names, whole=False)
+    wanted = expression.needs_of({name: rule for name, rule in rules.items() if rule is not None})
+    beside = AttributeFiles(config.input, config.names, whole=False, needs=wanted)
     stream = read_documents(config.input.path, columns=config.input.columns, keep_raw=needs_lines(needs))
     counts, parts, dropped = Counts(), [], Counter[str]()
     with SetAside(stream, config.input.quarantine, counts) as aside:

@@ -52,7 +52,7 @@ def measure_shard(config: MeasureShard, context: Context) -> Report:
     """One pass over the documents and the attribute columns that the rules name."""
     measure = _Measure(config)
     counts = Counts()
-    beside = AttributeFiles(config.input, config.names, whole=False)
+    beside = AttributeFiles(config.input, config.names, whole=False, needs=measure.needs)
     stream = read_documents(config.input.path, columns=config.input.columns, keep_raw=measure.keep_raw)
     with SetAside(stream, config.input.quarantine, counts) as aside:
         for documents in stream:
@@ -78,6 +78,7 @@ class _Measure:
         self._rules = expression.compile_all(config.drop, "drop")
         self._needs = {f for rule in all_rules(self._sweeps, self._rules).values() for f in rule.fields}
         self.keep_raw = needs_lines(self._needs)
+        self.needs = expression.needs_of(all_rules(self._sweeps, self._rules))
         self.result = WhatIf(
             read={config.source: Amount()},
             sweeps=[
