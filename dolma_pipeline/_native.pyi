@@ -44,24 +44,46 @@ class DocumentReader:
 
 @final
 class AttributeReader:
-    """Streams the rows of a JSONL attribute file: id, raw where asked for, a span column per key."""
+    """Streams the rows of a JSONL attribute file: id, raw where asked for, a column per key.
 
-    def __new__(cls, path: str, keys: Sequence[str], *, raw: bool = False, any_id: bool = False) -> Self:
-        """`any_id`: an id that is no string is a NUL and its JSON."""
+    A column has the type of the kind that the rows show: float64, int64, large_string, bool, or spans, also where no
+    row has had the key so far. `next_rows` raises DataError at a row whose value has another kind.
+    """
+
+    def __new__(
+        cls,
+        path: str,
+        keys: Sequence[str],
+        *,
+        raw: bool = False,
+        any_id: bool = False,
+        kinds: Sequence[str | None] = ...,
+    ) -> Self:
+        """`any_id`: an id that is no string is a NUL and its JSON. `kinds`: of `keys`, as far as they are known."""
 
     def next_rows(self, rows: int) -> Any: ...
 
 @final
 class SpanScanner:
-    """Streams every span of a JSONL attribute file, whatever its keys; an empty list is one span (0, 0, 0.0)."""
+    """Streams every value of a JSONL attribute file, whatever its keys; an empty list is one span (0, 0, 0.0)."""
 
     def __new__(cls, path: str) -> Self: ...
     def next_rows(self, rows: int) -> Any | None:
-        """key: uint32 (into `keys`), start, end: int64, score: float64, of the next rows; None at the end."""
+        """key: uint32 (into `keys`), start, end: int64, score: float64, of the next rows; None at the end.
+
+        A number that stands alone ends at -1.
+        """
+
+    def take_values(self) -> Any:
+        """key: uint32, value: large_string (a flag is `true` or `false`) of the rows of the last `next_rows`."""
 
     @property
     def keys(self) -> list[str]:
         """Those met so far, in order of appearance."""
+
+    @property
+    def kinds(self) -> list[str | None]:
+        """What each of `keys` holds: `spans`, `number`, `string`, `bool`, or None for nothing but nulls."""
 
 @final
 class LineWriter:
@@ -170,6 +192,8 @@ def attribute_objects(lengths: Any, keys: Sequence[str], columns: Sequence[Any],
     """
 
 def attribute_keys(path: str, rows: int) -> list[str]: ...
+def attribute_kinds(path: str, rows: int) -> list[tuple[str, str | None]]:
+    """The attributes in the first rows of a JSONL file in order, and the kind that each shows (None: only nulls)."""
 
 @final
 class BytePairEncoder:
@@ -231,7 +255,7 @@ class FastText:
         """`positive`, `negative` as spans by paragraph, `doc_positive`, `doc_negative` weighted by length."""
 
 def tag_texts(texts: Any, names: Sequence[str]) -> list[Any]:
-    """A RecordBatch per tagger: its attributes as nullable float64 or list<struct<start, end, score>>."""
+    """A RecordBatch per tagger: its attributes in the types of their kinds."""
 
 @final
 class TextChain:
@@ -265,7 +289,7 @@ def periodic_sequences(ids: Any, offsets: Any, longest: int) -> Any:
     """
 
 def tagger_attributes(name: str) -> list[tuple[str, str]]:
-    """(attribute, `document` or `spans`) in the order of the columns."""
+    """(attribute, its kind) in the order of the columns."""
 
 def round_scores(scores: Any) -> Any:
     """Scores with five decimals, as `round(score, 5)`."""

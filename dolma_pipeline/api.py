@@ -341,7 +341,7 @@ def tag(texts: Iterable[str], taggers: Sequence[str | CustomTagger], *, modules:
 
     `texts`: a list, or another sequence of strings, such as a column of Arrow, numpy or pandas.
 
-    Columns `TAGGER__ATTRIBUTE`: float64, null where a text has no score; or for spans
+    Columns `TAGGER__ATTRIBUTE`: float64, int64, large_string or bool, null where a text has none; or for spans
     list<struct<start: int64, end: int64, score: float64>>, code points, half-open. `modules`: Python files or modules
     with taggers of your own. The taggers see texts without metadata: one that reads other fields needs a `tag` stage.
     """
@@ -403,8 +403,9 @@ def read_attributes(
 ) -> Iterator[pa.RecordBatch]:
     """Yields attribute files, Parquet or JSON lines, row for row beside their documents.
 
-    Columns: id: large_string, and each of `keys` (default: all that the file has), in the types of `tag`. Raises
-    DataError for a damaged file, ConfigError for a key that it does not have.
+    Columns: id: large_string, and each of `keys` (default: all that the file has), in the types of `tag`; a number
+    of JSON lines is spans, unless it is whole. Raises DataError for a damaged file or a value of another kind, and
+    ConfigError for a key that it does not have.
     """
     wanted = None if keys is None else _names("keys", keys)
     for path in find_files(_paths(paths), "paths"):

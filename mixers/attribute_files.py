@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from dolma_pipeline import _native
 from dolma_pipeline.engine.reading import ShardInput
+from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
 from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import Documents
@@ -22,6 +23,7 @@ from dolma_pipeline.formats.made_attributes import Made, MadeCursor, open_attrib
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.computed import Computed, ComputedBatch
+from dolma_pipeline.mixers.rule_kinds import Need, check_read
 
 
 class MixInput(ShardInput, frozen=True, kw_only=True):
@@ -50,6 +52,8 @@ class BatchAttributes:
     """What is to be written of every file, in order: JSON objects, or all columns by key."""
     keys: frozenset[str]
     """The columns that files have."""
+    path: str = ""
+    """The file of the documents."""
     kept: bool = False
     """Whether attributes are to be written into documents."""
     computed: ComputedBatch | None = None
@@ -92,7 +96,7 @@ class BatchAttributes:
         if self.computed is not None and self.kept:
             self.computed.fill_all(wanted)
             files += self.computed.whole_tables().values()
-        return [_objects(f, documents, wanted) if isinstance(f, dict) else f for f in files]
+        return [_objects(f, documents, self.path, wanted) if isinstance(f, dict) else f for f in files]
 
     def spells(self, name: str, raw: pa.LargeBinaryArray | None) -> bool:
         """Whether filters can see an attribute `name`, here or in `raw` documents, as far as plain spelling tells."""
@@ -115,10 +119,13 @@ class AttributeFiles:
         objects: bool = False,
         computed: Computed | None = None,
         made: Made | None = None,
+        needs: Sequence[Need] = (),
     ) -> None:
         """`whole`: also give filters all there is; `objects`: also give what is to be written into documents;
-        `computed`: the attributes that no file has; `made`: what tasks of the same reading make."""
+        `computed`: the attributes that no file has; `made`: what tasks of the same reading make; `needs`: what rules
+        want of the named ones."""
         self._source = source
+        self._needs = list(needs)
         self._computed = computed
         self._names = names
         self._whole = whole
@@ -145,11 +152,18 @@ class AttributeFiles:
         """What speaks for attributes of other texts; raises DataError if a file has rows left, or says that it has."""
         return [line for cursor in self._cursors.values() for line in cursor.finish()]
 
+    def _place(self, name: str, row: int) -> str:
+        """Returns where the value of a row of the last batch stands, and its key."""
+        experiment, key = self._names[name]
+        return f"{self._cursors[experiment].place(row)}: attribute `{key}`"
+
     def next(self, documents: Documents) -> BatchAttributes:
         tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}
         absent = pa.nulls(len(documents))
         # A file without the column has it for no document: JSON lines leave out what is empty, and so may a shard.
         named = {name: tables.get(e, {}).get(key, absent) for name, (e, key) in self._names.items()}
+        if self._needs:
+            check_read(self._needs, named, self._place)
         rows: list[pa.LargeBinaryArray] = []
         whole: list[tuple[str, pa.Array]] = []
         files: list[pa.LargeBinaryArray | dict[str, pa.Array]] = []
@@ -157,7 +171,7 @@ class AttributeFiles:
             if experiment not in self._columnar:
                 files.append(table["__raw__"])
             elif self._whole and experiment in self._early:
-                files.append(_objects(_filled(table), documents))
+                files.append(_objects(_filled(table), documents, self._source.path))
             else:
                 files.append(_filled(table))
                 whole += _filled(table).items()
@@ -172,17 +186,28 @@ class AttributeFiles:
                 batch.fill_all(np.ones(len(documents), np.bool_))
                 whole += [item for table in batch.whole_tables().values() for item in _filled(table).items()]
         return BatchAttributes(
-            named, rows, whole, files if self._objects else [], keys, self._objects, batch, self._names
+            named,
+            rows,
+            whole,
+            files if self._objects else [],
+            keys,
+            self._source.path,
+            self._objects,
+            batch,
+            self._names,
         )
 
 
 def _objects(
-    columns: Mapping[str, pa.Array], documents: Documents, wanted: npt.NDArray[np.bool_] | None = None
+    columns: Mapping[str, pa.Array], documents: Documents, path: str, wanted: npt.NDArray[np.bool_] | None = None
 ) -> pa.LargeBinaryArray:
-    """What a JSON lines file would hold; null where it is not wanted."""
+    """What a JSON lines file would hold; null where it is not wanted. `path` is the file of the documents."""
     mask = None if wanted is None else pa.array(wanted)
     lengths = _native.char_lengths(documents.text)
-    return _native.attribute_objects(lengths, list(columns), list(columns.values()), mask)
+    try:
+        return _native.attribute_objects(lengths, list(columns), list(columns.values()), mask)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _filled(table: Mapping[str, pa.Array]) -> dict[str, pa.Array]:

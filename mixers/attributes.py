@@ -1,7 +1,8 @@
 """Columns of attributes as numpy sees them.
 
-Every attribute is a list of spans with scores; a document attribute is one span over the whole text. So what a rule
-says does not depend on which of the two forms a file holds (JSON lines know only spans).
+Every attribute of numbers is a list of spans with scores; a number for the document is one span over the whole text. So
+what a rule says does not depend on which of the two forms a file holds (JSON lines know only spans). Texts and flags
+are no numbers: they are there or not, and compared as what they are.
 """
 
 from __future__ import annotations
@@ -37,12 +38,27 @@ def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def scores(column: pa.Array | pa.ChunkedArray) -> Floats | None:
-    """The score of each document, NaN where it has none, of a document attribute; None of a span attribute."""
-    if pa.types.is_null(column.type):
+    """The number of each document, NaN where it has none; None for an attribute of spans.
+
+    Raises TypeError for texts and flags.
+    """
+    if column.null_count == len(column):
         return np.full(len(column), np.nan)
     if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         return to_floats(column)
+    if is_plain(column):
+        raise TypeError(f"expected numbers or spans, found {column.type}")
     return None
+
+
+def is_plain(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether these are texts or flags."""
+    return bool(pa.types.is_large_string(column.type) or pa.types.is_boolean(column.type))
+
+
+def there(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """Whether each document has a value that is no null."""
+    return np.asarray(one_array(column).is_valid().to_numpy(zero_copy_only=False))
 
 
 def to_floats(column: pa.Array | pa.ChunkedArray) -> Floats:
@@ -73,7 +89,9 @@ def spans(column: pa.Array | pa.ChunkedArray, lengths: Integers | None = None) -
 
 
 def count(column: pa.Array) -> Floats:
-    """Spans of each document."""
+    """Spans of each document; a text or flag counts as one."""
+    if is_plain(column):
+        return there(column).astype(np.float64)
     if (values := scores(column)) is not None:
         return (~np.isnan(values)).astype(np.float64)
     return spans(column).counts.astype(np.float64)
@@ -104,7 +122,11 @@ def total(column: pa.Array) -> Floats:
 
 
 def present(column: pa.Array) -> npt.NDArray[np.bool_]:
-    """Whether any span of each document has a score other than zero."""
+    """Whether any span of each document has a score other than zero; a text that is not empty, a flag that is true."""
+    if pa.types.is_large_string(column.type):
+        return np.asarray(pc.fill_null(pc.not_equal(column, ""), False).to_numpy(zero_copy_only=False))
+    if pa.types.is_boolean(column.type):
+        return np.asarray(pc.fill_null(column, False).to_numpy(zero_copy_only=False))
     if (values := scores(column)) is not None:
         return np.asarray(~np.isnan(values) & (values != 0))
     found = spans(column)

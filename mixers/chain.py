@@ -14,7 +14,7 @@ import msgspec
 
 from dolma_pipeline import _native
 from dolma_pipeline.mixers.expression import Rule
-from dolma_pipeline.mixers.syntax import (
+from dolma_pipeline.mixers.nodes import (
     EXACT,
     Arithmetic,
     Attribute,

@@ -86,6 +86,7 @@ class Decider:
         self.mix = mix
         self.names = dict(names)
         self.drop = expression.compile_all(mix.drop, "drop")
+        self.needs = [*expression.needs_of(self.drop), *edits.needs(mix.edit, "edit")]
         self.select, self.spans, self.replacements = selectors(mix)
         self._chains = self._chained()
         self.rules = [*mix.drop, SELECT, TOO_SHORT, FAILED]
@@ -122,6 +123,7 @@ class Decider:
             objects=self.mix.keep_attributes,
             computed=self.computed,
             made=self.made,
+            needs=self.needs,
         )
         # What is certain to be read is counted in each document; for other names the bytes are searched.
         counted = {field.removeprefix(ATTRIBUTES) for selector in filters for _, field in selector.reads}

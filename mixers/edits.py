@@ -18,6 +18,7 @@ from dolma_pipeline.config.recipe import Edit
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers import attributes
 from dolma_pipeline.mixers.attributes import Integers
+from dolma_pipeline.mixers.rule_kinds import NUMBERS, Need
 
 ORIGINAL = "{}"
 """Stands for the original text in the replacement of a `span`."""
@@ -79,6 +80,17 @@ def attribute(edit: Edit) -> str | None:
     """The `tagger.attribute` whose spans it changes; None of Dolma's form, which selects them by an expression."""
     name = edit.replace if edit.replace is not None else edit.cut
     return None if name is None else name.replace("`", "")
+
+
+def needs(edits: Sequence[Edit], where: str) -> list[Need]:
+    """Returns what `edits`, below the path `where`, want of attributes: a text or a flag has no place to change."""
+    found = []
+    for i, edit in enumerate(edits):
+        name = attribute(edit)
+        if name is not None:
+            kind = "replace" if edit.replace is not None else "cut"
+            found.append(Need(name, NUMBERS, "spans", f"{where}[{i}].{kind}", name, 1))
+    return found
 
 
 def program(edit: Edit) -> str | None:

@@ -7,7 +7,7 @@ dropped only where the rule is true. An attribute that stands alone is never unk
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -21,21 +21,24 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers import attributes, keys
 from dolma_pipeline.mixers.attributes import Floats
 from dolma_pipeline.mixers.fields import DIGITS
-from dolma_pipeline.mixers.syntax import (
+from dolma_pipeline.mixers.nodes import (
     EXACT,
     Arithmetic,
     Attribute,
     Call,
     Comparison,
     Field,
+    Flag,
     Logic,
     Node,
     Not,
     Number,
     Text,
     Value,
-    parse,
+    walk,
 )
+from dolma_pipeline.mixers.rule_kinds import Need, needs
+from dolma_pipeline.mixers.syntax import parse
 
 Truth = npt.NDArray[np.int8]
 """1 true, 0 unknown, -1 false: `and` is the minimum, `or` the maximum, `not` the negative."""
@@ -74,7 +77,7 @@ class Rule:
     def resolve(self, available: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, str]]:
         """The (experiment, key) of each name; ConfigError at the first that is unknown or ambiguous."""
         found = {}
-        for node in _walk(self.tree):
+        for node in walk(self.tree):
             if isinstance(node, Attribute) and node.name not in found:
                 found[node.name] = keys.resolve(node.name, available, f"{self.where}: column {node.column}")
         return found
@@ -82,7 +85,7 @@ class Rule:
     def evaluate(self, columns: Mapping[str, pa.Array], n: int) -> npt.NDArray[np.bool_]:
         """Whether the rule is true of each of `n` documents.
 
-        `columns`: an array for each of `fields`, and of `names`: nullable float64, or list<struct<start, end, score>>.
+        `columns`: an array for each of `fields`, and for each of `names`, in the type of its kind.
         """
         for name in (*self.names, *self.fields):
             if name not in columns:
@@ -102,7 +105,7 @@ def rule_of(tree: Node, text: str, where: str) -> Rule:
     """The rule of a condition that is read already."""
     found: dict[str, None] = {}
     fields: set[str] = set()
-    for node in _walk(tree):
+    for node in walk(tree):
         if isinstance(node, Attribute):
             found[node.name] = None
         elif isinstance(node, Field):
@@ -121,6 +124,11 @@ def compile_all(rules: Mapping[str, str], where: str) -> dict[str, Rule]:
     return {name: compile(text, f"{where}.{name}") for name, text in rules.items()}
 
 
+def needs_of(rules: Mapping[str, Rule]) -> list[Need]:
+    """Returns what all of `rules` want of attributes."""
+    return [need for rule in rules.values() for need in needs(rule.tree, rule.text, rule.where)]
+
+
 def resolve_all(rules: Mapping[str, Rule], available: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, str]]:
     """The (experiment, key) of every name in `rules`."""
     found: dict[str, tuple[str, str]] = {}
@@ -135,24 +143,6 @@ def numbers(node: Node, columns: Mapping[str, pa.Array], n: int) -> Floats:
         return np.broadcast_to(_number(node, columns), n).copy()
 
 
-def _walk(tree: Node) -> Iterator[Node]:
-    """All nodes in the order of the text."""
-    yield tree
-    children: tuple[Node, ...] = ()
-    if isinstance(tree, Logic):
-        children = tree.parts
-    elif isinstance(tree, Not):
-        children = (tree.inner,)
-    elif isinstance(tree, Comparison):
-        children = (tree.left, tree.right)
-    elif isinstance(tree, Arithmetic):
-        children = (tree.first, *(node for _, node in tree.rest))
-    elif isinstance(tree, Call):
-        children = (tree.attribute,)
-    for child in children:
-        yield from _walk(child)
-
-
 def _truth(node: Node, columns: Mapping[str, pa.Array]) -> Truth:
     if isinstance(node, Logic):
         join = np.minimum if node.kind == "and" else np.maximum
@@ -164,8 +154,8 @@ def _truth(node: Node, columns: Mapping[str, pa.Array]) -> Truth:
         negated: Truth = np.negative(_truth(node.inner, columns))
         return negated
     if isinstance(node, Comparison):
-        if isinstance(node.left, Text | Value) and isinstance(node.right, Text | Value) and _are_texts(node):
-            return _same_text(node.left, node.right, columns, node.sign == "==")
+        if _are_plain(node, columns):
+            return _same(node, columns)
         return _compared(node, columns)
     if isinstance(node, Value):
         column = attributes.one_array(columns[node.key])
@@ -184,6 +174,10 @@ def _compared(node: Comparison, columns: Mapping[str, pa.Array]) -> Truth:
 
     Rounding never turns the order of two numbers around, so this is exact for whole numbers of any size.
     """
+    whole = [_whole(side, columns) for side in (node.left, node.right)]
+    if whole[0] is not None and whole[1] is not None:
+        (left_integers, left_known), (right_integers, right_known) = whole[0], whole[1]
+        return _signed(np.asarray(_COMPARE[node.sign](left_integers, right_integers)), left_known & right_known)
     left, right = _number(node.left, columns), _number(node.right, columns)
     found = np.asarray(_COMPARE[node.sign](left, right))
     same = np.asarray((left == right) & (np.abs(left) >= EXACT) & np.isfinite(left))
@@ -196,14 +190,29 @@ def _compared(node: Comparison, columns: Mapping[str, pa.Array]) -> Truth:
     return _signed(found, ~(np.isnan(left) | np.isnan(right)))
 
 
+def _whole(node: Node, columns: Mapping[str, pa.Array]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]] | None:
+    """The whole number of each document, and whether it has one; None for what may be another number."""
+    if isinstance(node, Attribute) and pa.types.is_int64(columns[node.name].type):
+        column = attributes.one_array(columns[node.name])
+        return attributes.to_integers(pc.fill_null(column, 0)), attributes.there(column)
+    if isinstance(node, Number) and node.exact is not None and node.exact == node.exact.to_integral_value():
+        exact = int(node.exact)
+        if -(2**63) <= exact < 2**63:
+            return np.asarray(exact, np.int64), np.asarray(True)
+    return None
+
+
 def _exactly(node: Node, columns: Mapping[str, pa.Array], row: int, value: float) -> Decimal:
     """The number of a document to its last digit, where that is known; `value`: the double that it is."""
     if isinstance(node, Number) and node.exact is not None:
         return node.exact
     if isinstance(node, Value) and (digits := columns.get(f"{DIGITS}:{node.path}")) is not None:
         return Decimal(digits[row].as_py())
-    if isinstance(node, Attribute) and pa.types.is_integer(columns[node.name].type):
-        return Decimal(columns[node.name][row].as_py())
+    name = node.name if isinstance(node, Attribute) else ""
+    if isinstance(node, Call) and node.function in ("max", "sum"):
+        name = node.attribute.name
+    if name and pa.types.is_integer(columns[name].type):
+        return Decimal(columns[name][row].as_py())
     return Decimal(value)
 
 
@@ -211,26 +220,45 @@ def _signed(value: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> Truth
     return np.where(known, np.where(value, 1, -1), 0).astype(np.int8)
 
 
-def _are_texts(node: Comparison) -> bool:
-    return all(
-        isinstance(side, Text) or (isinstance(side, Value) and side.form == "text") for side in (node.left, node.right)
+def _are_plain(node: Comparison, columns: Mapping[str, pa.Array]) -> bool:
+    """Whether texts or flags are compared, which two attributes tell only by their columns."""
+    sides = (node.left, node.right)
+    if any(isinstance(side, Text | Flag) or (isinstance(side, Value) and side.form == "text") for side in sides):
+        return True
+    return all(isinstance(side, Attribute) for side in sides) and any(
+        isinstance(side, Attribute) and attributes.is_plain(columns[side.name]) for side in sides
     )
 
 
-def _same_text(left: Text | Value, right: Text | Value, columns: Mapping[str, pa.Array], wanted: bool) -> Truth:
-    values = [_text(side, columns) for side in (left, right)]
-    same = pc.equal(*values)
+def _same(node: Comparison, columns: Mapping[str, pa.Array]) -> Truth:
+    left, right = (_plain(side, columns) for side in (node.left, node.right))
+    if _is_nothing(left) or _is_nothing(right):
+        return np.zeros(1, np.int8)
+    same = pc.equal(left, right)
     if isinstance(same, pa.Scalar):
-        return _signed(np.asarray(same.as_py() == wanted), np.asarray(True))
+        return _signed(np.asarray(same.as_py() == (node.sign == "==")), np.asarray(True))
     same = attributes.one_array(same)
     known = np.asarray(same.is_valid().to_numpy(zero_copy_only=False))
-    return _signed(np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False)) == wanted, known)
+    equal = np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False))
+    return _signed(equal == (node.sign == "=="), known)
 
 
-def _text(node: Text | Value, columns: Mapping[str, pa.Array]) -> pa.Array | pa.Scalar:
-    if isinstance(node, Value):
-        return columns[node.key]
-    return columns[node.value] if node.field else pa.scalar(node.value)
+def _plain(node: Node, columns: Mapping[str, pa.Array]) -> pa.Array | pa.Scalar:
+    """A column of texts or flags, or one of them for all documents."""
+    if isinstance(node, Flag):
+        return pa.scalar(node.value)
+    if isinstance(node, Text):
+        return columns[node.value] if node.field else pa.scalar(node.value, pa.large_string())
+    return columns[node.key if isinstance(node, Value) else node.name] if isinstance(node, Value | Attribute) else None
+
+
+def _is_nothing(side: pa.Array | pa.Scalar) -> bool:
+    """Whether no document has a value: such a column may be of any type."""
+    if isinstance(side, pa.Scalar) or attributes.is_plain(side):
+        return False
+    if attributes.count(side).any():
+        raise TypeError(f"expected texts or flags, found {side.type}")
+    return True
 
 
 def _number(node: Node, columns: Mapping[str, pa.Array]) -> Floats:

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import Documents
-from dolma_pipeline.mixers.syntax import DOCUMENT, EXACT
+from dolma_pipeline.mixers.nodes import EXACT
+from dolma_pipeline.mixers.syntax import DOCUMENT
 
 NUMBER, TEXT, TRUTH = "number", "text", "truth"
 DIGITS = "digits"

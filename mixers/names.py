@@ -3,38 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Mix
 from dolma_pipeline.errors import ConfigError
-from dolma_pipeline.formats.attributes import attribute_keys
-from dolma_pipeline.mixers import edits, expression
+from dolma_pipeline.formats.attributes import attribute_keys, attribute_kinds
+from dolma_pipeline.formats.kinds import Kind
+from dolma_pipeline.mixers import edits, expression, rule_kinds
 from dolma_pipeline.mixers.keys import resolve
+
+Kinds: TypeAlias = Mapping[str, Mapping[str, Kind]]
+"""The kinds of attributes by experiment and key, as far as the plan knows them."""
 
 
 def resolve_names(
-    mix: Mix, keys: Mapping[str, Sequence[str]], files: Mapping[str, Mapping[str, str]], where: str
+    mix: Mix,
+    keys: Mapping[str, Sequence[str]],
+    files: Mapping[str, Mapping[str, str]],
+    where: str,
+    kinds: Kinds | None = None,
 ) -> dict[str, tuple[str, str]]:
     """The (experiment, key) of every attribute that the rules and edits of `mix` name.
 
     `keys` are those of experiments that may not have run yet; `files` (experiment -> shard -> attribute file) are asked
-    for the keys of the others. Raises ConfigError for what in `mix` cannot be meant, with its path below `where`.
+    for the keys of the others. Raises ConfigError for what in `mix` cannot be meant, with its path below `where`, and
+    for an attribute whose kind, by `kinds` or its files, is not what a rule or edit wants.
     """
     rules = expression.compile_all(mix.drop, f"{where}.drop")
     for i, edit in enumerate(mix.edit):
         edits.check(edit, f"{where}.edit[{i}]")
     selectors(mix, where)
-    return _search(lambda available: _resolve(mix, rules, available, where), keys, files)
+    found = _search(lambda available: _resolve(mix, rules, available, where), keys, files)
+    wanted = [*expression.needs_of(rules), *edits.needs(mix.edit, f"{where}.edit")]
+    rule_kinds.check_planned(wanted, _kinds(found, keys, files, kinds or {}))
+    return found
 
 
 def resolve_rules(
     rules: Mapping[str, expression.Rule],
     keys: Mapping[str, Sequence[str]],
     files: Mapping[str, Mapping[str, str]],
+    kinds: Kinds | None = None,
 ) -> dict[str, tuple[str, str]]:
     """The same for rules that are compiled already."""
-    return _search(lambda available: expression.resolve_all(rules, available), keys, files)
+    found = _search(lambda available: expression.resolve_all(rules, available), keys, files)
+    rule_kinds.check_planned(expression.needs_of(rules), _kinds(found, keys, files, kinds or {}))
+    return found
+
+
+def _kinds(
+    names: Mapping[str, tuple[str, str]],
+    keys: Mapping[str, Sequence[str]],
+    files: Mapping[str, Mapping[str, str]],
+    kinds: Kinds,
+) -> dict[str, Kind | None]:
+    """The kind of each name, as far as the plan or the first file of an experiment that is there tells."""
+    seen: dict[str, Mapping[str, Kind | None]] = {}
+    for experiment, _ in names.values():
+        paths = [] if experiment in keys else list(files.get(experiment, {}).values())
+        if experiment not in seen:
+            seen[experiment] = attribute_kinds(paths[0]) if paths else dict(kinds.get(experiment, {}))
+    return {name: seen[experiment].get(key) for name, (experiment, key) in names.items()}
 
 
 def _search(

@@ -1,8 +1,9 @@
 """The language of `drop` rules, read into a tree.
 
-    or, and, not, comparison (< <= > >= == !=), + -, * /, unary -, and parentheses, from loosest to tightest;
-    numbers, "strings", `source`, `id`, `length` (code points), `bytes`, doc.field and metadata.field of the document,
-    tagger.attribute, count(x) max(x) sum(x) fraction(x) any(x) of an attribute x.
+    or, and, not, comparison (< <= > >= == != in, not in), + -, * /, unary -, and parentheses, from loosest to tightest;
+    numbers, "strings", true, false, lists of numbers or strings behind `in`; `source`, `id`, `length` (code points),
+    `bytes`, doc.field and metadata.field of the document; tagger.attribute,
+    count(x) max(x) sum(x) fraction(x) any(x) of an attribute x.
 
 Reading takes time linear in the text, and nests at most MAX_DEPTH deep.
 """
@@ -11,124 +12,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, NoReturn, TypeAlias
+from typing import Literal, NoReturn
 
 from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.mixers.nodes import (
+    NUMBERS,
+    Arithmetic,
+    Attribute,
+    Call,
+    Comparison,
+    Field,
+    Flag,
+    Logic,
+    Node,
+    Not,
+    Number,
+    Text,
+    Value,
+    is_condition,
+    is_number,
+    read_as,
+)
 
 MAX_DEPTH = 64
-NUMBERS = ("count", "max", "sum", "fraction")
 FUNCTIONS = (*NUMBERS, "any")
 FIELDS = ("length", "bytes")
 TEXTS = ("source", "id")
 DOCUMENT = "doc."
 DOCUMENTS = (DOCUMENT, "metadata.")
 """How the names of fields of documents begin; in backquotes they are names of experiments or taggers."""
+FLAGS = ("true", "false")
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 SIGNS = ("+", "-", "*", "/")
-EXACT = 2.0**53
-"""Below it a double holds every whole number."""
-
-
-@dataclass(frozen=True)
-class Number:
-    value: float
-    exact: Decimal | None = None
-    """The number as it is written, where `value` may be rounded."""
-
-    @property
-    def rounded(self) -> bool:
-        """Whether it is so large that `value` is another number."""
-        return abs(self.value) >= EXACT and self.exact is not None and self.exact != Decimal(self.value)
-
-
-@dataclass(frozen=True)
-class Text:
-    """A quoted string, or (`field`) the name of a column of strings."""
-
-    value: str
-    field: bool = False
-
-
-@dataclass(frozen=True)
-class Field:
-    """A column of numbers that every document has: its length, its bytes."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Value:
-    """A field of the document: a number, a text, or (where a condition is wanted) whether it holds anything."""
-
-    path: str
-    form: Literal["number", "text", "truth"] = "truth"
-
-    @property
-    def key(self) -> str:
-        """The column it is read from."""
-        return f"{self.form}:{self.path}"
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """A number where one is wanted (the first span's score), else whether it is there."""
-
-    name: str
-    column: int
-    """Where the text names it, for messages."""
-
-
-@dataclass(frozen=True)
-class Call:
-    function: str
-    attribute: Attribute
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """`first`, then each operand in turn: `a - b + c`."""
-
-    first: Node
-    rest: tuple[tuple[str, Node], ...]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    sign: str
-    left: Node
-    right: Node
-
-
-@dataclass(frozen=True)
-class Logic:
-    kind: Literal["and", "or"]
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True)
-class Not:
-    inner: Node
-
-
-Node: TypeAlias = "Number | Text | Field | Value | Attribute | Call | Arithmetic | Comparison | Logic | Not"
-
-
-def is_condition(node: Node) -> bool:
-    return isinstance(node, Comparison | Logic | Not | Attribute | Value) or (
-        isinstance(node, Call) and node.function == "any"
-    )
-
-
-def is_number(node: Node) -> bool:
-    return isinstance(node, Number | Field | Value | Attribute | Arithmetic) or (
-        isinstance(node, Call) and node.function in NUMBERS
-    )
-
-
-def _read_as(node: Node, form: Literal["number", "text"]) -> Node:
-    return Value(node.path, form) if isinstance(node, Value) else node
 
 
 def parse(text: str, where: str) -> Node:
@@ -141,7 +57,7 @@ _TOKEN = re.compile(
     (?P<number> (?: \d[\d_]* (?: \.\d[\d_]* )? | \.\d[\d_]* ) (?: [eE][+-]?\d+ )? )
   | (?P<name> (?: [^\W\d]\w* | `[^`]+` ) (?: \. (?: \w+ | `[^`]+` ) )* )
   | (?P<string> "[^"]*" | '[^']*' )
-  | (?P<sign> <= | >= | == | != | [<>+\-*/()] )
+  | (?P<sign> <= | >= | == | != | [<>+\-*/()\[\],] )
     """,
     re.VERBOSE,
 )
@@ -222,7 +138,7 @@ class _Parser:
         at = self.peek().at
         node = read()
         if not is_condition(node):
-            what = "text" if isinstance(node, Text) else "a number"
+            what = "text" if isinstance(node, Text) else "a flag" if isinstance(node, Flag) else "a number"
             self.fail(at, "expected a condition", f", found {what}; compare it with something")
         return node
 
@@ -255,29 +171,81 @@ class _Parser:
     def comparison(self) -> Node:
         at = start = self.peek().at
         left = self.sum()
+        if (listed := self.membership(left, start)) is not None:
+            return listed
         if not (sign := self.take(*COMPARISONS)):
             return left
-        if isinstance(left, Value) and sign.text in ("==", "!=") and self._text_follows():
+        equals = sign.text in ("==", "!=")
+        if isinstance(left, Value) and equals and self._text_follows():
             left = Value(left.path, "text")
+        if isinstance(left, Attribute) and equals and self._text_follows():
+            return Comparison(sign.text, left, self.primary("text"))
         if isinstance(left, Text) or (isinstance(left, Value) and left.form == "text"):
-            if sign.text not in ("==", "!="):
+            if not equals:
                 self.fail(sign.at, "expected `==` or `!=` between texts")
             right = self.primary("text")
-            if not isinstance(right, Text | Value):
+            if not isinstance(right, Text | Value | Attribute):
                 self.next -= 1
                 self.expected("a quoted text", sign.text)
-            return Comparison(sign.text, left, _read_as(right, "text"))
+            return Comparison(sign.text, left, read_as(right, "text"))
+        if isinstance(left, Flag) or self.peek().text in FLAGS:
+            return self.flag(left, sign, start)
         if not is_number(left):
             self.fail(at, f"expected a number before `{sign.text}`", ", found a condition")
         at = self.peek().at
         right = self.operand(sign.text, self.sum)
-        if isinstance(left, Value) and isinstance(right, Value) and sign.text in ("==", "!="):
+        if isinstance(left, Value) and isinstance(right, Value) and equals:
             self.fail(at, f"expected a number or a quoted text after `{sign.text}`", ", found another field")
-        if not isinstance(right, Number | Value | Field):
+        if not isinstance(right, Number | Value | Field | Attribute):
             self.held(left, start)
-        if not isinstance(left, Number | Value | Field):
+        if not isinstance(left, Number | Value | Field | Attribute):
             self.held(right, at)
-        return Comparison(sign.text, _read_as(left, "number"), right)
+        return Comparison(sign.text, read_as(left, "number"), right)
+
+    def flag(self, left: Node, sign: _Token, start: int) -> Node:
+        """A comparison with `true` or `false`, which only attributes may stand in."""
+        at = self.peek().at
+        right = self.primary("true or false")
+        if sign.text not in ("==", "!="):
+            self.fail(sign.at, "expected `==` or `!=` beside true and false")
+        other, place = (right, at) if isinstance(left, Flag) else (left, start)
+        if not isinstance(other, Attribute):
+            hint = "; a field alone says whether it holds anything" if isinstance(other, Value) else ""
+            self.fail(place, "expected an attribute to compare with true or false", f", found something else{hint}")
+        return Comparison(sign.text, left, right)
+
+    def membership(self, left: Node, start: int) -> Node | None:
+        """`x in [a, b]`, which is `x == a or x == b`, or its contrary; None if neither follows."""
+        word = self.peek()
+        inverted = word.text == "not"
+        behind = self.tokens[self.next + 1] if self.next + 1 < len(self.tokens) else self.end
+        if word.kind != "name" or (behind if inverted else word).text != "in":
+            return None
+        self.next += 2 if inverted else 1
+        if not isinstance(left, Attribute | Value | Field) and not (isinstance(left, Text) and left.field):
+            self.fail(start, "expected an attribute or a field before `in`")
+        if not self.take("["):
+            self.expected('a list such as `[1, 2]` or `["a", "b"]`', "in")
+        items: list[Number | Text] = []
+        while True:
+            at = self.peek().at
+            item = self.unary()
+            if not isinstance(item, Number | Text) or (isinstance(item, Text) and item.field):
+                self.fail(at, "expected a number or a quoted text in the list")
+            if items and type(item) is not type(items[0]):
+                self.fail(at, "expected numbers alone or texts alone in the list")
+            if isinstance(left, Text) and isinstance(item, Number):
+                self.fail(at, "expected a quoted text in the list")
+            if isinstance(left, Field) and isinstance(item, Text):
+                self.fail(at, "expected a number in the list")
+            items.append(item)
+            if self.take("]"):
+                break
+            if not self.take(","):
+                self.expected("`,` or `]`")
+        form: Literal["number", "text"] = "number" if isinstance(items[0], Number) else "text"
+        either = Logic("or", tuple(Comparison("==", read_as(left, form), item) for item in items))
+        return Not(either) if inverted else either
 
     def held(self, node: Node, at: int) -> None:
         """Fails if `node` is a number that no double holds: only fields of documents are compared to the last digit."""
@@ -285,8 +253,8 @@ class _Parser:
             self.fail(
                 at,
                 "expected a number that a double holds",
-                f", found {node.exact}, for which it would hold {Decimal(node.value):f}; attributes and results of "
-                "arithmetic are doubles, only fields of documents are compared to the last digit",
+                f", found {node.exact}, for which it would hold {Decimal(node.value):f}; results of arithmetic are "
+                "doubles, only int64 attributes and fields of documents are compared to the last digit",
             )
 
     def _text_follows(self) -> bool:
@@ -297,9 +265,9 @@ class _Parser:
         at = self.peek().at
         node = read()
         if not is_number(node):
-            what = "a text" if isinstance(node, Text) else "a condition"
+            what = "a text" if isinstance(node, Text) else "a flag" if isinstance(node, Flag) else "a condition"
             self.fail(at, f"expected a number after `{after}`", f", found {what}")
-        return _read_as(node, "number")
+        return read_as(node, "number")
 
     def sum(self) -> Node:
         return self.arithmetic(("+", "-"), self.product)
@@ -320,7 +288,7 @@ class _Parser:
             at = self.peek().at
             rest.append((sign.text, self.operand(sign.text, read)))
             self.held(rest[-1][1], at)
-        return Arithmetic(_read_as(first, "number"), tuple(rest))
+        return Arithmetic(read_as(first, "number"), tuple(rest))
 
     def unary(self) -> Node:
         if not (sign := self.take("-")):
@@ -358,6 +326,8 @@ class _Parser:
             return Field(token.text)
         if token.text in TEXTS:
             return Text(token.text, field=True)
+        if token.text in FLAGS:
+            return Flag(token.text == "true")
         if token.text.startswith(DOCUMENTS):
             return Value(token.text.replace("`", ""))
         return self.attribute(token)

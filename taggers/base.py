@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
 from dolma_pipeline.errors import StageError
+from dolma_pipeline.formats.kinds import Kind as Kind
 
 PACKAGE = Path(__file__).parent.parent
-Kind: TypeAlias = Literal["document", "spans"]
-"""`document`: one score or none, a nullable float64. `spans`: list<struct<start, end, score>> in code points."""
 
 
 class Attribute(NamedTuple):
-    """A column that a tagger writes."""
+    """A column that a tagger writes; formats/kinds.py has the Arrow type of each kind."""
 
     name: str
     kind: Kind
@@ -59,7 +58,7 @@ class Tagger(Protocol):
         """What `tag` gives, in order; None where only the documents tell."""
 
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
-        """A column per attribute, each with a row per document; scores have five decimals."""
+        """A column per attribute, in the type of its kind, each with a row per document; scores have five decimals."""
 
 
 class TaggerFailure(StageError):

@@ -16,7 +16,7 @@ import pyarrow as pa
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError, unknown
 from dolma_pipeline.models import LANGUAGE_ID, ModelFiles, find_model
-from dolma_pipeline.taggers.base import Attribute, Documents, Tagger
+from dolma_pipeline.taggers.base import Attribute, Documents, Kind, Tagger
 from dolma_pipeline.taggers.columns import spans
 from dolma_pipeline.taggers.language import PREFIX, load_model
 
@@ -59,7 +59,7 @@ class FastTextTagger:
                 raise ConfigError(f"tagger `{name}`: {unknown('label', label, known)}")
         shown = {k: f"{PREFIX}{k}" if full_names else k for k in known}
         self._wanted = {shown[label]: known[label] for label in labels or known}
-        kind: Literal["document", "spans"] = "document" if by == "document" else "spans"
+        kind: Kind = "float64" if by == "document" else "spans"
         self.attributes = tuple(Attribute(label, kind) for label in self._wanted)
 
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
@@ -106,7 +106,7 @@ class InstructionQuality:
     The probability of `hq`: that of the best label, or one minus it where that is `cc`.
     """
 
-    attributes = (Attribute("score", "document"),)
+    attributes = (Attribute("score", "float64"),)
 
     def __init__(self, name: str, model: Path) -> None:
         self.name = name
@@ -138,7 +138,7 @@ class CodeComposition:
         self._fasttext = load_model(model)
         self._labels = [*(label.removeprefix(PREFIX) for label in self._fasttext.labels), "other"]
         per_label = [f"{label}{end}" for label in self._labels for end in ("_pct", "", "_entropy")]
-        self.attributes = tuple(Attribute(a, "document") for a in ("boundaries", *per_label))
+        self.attributes = tuple(Attribute(a, "float64") for a in ("boundaries", *per_label))
 
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
         lines = [[s for line in t.splitlines() if (s := line.strip())] for t in documents.text.to_pylist()]

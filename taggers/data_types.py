@@ -12,6 +12,8 @@ import msgspec
 
 Score: TypeAlias = tuple[int, int, float]
 """(start, end, score) as an attribute file holds it; start and end count code points."""
+Plain: TypeAlias = "int | float | str | bool"
+"""What a document attribute may be; Dolma knows spans alone."""
 
 
 class InputSpec(msgspec.Struct):
@@ -37,7 +39,7 @@ class OutputSpec(msgspec.Struct):
     """A row of an attribute file."""
 
     id: str
-    attributes: dict[str, list[Score]]
+    attributes: dict[str, list[Score] | Plain]
     source: str | None = None
 
 
@@ -167,34 +169,48 @@ class Span:
 
 @dataclass(slots=True)
 class DocResult:
-    """The result of a tagger: the spans that it found in a document."""
+    """The result of a tagger: the spans that it found in a document.
+
+    `values` are those of the whole document by attribute: whole numbers, texts and flags of declared kinds. Dolma has
+    no such thing.
+    """
 
     doc: Document
     spans: list[Span]
+    values: dict[str, Plain] = field(default_factory=dict)
 
     @classmethod
     def from_spec(cls, doc: InputSpec, *attrs_groups: OutputSpec) -> DocResult:
         """Joins a document with rows of attribute files; raises AssertionError if a row has another id."""
         spans: list[Span] = []
+        plain: dict[str, Plain] = {}
         for row in attrs_groups:
             if row.id != doc.id:
                 raise AssertionError(f"expected attributes of document `{doc.id}`, found those of `{row.id}`")
-            spans += [Span.from_spec(name, value) for name, values in row.attributes.items() for value in values]
-        return cls(doc=Document.from_spec(doc), spans=spans)
+            for name, values in row.attributes.items():
+                if isinstance(values, list):
+                    spans += [Span.from_spec(name, value) for value in values]
+                else:
+                    plain[name] = values
+        return cls(doc=Document.from_spec(doc), spans=spans, values=plain)
 
     def to_spec(self) -> tuple[InputSpec, OutputSpec]:
-        attributes: dict[str, list[Score]] = {}
+        found: dict[str, list[Score]] = {}
         for span in self.spans:
             name, value = span.to_spec()
-            attributes.setdefault(name, []).append(value)
+            found.setdefault(name, []).append(value)
+        attributes: dict[str, list[Score] | Plain] = {**found, **self.values}
         return self.doc.to_spec(), OutputSpec(source=self.doc.source, id=self.doc.id, attributes=attributes)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> DocResult:
-        return cls(doc=Document.from_json(values["doc"]), spans=[Span.from_json(s) for s in values["spans"]])
+        spans = [Span.from_json(s) for s in values["spans"]]
+        return cls(doc=Document.from_json(values["doc"]), spans=spans, values=dict(values.get("values", {})))
 
     def to_json(self, with_doc: bool = False, window: int = 0) -> dict[str, Any]:
         shown: dict[str, Any] = {"spans": [s.to_json(text=self.doc.text, window=window) for s in self.spans]}
+        if self.values:
+            shown["values"] = self.values
         return {**shown, "doc": self.doc.to_json()} if with_doc else shown
 
     def __str__(self) -> str:

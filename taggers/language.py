@@ -63,7 +63,7 @@ class EnglishTagger:
         self._columns = {language: "positive"} | ({} if only else {f"not_{language}": "negative"})
         self._label = PREFIX + language
         self._fasttext = load_model(model)
-        self.attributes = tuple(Attribute(attribute, "document") for attribute in self._columns)
+        self.attributes = tuple(Attribute(attribute, "float64") for attribute in self._columns)
 
     def tag(self, documents: Texts) -> dict[str, pa.Array]:
         found = self._fasttext.label_scores(documents.text, self._label, lower=True, strip=True)
@@ -87,7 +87,7 @@ class EnglishParagraphTagger:
         self._fasttext = load_model(model)
         self.attributes = (
             *(Attribute(attribute, "spans") for attribute in self._spans),
-            *(Attribute(attribute, "document") for attribute in self._scores),
+            *(Attribute(attribute, "float64") for attribute in self._scores),
         )
 
     def tag(self, documents: Texts) -> dict[str, pa.Array]:
@@ -107,7 +107,7 @@ class AllLanguagesTagger:
         self._minimum = minimum
         self._fasttext = load_model(model)
         self._languages = [label.removeprefix(PREFIX) for label in self._fasttext.labels]
-        self.attributes = tuple(Attribute(language, "document") for language in self._languages)
+        self.attributes = tuple(Attribute(language, "float64") for language in self._languages)
 
     def tag(self, documents: Texts) -> dict[str, pa.Array]:
         threshold = 0.0 if self._minimum is None else self._minimum / 2

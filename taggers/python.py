@@ -4,18 +4,16 @@
     def shouting(text: str) -> float:
         return sum(c.isupper() for c in text) / max(len(text), 1)
 
-A module that holds such is named in `tagger_modules`. Attributes that are not declared are those the documents have:
-declare them with `attributes={"name": "document" | "spans"}` where a mix names them or the files are Parquet.
+A module that holds such is named in `tagger_modules`. Attributes that are not declared are those the documents have,
+numbers or spans: declare them with `attributes={"name": "float64" | "int64" | "string" | "bool" | "spans"}` where a mix
+names them, where the files are Parquet, and for whole numbers, texts and flags.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -23,9 +21,9 @@ import msgspec
 import pyarrow as pa
 
 from dolma_pipeline import _native
-from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
 from dolma_pipeline.formats.columns import shown_id
-from dolma_pipeline.taggers.base import Attribute, Documents, Kind, Tagger, TaggerFailure
+from dolma_pipeline.formats.kinds import KINDS, TYPES, Kind, kind_of
+from dolma_pipeline.taggers.base import Attribute, Documents, Tagger, TaggerFailure
 from dolma_pipeline.taggers.data_types import (
     DocResult,
     Document,
@@ -35,8 +33,10 @@ from dolma_pipeline.taggers.data_types import (
     Span,
 )
 from dolma_pipeline.taggers.registry import USER, Entry
+from dolma_pipeline.taggers.values import DECIMALS as DECIMALS
+from dolma_pipeline.taggers.values import BadValue, ValueColumns, declaration
+from dolma_pipeline.taggers.values import Value as Value
 
-DECIMALS = 5
 SCORE = "score"
 """The attribute of a function that returns a number."""
 
@@ -49,7 +49,10 @@ class BaseTagger:
 
     FIELDS: ClassVar[list[str]] = ["text"]
     attributes: ClassVar[Mapping[str, Kind] | None] = None
-    """Declares what `predict` gives. A `document` attribute is one span over the whole text; its score is kept."""
+    """Declares what `predict` gives, in spans and in the `values` of its result.
+
+    A span over the whole text stands for its score, where that is all that the attribute is.
+    """
 
     @property
     def defaults(self) -> list[str]:
@@ -60,15 +63,15 @@ class BaseTagger:
         """Returns what is measured of a document; subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} defines no `predict`")
 
-    def group_output(self, doc_result: DocResult) -> dict[str, list[tuple[int, int, float]]]:
-        """Returns (start, end, score) by attribute, scores to five decimals."""
-        grouped: dict[str, list[tuple[int, int, float]]] = {name: [] for name in self.defaults}
+    def group_output(self, doc_result: DocResult) -> dict[str, Any]:
+        """Returns lists of (start, end, score) by attribute, scores to five decimals, and the document's `values`."""
+        grouped: dict[str, Any] = {name: [] for name in self.defaults}
         for span in doc_result.spans:
             triple = (span.start, span.end, round(float(span.score), DECIMALS))
             grouped.setdefault(span.type, []).append(triple)
-        return grouped
+        return grouped | doc_result.values
 
-    def tag(self, row: Any) -> dict[str, list[tuple[int, int, float]]]:
+    def tag(self, row: Any) -> dict[str, Any]:
         """Returns the attributes of a row of a document file, an `InputSpec`."""
         return self.group_output(self.predict(Document.from_spec(row)))
 
@@ -76,7 +79,7 @@ class BaseTagger:
 class BaseTaggerWithMetadata(BaseTagger):
     """The base of taggers like BaseTagger whose `predict` receives the metadata of the document too."""
 
-    def tag(self, row: Any) -> dict[str, list[tuple[int, int, float]]]:
+    def tag(self, row: Any) -> dict[str, Any]:
         return self.group_output(self.predict(DocumentWithMetadata.from_spec(row)))
 
 
@@ -85,8 +88,7 @@ class _Header(msgspec.Struct):
     metadata: dict[str, Any] | None = None
 
 
-Value: TypeAlias = "float | list[Span] | None"
-Result: TypeAlias = "float | dict[str, Any] | list[Span]"
+Result: TypeAlias = "float | int | str | bool | dict[str, Any] | list[Span]"
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type[BaseTagger])
 
@@ -95,7 +97,9 @@ def tagger(name: str, *, attributes: Mapping[str, Kind] | None = None) -> Callab
     """Registers a function of a text as a tagger.
 
     It returns a number (attribute `score`), a list of Span (one attribute per type), or a dict from attribute to
-    either; None, or a missing key, leaves the attribute absent.
+    either; None, or a missing key, leaves the attribute absent. Numbers are float64 unless `attributes` says `int64`;
+    texts and flags must be declared, as `string` and `bool`. Where one attribute is declared, the function may return
+    its value alone.
     """
 
     given = _declared(attributes)
@@ -104,7 +108,7 @@ def tagger(name: str, *, attributes: Mapping[str, Kind] | None = None) -> Callab
         declared = given or _annotated(function)
 
         def value(document: _Row) -> dict[str, Value]:
-            return _by_attribute(function(document.text))
+            return _by_attribute(function(document.text), declared)
 
         _register(function, name, declared, lambda: RowTagger(name, declared, value))
         return function
@@ -115,8 +119,8 @@ def tagger(name: str, *, attributes: Mapping[str, Kind] | None = None) -> Callab
 def batch_tagger(name: str, *, attributes: Mapping[str, Kind] | None = None, raw: bool = False) -> Callable[[F], F]:
     """Registers a function of `Documents` as a tagger: it returns a column (Arrow, NumPy, list) per attribute.
 
-    Numbers are document scores, lists of struct<start, end, score> are spans. `raw`: the function reads
-    `documents.raw`.
+    Numbers are float64 unless `attributes` says `int64`, lists of struct<start, end, score> are spans; texts and flags
+    must be declared, as `string` and `bool`. `raw`: the function reads `documents.raw`.
     """
 
     declared = _declared(attributes)
@@ -165,7 +169,7 @@ class RowTagger:
         self._value = value
 
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
-        columns = _Columns(self.attributes)
+        columns = ValueColumns(self.attributes)
         raws = documents.raw.to_pylist() if self.needs_raw and documents.raw is not None else [None] * len(documents)
         rows = zip(
             documents.text.to_pylist(), documents.id.to_pylist(), documents.source.to_pylist(), raws, strict=True
@@ -174,7 +178,7 @@ class RowTagger:
             try:
                 columns.add(self._value(_Row(text, shown_id(identity), source or "", raw)), len(text))
             except (Exception, SystemExit) as error:
-                reason = str(error) if isinstance(error, _BadValue) else f"{type(error).__name__}: {error}"
+                reason = str(error) if isinstance(error, BadValue) else f"{type(error).__name__}: {error}"
                 raise TaggerFailure(self.name, reason, row=number, document=identity) from error
         return columns.finish()
 
@@ -196,7 +200,9 @@ class BatchTagger:
 
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
         try:
-            given = {k: c if isinstance(c, pa.Array) else pa.array(c) for k, c in self._function(documents).items()}
+            given = {k: _array(k, c) for k, c in self._function(documents).items()}
+        except BadValue as error:
+            raise TaggerFailure(self.name, str(error)) from error
         except (Exception, SystemExit) as error:
             raise TaggerFailure(self.name, f"{type(error).__name__}: {error}") from error
         if self.attributes is not None:
@@ -212,96 +218,58 @@ class BatchTagger:
         if len(column) != rows:
             found = f"`{attribute}`: expected a value for each of {rows} documents, found {len(column)}"
             raise TaggerFailure(self.name, found)
+        there = kind_of(column.type)
         if kind is None:
-            kind = "spans" if pa.types.is_list(column.type) or pa.types.is_large_list(column.type) else "document"
+            kind = "spans" if pa.types.is_list(column.type) or pa.types.is_large_list(column.type) else "float64"
+        if not pa.types.is_null(column.type) and there not in _FROM[kind]:
+            hint = f"; for texts {declaration(attribute, 'string')}" if there == "string" else ""
+            raise TaggerFailure(self.name, f"`{attribute}`: expected {_COLUMNS[kind]}, found {column.type}{hint}")
         try:
-            if kind == "spans":
-                return column.cast(SPANS)
-            scores = column.cast(DOCUMENT)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-            wanted = "numbers" if kind == "document" else "lists of struct<start, end, score>"
-            raise TaggerFailure(self.name, f"`{attribute}`: expected {wanted}, found {column.type}") from None
-        if not pa.compute.all(pa.compute.is_finite(scores)).as_py() and scores.null_count < rows:
+            column = column.cast(TYPES[kind])
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            raise TaggerFailure(self.name, f"`{attribute}`: expected {_COLUMNS[kind]}, found {error}") from None
+        return self._finite(attribute, column) if kind == "float64" else column
+
+    def _finite(self, attribute: str, scores: pa.Array) -> pa.Array:
+        if not pa.compute.all(pa.compute.is_finite(scores)).as_py() and scores.null_count < len(scores):
             raise TaggerFailure(self.name, f"`{attribute}`: expected finite scores, found nan or infinity")
         return _native.round_scores(scores)
 
 
-class _BadValue(Exception):
-    """What a tagger gave is no attribute."""
+_FROM: Mapping[Kind, tuple[Kind, ...]] = {
+    "float64": ("float64", "int64", "bool"),
+    "int64": ("int64",),
+    "string": ("string",),
+    "bool": ("bool",),
+    "spans": ("spans",),
+}
+"""The kinds of columns that may stand for one that is declared, or (float64, spans) not."""
+_COLUMNS: Mapping[Kind, str] = {
+    "float64": "numbers",
+    "int64": "whole numbers (int64)",
+    "string": "texts (string)",
+    "bool": "booleans",
+    "spans": "lists of struct<start, end, score>",
+}
 
 
-class _Columns:
-    """Collects the values of documents, one after the other, into columns."""
-
-    def __init__(self, attributes: tuple[Attribute, ...] | None) -> None:
-        self._declared = attributes is not None
-        self._kinds: dict[str, Kind] = dict(attributes or ())
-        self._values: dict[str, list[Any]] = {name: [] for name in self._kinds}
-        self._rows = 0
-
-    def add(self, values: Mapping[str, Value], length: int) -> None:
-        for name, value in values.items():
-            if value is None or not name:
-                continue
-            kind: Kind = "spans" if isinstance(value, (list, tuple)) else "document"
-            known = self._kinds.get(name)
-            if known is None:
-                if self._declared:
-                    raise _BadValue(f"`{name}` is not one of the declared attributes {', '.join(self._kinds)}")
-                self._kinds[name], self._values[name] = kind, [None] * self._rows
-                known = kind
-            if isinstance(value, (list, tuple)):
-                spans = [_span(name, s, length) for s in value]
-                if known == "document":
-                    if [s[:2] for s in spans] != [(0, length)]:
-                        raise _BadValue(f"`{name}`: expected a score or one span over the whole text, found {value}")
-                    self._values[name].append(spans[0][2])
-                else:
-                    self._values[name].append(spans)
-            elif known == "spans":
-                raise _BadValue(f"`{name}`: expected a list of spans, found {value!r}")
-            else:
-                self._values[name].append(_score(name, value))
-        self._rows += 1
-        for column in self._values.values():
-            if len(column) < self._rows:
-                column.append(None)
-
-    def finish(self) -> dict[str, pa.Array]:
-        columns = {}
-        for name, kind in self._kinds.items():
-            values = self._values[name]
-            columns[name] = (
-                pa.array([v or [] for v in values], SPANS) if kind == "spans" else pa.array(values, DOCUMENT)
-            )
-        return columns
+def _array(attribute: str, column: Any) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
+    try:
+        return pa.array(column)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise BadValue(f"`{attribute}`: expected values of one kind, found others: {error}") from error
 
 
-def _score(name: str, value: Any) -> float:
-    if not isinstance(value, Real):
-        raise _BadValue(f"`{name}`: expected a number, found {value!r}")
-    score = round(float(value), DECIMALS)
-    if not math.isfinite(score):
-        raise _BadValue(f"`{name}`: expected a finite score, found {score}")
-    return score
-
-
-def _span(name: str, span: Any, length: int) -> tuple[int, int, float]:
-    if not isinstance(span, Span):
-        raise _BadValue(f"`{name}`: expected a Span, found {span!r}")
-    if not 0 <= span.start <= span.end <= length:
-        raise _BadValue(f"`{name}`: expected 0 <= start <= end <= {length}, found {span.start} and {span.end}")
-    return int(span.start), int(span.end), _score(name, span.score)
-
-
-def _by_attribute(result: Any) -> dict[str, Value]:
+def _by_attribute(result: Any, declared: tuple[Attribute, ...] | None = None) -> dict[str, Value]:
     if result is None:
         return {}
     if isinstance(result, Mapping):
         return dict(result)
     if isinstance(result, (list, tuple)):
         return _by_type(result)
-    return {SCORE: result}
+    return {declared[0].name if declared is not None and len(declared) == 1 else SCORE: result}
 
 
 def _by_type(spans: Sequence[Any]) -> dict[str, Value]:
@@ -315,16 +283,21 @@ def _by_type(spans: Sequence[Any]) -> dict[str, Value]:
 def _declared(attributes: Mapping[str, Kind] | None) -> tuple[Attribute, ...] | None:
     if not attributes:
         return None
-    for name, kind in attributes.items():
-        if kind not in typing.get_args(Kind):
-            raise ValueError(f"attribute `{name}`: expected `document` or `spans`, found `{kind}`")
-    return tuple(Attribute(name, kind) for name, kind in attributes.items())
+    found: dict[str, Kind] = {name: _OLD.get(kind, kind) for name, kind in attributes.items()}
+    for name, kind in found.items():
+        if kind not in KINDS:
+            raise ValueError(f"attribute `{name}`: expected one of {', '.join(KINDS)}, found `{kind}`")
+    return tuple(Attribute(name, kind) for name, kind in found.items())
+
+
+_OLD: Mapping[str, Kind] = {"document": "float64"}
+"""Names that kinds once had."""
 
 
 def _annotated(function: Callable[..., Any]) -> tuple[Attribute, ...] | None:
     """`-> float` declares the attribute `score`; nothing else says the names of attributes."""
     returned = inspect.signature(function).return_annotation
-    return (Attribute(SCORE, "document"),) if returned in (float, int, bool, "float", "int", "bool") else None
+    return (Attribute(SCORE, "float64"),) if returned in (float, int, bool, "float", "int", "bool") else None
 
 
 def _register(what: Any, name: str, declared: tuple[Attribute, ...] | None, load: Callable[[], Tagger]) -> None:
@@ -363,17 +336,24 @@ def _load_class(name: str, cls: type[BaseTagger], declared: tuple[Attribute, ...
         spec = (InputSpecWithMetadata if with_metadata else InputSpec)(**given.to_json())
         return {
             attribute: [Span(start, end, attribute, score) for start, end, score in found]
+            if isinstance(found, list | tuple)
+            else found
             for attribute, found in instance.tag(spec).items()
         }
 
     def value(row: _Row) -> dict[str, Value]:
         spans: dict[str, Value] = {attribute: [] for attribute in defaults}
-        for span in instance.predict(document(row)).spans:
+        result = instance.predict(document(row))
+        for span in result.spans:
             # An attribute without a name is left out, as Dolma does.
             if span.type:
                 found = spans.setdefault(span.type, [])
                 if isinstance(found, list):
                     found.append(span)
+        for attribute, given in result.values.items():
+            if spans.get(attribute):
+                raise BadValue(f"`{attribute}`: expected spans or a value, found both")
+            spans[attribute] = given
         return spans
 
     tagger = RowTagger(name, declared, triples if own_rows else value, needs_raw=with_metadata)

@@ -21,7 +21,7 @@ class RandomNumber:
     has the same number in every run; `seeded` draws another set of them.
     """
 
-    attributes = (Attribute("random", "document"),)
+    attributes = (Attribute("random", "float64"),)
 
     def __init__(self, seed: int = SEED, name: str = NAME) -> None:
         self.name = name

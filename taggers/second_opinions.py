@@ -83,12 +83,12 @@ def _load(name: str, opinion: Opinion) -> Tagger:
         detect = _cld2()
     else:
         detect, codes = _lingua()
-    kind: Kind = "spans" if opinion.by_paragraph else "document"
+    kind: Kind = "spans" if opinion.by_paragraph else "float64"
     if opinion.english:
         codes = ("en", "not_en") if opinion.negative else ("en",)
     attributes = None if codes is None else tuple(Attribute(c, kind) for c in codes)
     if attributes is not None and opinion.doc_score:
-        attributes += (Attribute("doc_en", "document"), Attribute("doc_not_en", "document"))
+        attributes += (Attribute("doc_en", "float64"), Attribute("doc_not_en", "float64"))
     return RowTagger(name, attributes, lambda row: _values(row.text, detect, opinion))
 
 

@@ -94,7 +94,7 @@ class StarCoder:
         self._version = version
         comments = "nl_ratio_doc" if version == 1 else "code_to_comment_ratio_doc"
         names = ("has_xml_template_doc", "num_github_stars_doc", comments, "code_to_text_ratio_html_doc")
-        self.attributes = tuple(Attribute(n, "document") for n in names)
+        self.attributes = tuple(Attribute(n, "float64") for n in names)
 
     def tag(self, documents: Documents) -> dict[str, pa.Array]:
         languages, stars = self._metadata(documents)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dolma_pipeline.formats.attributes import DOCUMENT, SPANS
 from dolma_pipeline.formats.columns import shown_id
-from dolma_pipeline.taggers.base import Documents, Kind, Tagger, TaggerFailure
+from dolma_pipeline.formats.kinds import Kind, absent, kind_of
+from dolma_pipeline.taggers.base import Documents, Tagger, TaggerFailure
 from dolma_pipeline.taggers.native import NativeTagger, tag_natively
 
 LONGEST = 1000
@@ -38,6 +38,10 @@ class TaggerSet:
     def attribute_names(self) -> list[tuple[str, str]]:
         """(tagger, attribute) of all columns that are known before any document is read, in the order of `tag`."""
         return [(t.name, a.name) for t in self.taggers for a in t.attributes or ()]
+
+    def attribute_kinds(self) -> dict[tuple[str, str], Kind]:
+        """The same names with their kinds."""
+        return {(t.name, a.name): a.kind for t in self.taggers for a in t.attributes or ()}
 
     @property
     def undeclared(self) -> tuple[str, ...]:
@@ -151,24 +155,20 @@ def _tag_some(tagger: Tagger, documents: Documents, failures: dict[int, str]) ->
             if count == 1:
                 reason = f"tagger `{tagger.name}`, document `{shown_id(part.id[0].as_py())}`: {failure.reason}"
                 failures[start] = f"{failures[start]}; {reason}" if start in failures else reason
-                done.append(({a.name: _absent(a.kind, 1) for a in tagger.attributes or ()}, 1))
+                done.append(({a.name: absent(a.kind, 1) for a in tagger.attributes or ()}, 1))
                 continue
             # Where the tagger knows which document it was, those before it are done with one more call.
             cut = count // 2 if failure.row is None else max(failure.row, 1)
             todo += [(start + cut, count - cut), (start, cut)]
     kinds = {name: _kind(column) for columns, _ in done for name, column in columns.items()}
     return {
-        name: pa.concat_arrays([c[name] if name in c else _absent(kind, n) for c, n in done])
+        name: pa.concat_arrays([c[name] if name in c else absent(kind, n) for c, n in done])
         for name, kind in kinds.items()
     }
 
 
 def _kind(column: pa.Array) -> Kind:
-    return "document" if column.type == DOCUMENT else "spans"
-
-
-def _absent(kind: Kind, count: int) -> pa.Array:
-    return pa.nulls(count, DOCUMENT) if kind == "document" else pa.array([[]] * count, SPANS)
+    return kind_of(column.type) or "float64"
 
 
 def _without(column: pa.Array, failures: dict[int, str]) -> pa.Array:
@@ -178,6 +178,6 @@ def _without(column: pa.Array, failures: dict[int, str]) -> pa.Array:
     parts = []
     start = 0
     for row in [*sorted(failures), len(column)]:
-        parts += [column.slice(start, row - start), _absent(_kind(column), min(1, len(column) - row))]
+        parts += [column.slice(start, row - start), absent(_kind(column), min(1, len(column) - row))]
         start = row + 1
     return pa.concat_arrays(parts)

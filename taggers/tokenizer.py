@@ -82,7 +82,7 @@ class TokenCount:
     def __init__(self, name: str, model: Path, *, attribute: str, stripped: bool) -> None:
         self.name = name
         self.model = model
-        self.attributes = (Attribute(attribute, "document"),)
+        self.attributes = (Attribute(attribute, "float64"),)
         self._attribute = attribute
         self._stripped = stripped
         self._tokenizer = load_tokenizer(model)
@@ -109,9 +109,9 @@ class TokenRepetition:
         self.model = model
         self.attributes = (
             Attribute("repetition", "spans"),
-            Attribute("doc_max_score_repetition", "document"),
-            Attribute("doc_max_length_repetition", "document"),
-            Attribute("doc_frac_repetition", "document"),
+            Attribute("doc_max_score_repetition", "float64"),
+            Attribute("doc_max_length_repetition", "float64"),
+            Attribute("doc_frac_repetition", "float64"),
         )
         self._cut = cut
         self._lead = lead

@@ -33,7 +33,7 @@ class UrlTagger:
     """Looks URLs up in the lists at `files`."""
 
     needs_raw = True
-    attributes = (Attribute("url", "document"),)
+    attributes = (Attribute("url", "float64"),)
 
     def __init__(self, name: str, mode: Mode, files: Sequence[Path], found: _native.UrlList | None = None) -> None:
         self.name = name

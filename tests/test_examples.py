@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from dolma_pipeline.config.load import load_recipe
 from dolma_pipeline.engine.manifest import read_manifest
@@ -108,3 +109,39 @@ def test_the_page_on_stages_shows_the_example() -> None:
     assert len(shown) == 4
     lines = [line.strip() for block in shown for line in block.splitlines() if line.strip() not in ("", "...")]
     assert [line for line in lines if line not in code] == []
+
+
+def test_a_tagger_with_a_text_a_whole_number_and_a_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in EXAMPLES.glob("licence_tagger.*"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    link = "creativecommons.org/licenses"
+    texts = [
+        f"{link}/by/4.0",
+        f"{link}/by-nc/4.0",
+        "none",
+        f"{link}/by-sa/4.0 " * 4,
+        f"{link}/other",
+        f"ü {link}/by-sa/3.0",
+    ]
+    documents = tmp_path / "data/web/documents"
+    documents.mkdir(parents=True)
+    rows = [json.dumps({"id": str(i), "text": text}) for i, text in enumerate(texts)]
+    (documents / "a.jsonl").write_text("\n".join(rows))
+    dolma("run", "licence_tagger.yaml")
+    (path,) = (tmp_path / "runs/licences/mixed/open").rglob("*.jsonl*")
+    kept = [json.loads(line) for line in read(path).splitlines()]
+    key = "base__licence_v1__"
+    assert {d["id"]: d["attributes"] for d in kept} == {
+        "0": {f"{key}licence": "by", f"{key}links": [[0, len(texts[0]), 1]], f"{key}free": True},
+        "5": {f"{key}licence": "by-sa", f"{key}links": [[0, len(texts[5]), 1]], f"{key}free": True},
+    }
+    (mix,) = [s for s in read_manifest(tmp_path / "runs/licences").stages if s.kind == "mix"]
+    assert mix.counts["web"].dropped == {"unknown": 1, "closed": 1, "spam": 1, "unfree": 1}
+    page = (tmp_path / "runs/licences/stat/report.html").read_text()
+    assert "<h2>Values</h2>" in page
+
+
+def read(path: Path) -> str:
+    with path.open("rb") as file:
+        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read().decode()

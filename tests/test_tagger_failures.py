@@ -36,7 +36,7 @@ def batch(documents):
         raise ValueError("worse")
     return {"here": [[{"start": 0, "end": 1, "score": 1.0}] for _ in texts]}
 
-@batch_tagger("failures_whole_v1", attributes={"here": "document"})
+@batch_tagger("failures_whole_v1", attributes={"here": "float64"})
 def whole(documents):
     if len(documents) > 1:
         raise ValueError(len(documents))

@@ -68,7 +68,8 @@ class ExamplesOp(Op):
         }
         self._needs = {f for rule in self._rules.values() if rule is not None for f in rule.fields}
         self.keep_raw = needs_lines(self._needs)
-        self._beside = AttributeFiles(config.read, config.names, whole=False, made=context.made)
+        needs = expression.needs_of({name: rule for name, rule in self._rules.items() if rule is not None})
+        self._beside = AttributeFiles(config.read, config.names, whole=False, made=context.made, needs=needs)
         self._parts: list[pa.RecordBatch] = []
         self._dropped = Counter[str]()
 

@@ -10,6 +10,7 @@ from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.yaml_file import json_path
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
+from dolma_pipeline.formats.kinds import Kind
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.files import find_files, fixed_directory, relative_name, replace_component
 from dolma_pipeline.io.fs import real_path
@@ -49,6 +50,8 @@ class Corpus(Struct, kw_only=True):
     attributes: dict[str, dict[str, str]] = {}
     keys: dict[str, list[str]] = {}
     """Attribute keys of each experiment where they are known before it has run."""
+    kinds: dict[str, dict[str, Kind]] = {}
+    """The kinds of these keys, as far as they are known too."""
     computed: list[ComputedTags] = []
     """Taggers whose attributes are in no file: the next stage, which is a mix, runs them itself."""
     failures: list[str] = []

@@ -1,6 +1,7 @@
 """Attribute files, row for row beside their documents: Parquet (a column per attribute) or Dolma's JSON lines.
 
-A document attribute is a nullable float64, a span attribute a list<struct<start, end, score>> in code points.
+Columns have the types of kinds.py. JSON lines have numbers and spans as `[[start, end, score], ...]`, texts and flags
+as plain JSON. A float64 comes back from them as one span over the whole text, every other kind as it was.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dolma_pipeline import _native
@@ -17,6 +20,8 @@ from dolma_pipeline.engine.task import Output
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.kinds import SPANS as SPANS
+from dolma_pipeline.formats.kinds import TYPES, Kind, kind_of
 from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, recorded
 from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.io.arrow import open_parquet, parquet_schema, parquet_writer
@@ -24,19 +29,6 @@ from dolma_pipeline.io.atomic import Draft
 from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.io.writing import writing
 
-SPANS = pa.list_(
-    pa.field(
-        "item",
-        pa.struct(
-            [
-                pa.field("start", pa.int64(), nullable=False),
-                pa.field("end", pa.int64(), nullable=False),
-                pa.field("score", pa.float64(), nullable=False),
-            ]
-        ),
-        nullable=False,
-    )
-)
 DOCUMENT = pa.float64()
 ROW_GROUP = 65_536
 """Most rows held before they are written."""
@@ -104,7 +96,10 @@ class AttributeWriter:
         if self._lines is not None:
             shown = source if self._with_source else None
             keys, arrays = list(columns), list(columns.values())
-            self._lines.write_attributes(ids, lengths, shown, keys, arrays, empty=self._empty, any_id=self._any_id)
+            try:
+                self._lines.write_attributes(ids, lengths, shown, keys, arrays, empty=self._empty, any_id=self._any_id)
+            except ValueError as error:
+                raise DataError(f"{self.path}: {error}") from None
             return
         if texts is not None:
             self._digest.add(texts)
@@ -186,7 +181,7 @@ class AttributeCursor:
         self._keys = list(keys)
         self._raw = raw
         self._parquet = self._path.endswith(".parquet")
-        self._rows = 0
+        self._rows = self._begun = 0
         self._past = PastTheEnd()
         self._texts = TextDigest()
         self._recorded: str | None = None
@@ -225,6 +220,7 @@ class AttributeCursor:
             self._texts.add(documents.text)
         else:
             self._past.check(found, documents, lambda row: self._at(self._rows + row + 1))
+        self._begun = self._rows
         self._rows += count
         return found
 
@@ -246,6 +242,10 @@ class AttributeCursor:
                 "under the same ids: the documents were edited after they were tagged; tag the documents again"
             )
         return self._past.warnings(self._path)
+
+    def place(self, row: int) -> str:
+        """Returns the place of a row of the last batch."""
+        return self._at(self._begun + row + 1)
 
     def _at(self, row: int) -> str:
         """Returns the place of a row: a line of JSON lines is one."""
@@ -274,7 +274,8 @@ def _parquet_batches(path: str, keys: Sequence[str]) -> Iterator[pa.RecordBatch]
         schema = file.schema_arrow
         present = [k for k in keys if k in schema.names]
         _check_columns(path, schema, present)
-        yield from file.iter_batches(batch_size=_batch_rows(file.metadata), columns=["id", *present])
+        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), columns=["id", *present]):
+            yield typed(path, batch)
 
 
 def attribute_batches(path: str | Path, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -283,26 +284,52 @@ def attribute_batches(path: str | Path, keys: Sequence[str]) -> Iterator[pa.Reco
         for batch in _parquet_batches(str(path), keys):
             yield batch.set_column(0, pa.field("id", pa.large_string()), batch.column("id").cast(pa.large_string()))
         return
-    reader = _native.AttributeReader(str(local_copy(path)), list(keys))
+    known = attribute_kinds(path)
+    reader = _native.AttributeReader(str(local_copy(path)), list(keys), kinds=[known.get(key) for key in keys])
     while (batch := reader.next_rows(ROW_GROUP)).num_rows:
         yield batch
 
 
 def _check_columns(path: str, schema: pa.Schema, keys: Sequence[str]) -> None:
-    """Raises DataError unless `schema` has ids, and numbers or spans under each of `keys`, once."""
+    """Raises DataError unless `schema` has ids, and a column of some kind under each of `keys`, once."""
     for key in ("id", *keys):
         if schema.names.count(key) != 1:
             found = "none" if key not in schema.names else f"{schema.names.count(key)} of that name"
             raise DataError(f"{path}: expected one column `{key}`, found {found}")
     for key in keys:
-        kind = schema.field(key).type
-        number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)
-        item = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else None
-        spans = item is not None and pa.types.is_struct(item) and {f.name for f in item} >= {"start", "end", "score"}
-        if not number and not spans:
+        type = schema.field(key).type
+        if kind_of(type) is None and not pa.types.is_null(type):
             raise DataError(
-                f"{path}: column `{key}`: expected numbers, or lists of structs of start, end and score, found {kind}"
+                f"{path}: column `{key}`: expected numbers, strings, booleans, or lists of structs of start, end and "
+                f"score, found {type}"
             )
+
+
+def typed(path: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns a batch with its columns in the types of their kinds; other people's files have others, such as int32."""
+    for i, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
+        kind = kind_of(column.type) if name != "id" else None
+        if kind is None or column.type == TYPES[kind]:
+            continue
+        try:
+            batch = batch.set_column(i, pa.field(name, TYPES[kind]), _cast(column, kind))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            raise DataError(f"{path}: column `{name}`: expected {TYPES[kind]}, found {column.type}: {error}") from None
+    return batch
+
+
+def _cast(column: pa.Array, kind: Kind) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if kind != "spans":
+        return column.cast(TYPES[kind])
+    fields = [pc.struct_field(column.flatten(), f.name).cast(f.type) for f in SPANS.value_type]
+    if any(field.null_count for field in fields):
+        raise pa.ArrowInvalid("a span lacks its start, end or score")
+    counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    offsets = pa.array([0, *counts.cumsum().tolist()], pa.int32())
+    items = pa.StructArray.from_arrays(fields, fields=list(SPANS.value_type))
+    return pa.ListArray.from_arrays(offsets, items, type=SPANS)
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
@@ -328,7 +355,15 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 def attribute_keys(path: str | Path, rows: int = 1000) -> list[str]:
     """The attributes a file holds: all of a Parquet file's, those in the first `rows` rows of a JSONL one."""
+    return list(attribute_kinds(path, rows))
+
+
+def attribute_kinds(path: str | Path, rows: int = 1000) -> dict[str, Kind | None]:
+    """The same with their kinds; None where there are only nulls, or (in Parquet) a type of no kind.
+
+    Numbers that JSON lines have as `[[0, length, score]]` are spans.
+    """
     if str(path).endswith(".parquet"):
         with named(path):
-            return [n for n in parquet_schema(path).names if n != "id"]
-    return _native.attribute_keys(str(local_copy(path)), rows)
+            return {field.name: kind_of(field.type) for field in parquet_schema(path) if field.name != "id"}
+    return {key: cast("Kind | None", kind) for key, kind in _native.attribute_kinds(str(local_copy(path)), rows)}

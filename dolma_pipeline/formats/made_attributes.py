@@ -25,6 +25,7 @@ class MadeCursor:
         self._path = path
         self._keys = keys
         self._made = made
+        self._begun = self._rows = 0
 
     def next(self, documents: Documents) -> dict[str, pa.Array]:
         """The columns for `documents`; a key without a column has none in this batch."""
@@ -34,7 +35,12 @@ class MadeCursor:
                 f"{self._path}: expected the attributes of a batch before they are read, found none: the task that "
                 "makes them comes later in this reading. This is a fault of dolma_pipeline; please report it"
             )
+        self._begun, self._rows = self._rows, self._rows + len(documents)
         return {key: columns[key] for key in (columns if self._keys is None else self._keys) if key in columns}
+
+    def place(self, row: int) -> str:
+        """Returns the place that a row of the last batch has in the file."""
+        return f"{self._path}: row {self._begun + row + 1}"
 
     def finish(self) -> list[str]:
         """Nothing can speak for attributes of other texts: they were made of these."""

@@ -158,7 +158,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     if config.format == "input" and config.max_size_in_bytes:
         raise ConfigError(f"{where}.format: `input` goes with one output per input, found max_size_in_bytes")
     computed = corpus.computed
-    names = resolve_names(config, corpus.keys, corpus.attributes, where)
+    names = resolve_names(config, corpus.keys, corpus.attributes, where, corpus.kinds)
     deciding = sorted({e for e, _ in names.values() if e in corpus.attributes})
     if config.select is not None or any(e.span is not None for e in config.edit):
         deciding = list(corpus.attributes)

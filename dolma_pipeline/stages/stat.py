@@ -10,18 +10,18 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.rule_input import RuleInputs, files_of
-from dolma_pipeline.stat.merge import PAGE, SUMMARIES, WHATIF, MergeStat, merge_stat
+from dolma_pipeline.stat.merge import PAGE, SUMMARIES, VALUES, WHATIF, MergeStat, merge_stat
 from dolma_pipeline.stat.summaries import SummarizeFile, summarize_file
 from dolma_pipeline.stat.whatif import MeasureShard, WhatIfOp, all_rules, compiled_sweeps
 
-VERSION = 3
+VERSION = 4
 
 
 def plan(builder: Builder, number: int, config: Stat) -> None:
     where = f"$.stages[{number - 1}].stat"
     stage = MapReduce(builder, number, "stat", VERSION)
     directory = builder.places.directory(config.destination, "stat")
-    for file in (SUMMARIES, WHATIF, PAGE):
+    for file in (SUMMARIES, VALUES, WHATIF, PAGE):
         builder.claim(directory / file, where=f"{where}.destination", remedy="another destination")
     if config.regex is not None:
         _check_regex(config.regex, f"{where}.regex")

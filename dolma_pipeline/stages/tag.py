@@ -16,6 +16,7 @@ from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
 from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import BadLine, Documents
+from dolma_pipeline.formats.kinds import Kind
 from dolma_pipeline.formats.quarantine import Quarantine
 from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.mixers.keys import ANY
@@ -139,6 +140,7 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
         builder.corpus.keys[experiment] = [
             attribute_key(experiment, t, a) for t, a in taggers.attribute_names() if t in groups[experiment]
         ] + [f"{attribute_key(experiment, t, '')}{ANY}" for t in taggers.undeclared if t in groups[experiment]]
+        builder.corpus.kinds[experiment] = _kinds(taggers, experiment, groups[experiment])
         if aside:
             builder.corpus.keys[experiment].append(attribute_key(experiment, *FAILED))
     if aside:
@@ -185,6 +187,11 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
     builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(phase,)))
 
 
+def _kinds(taggers: TaggerSet, experiment: str, names: list[str]) -> dict[str, Kind]:
+    """Returns the kinds of what the taggers `names` declare, by key."""
+    return {attribute_key(experiment, t, a): kind for (t, a), kind in taggers.attribute_kinds().items() if t in names}
+
+
 def _plan_computed(builder: Builder, phase: str, config: Tag, taggers: TaggerSet, groups: dict[str, list[str]]) -> None:
     """Hands the taggers to the mix behind this stage, which accounts for both."""
     where = f"$.stages[{int(phase.partition('-')[0]) - 1}].tag"
@@ -197,6 +204,7 @@ def _plan_computed(builder: Builder, phase: str, config: Tag, taggers: TaggerSet
         builder.corpus.keys[experiment] = [
             attribute_key(experiment, t, a) for t, a in taggers.attribute_names() if t in names
         ]
+        builder.corpus.kinds[experiment] = _kinds(taggers, experiment, names)
     builder.corpus.computed.append(
         ComputedTags(
             stage=phase,

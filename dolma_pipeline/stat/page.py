@@ -14,9 +14,12 @@ from dolma_pipeline.report.units import count, counted, share, short, size
 from dolma_pipeline.stat.charts import STYLES, distribution, removal
 from dolma_pipeline.stat.histogram import Histogram
 from dolma_pipeline.stat.result import Amount, Example, RuleResult, SweepResult, WhatIf, total
+from dolma_pipeline.stat.values import SHOWN, ValueSummary, facts, short_text
 
 
-def write_page(path: Path, title: str, histograms: dict[str, Histogram], whatif: WhatIf | None) -> None:
+def write_page(
+    path: Path, title: str, histograms: dict[str, Histogram], values: Sequence[ValueSummary], whatif: WhatIf | None
+) -> None:
     """Writes the page; the same for the same measures."""
     facts = f"dolma_pipeline {__version__}"
     if whatif is not None:
@@ -30,6 +33,8 @@ def write_page(path: Path, title: str, histograms: dict[str, Histogram], whatif:
         parts += [_sweep(sweep, whatif.read) for sweep in whatif.sweeps]
     if histograms:
         parts.append(_distributions(histograms))
+    if values:
+        parts.append(_values(values))
     write(path, page("attributes", "What attributes say", title, facts, *parts))
 
 
@@ -122,3 +127,15 @@ def _distributions(histograms: dict[str, Histogram]) -> Markup:
         drawn.append(element("h3", name))
         drawn.append(element("figure", distribution(histogram, name), element("figcaption", facts)))
     return section("Distributions", *drawn)
+
+
+def _values(values: Sequence[ValueSummary]) -> Markup:
+    shown: list[Content] = []
+    for summary in values:
+        shown.append(element("h3", summary.name))
+        rows: list[list[Content]] = [
+            [element("code", short_text(value)), count(n), share(n, summary.total)]
+            for value, n in summary.values[:SHOWN]
+        ]
+        shown += [data_table(["value", "documents", ""], rows), element("p", facts(summary), class_="soft")]
+    return section("Values", *shown)

@@ -17,7 +17,8 @@ import pyarrow as pa
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.expression import Rule, rule_of
-from dolma_pipeline.mixers.syntax import Attribute, Comparison, Logic, Node, Not, Number, parse
+from dolma_pipeline.mixers.nodes import Attribute, Comparison, Logic, Node, Not, Number
+from dolma_pipeline.mixers.syntax import parse
 
 OPEN = "{t}"
 _NAME = "\u0167.\u0167"

@@ -13,8 +13,9 @@ from dolma_pipeline.io.atomic import read_json
 from dolma_pipeline.report.summary import table
 from dolma_pipeline.report.units import count, counted, share, size
 from dolma_pipeline.stat.histogram import Summary, parts
-from dolma_pipeline.stat.merge import SUMMARIES, WHATIF, read_summaries
+from dolma_pipeline.stat.merge import SUMMARIES, VALUES, WHATIF, read_summaries, read_values
 from dolma_pipeline.stat.result import Amount, Example, SweepResult, WhatIf, total
+from dolma_pipeline.stat.values import SHOWN, ValueSummary, facts, short_text
 
 PARTS = 10
 """Ranges of a distribution, of about equal counts."""
@@ -51,6 +52,9 @@ def stat_blocks(directory: Path, *, show_total: bool = False) -> Iterator[Block]
     if fs.is_file(directory / SUMMARIES):
         for summary in read_summaries(directory / SUMMARIES):
             yield _distribution(summary, show_total)
+    if fs.is_file(directory / VALUES):
+        for values in read_values(directory / VALUES):
+            yield _values(values)
 
 
 def _sweep(sweep: SweepResult, read: dict[str, Amount]) -> Block:
@@ -108,6 +112,13 @@ def _distribution(summary: Summary, show_total: bool) -> Block:
     if show_total:
         rows.append([_sum(summary.sum), "← sum/total →", count(summary.total)])
     return Block(summary.name, rows)
+
+
+def _values(summary: ValueSummary) -> Block:
+    rows = [["value", "share", "count"]]
+    for value, n in summary.values[:SHOWN]:
+        rows.append([short_text(value), f"{n / summary.total:.4f}", count(n)])
+    return Block(summary.name, rows, [f"  {facts(summary)}"])
 
 
 def rounded(values: Sequence[float]) -> list[str]:

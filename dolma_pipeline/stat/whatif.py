@@ -52,11 +52,12 @@ class WhatIfOp(Op):
 
     def __init__(self, config: MeasureShard, context: Context) -> None:
         self.config = config
-        self._beside = AttributeFiles(config.read, config.names, whole=False, made=context.made)
         self._sweeps = compiled_sweeps(config.sweeps)
         self._rules = expression.compile_all(config.drop, "drop")
         self._needs = {f for rule in all_rules(self._sweeps, self._rules).values() for f in rule.fields}
         self.keep_raw = needs_lines(self._needs)
+        needs = expression.needs_of(all_rules(self._sweeps, self._rules))
+        self._beside = AttributeFiles(config.read, config.names, whole=False, made=context.made, needs=needs)
         self.result = WhatIf(
             read={config.read.source: Amount()},
             sweeps=[

@@ -12,8 +12,9 @@ INTRODUCTION = """\
 Every tagger of the package by its name; [the guide](../taggers.md) groups them and explains what they are for.
 `dolma list` prints the same list with taggers of your own.
 
-An attribute is a *document* attribute (one number for a document, or none) or consists of *spans* (start, end and score
-of parts of the text, in code points). A rule reads it as `TAGGER.ATTRIBUTE`. Attributes that are named by a model are
+An attribute is a number for the document or none (*float64*), or consists of *spans* (start, end and score of parts of
+the text, in code points). [Taggers of your own](../taggers.md#your-own) also give *int64*, *string* and *bool*. A rule
+reads an attribute as `TAGGER.ATTRIBUTE`. Attributes that are named by a model are
 its labels, and those named by the document are what is found in it. The kind says how a tagger works: *native* (Rust),
 *model* (a file or package that must be there), *list* (lists of URLs that must be there) or *python*. Speed is MB of
 text per second on one core, as measured by `python -m bench.taggers`; machines differ, so use it
@@ -23,7 +24,7 @@ to compare taggers."""
 def attributes_of(entry: Entry) -> list[tuple[str, str]]:
     """The attributes with their kinds, as far as they are known without a model, a list or documents."""
     if entry.kind == "list":
-        return [(name, "document") for name in entry.attributes]
+        return [(name, "float64") for name in entry.attributes]
     if entry.kind == "native":
         return [(name, kind) for name, kind in entry.load().attributes or ()]
     return []

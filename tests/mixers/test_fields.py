@@ -155,8 +155,8 @@ def test_numbers_beyond_64_bits_and_doubles(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "column"),
     [
-        ("t.a == 9007199254740993", 8),
-        ("-9007199254740993 < t.a", 1),
+        ("t.a + 0 == 9007199254740993", 12),
+        ("-9007199254740993 < -t.a", 1),
         ("doc.n + 1 == 9007199254740993", 14),
         ("doc.n - 9007199254740993 > 0", 9),
         ("9007199254740993 * 2 > doc.n", 1),
@@ -169,7 +169,7 @@ def test_a_number_that_a_double_does_not_hold_is_refused_beside_doubles(text: st
         expression.compile(text, "$.rule")
     assert str(caught.value).splitlines()[0] == (
         f"$.rule: expected a number that a double holds at column {column}, found {number}, for which it would hold "
-        f"{held}; attributes and results of arithmetic are doubles, only fields of documents are compared to "
+        f"{held}; results of arithmetic are doubles, only int64 attributes and fields of documents are compared to "
         f"the last digit"
     )
 

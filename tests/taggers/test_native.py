@@ -216,7 +216,7 @@ def test_the_catalogue_and_the_attributes_of_each_tagger() -> None:
         Attribute("EMAIL_ADDRESS", "spans"),
         Attribute("PHONE_NUMBER", "spans"),
         Attribute("IP_ADDRESS", "spans"),
-        Attribute("doc", "document"),
+        Attribute("doc", "float64"),
     )
     for name, columns in zip(ALL, tag_natively(ALL, documents(["a"])), strict=True):
         attributes = NativeTagger(name).attributes

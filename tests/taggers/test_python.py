@@ -70,7 +70,7 @@ def test_spans_are_grouped_by_type() -> None:
 
 
 def test_a_batch_tagger_gives_columns() -> None:
-    @batch_tagger("python_batch_v1", attributes={"length": "document", "all": "spans"})
+    @batch_tagger("python_batch_v1", attributes={"length": "float64", "all": "spans"})
     def measure(batch: Any) -> dict[str, Any]:
         lengths = pa.compute.utf8_length(batch.text)
         spans = [[{"start": 0, "end": n, "score": 1.0}] if n else [] for n in lengths.to_pylist()]
@@ -106,7 +106,7 @@ def test_a_class_in_the_shape_of_dolma() -> None:
 def test_a_class_may_declare_scores_of_documents() -> None:
     @add_tagger("python_declared_v1")
     class Length(BaseTagger):
-        attributes: ClassVar[dict[str, Kind]] = {"length": "document"}
+        attributes: ClassVar[dict[str, Kind]] = {"length": "float64"}
 
         def predict(self, doc: Document) -> DocResult:
             end = len(doc.text) - (doc.text == "part")
@@ -138,7 +138,10 @@ def raise_key_error(text: str) -> Any:
 BAD: list[tuple[Callable[[str], Any], str]] = [
     (raise_key_error, "KeyError: 'nothing'"),
     (lambda text: float("nan") if text == "bad" else 1.0, "`score`: expected a finite score, found nan"),
-    (lambda text: "much" if text == "bad" else 1.0, "`score`: expected a number, found 'much'"),
+    (
+        lambda text: "much" if text == "bad" else 1.0,
+        '`score`: expected a number, found \'much\'; for texts declare it with attributes={"score": "string"}',
+    ),
     (lambda text: {"a": [Span(0, 4)] if text == "bad" else []}, "`a`: expected 0 <= start <= end <= 3, found 0 and 4"),
     (lambda text: {"a": [(0, 1)] if text == "bad" else []}, "`a`: expected a Span, found (0, 1)"),
     (lambda text: {"a": 1.0 if text == "bad" else []}, "`a`: expected a list of spans, found 1.0"),
@@ -162,18 +165,27 @@ def test_a_failure_names_the_tagger_the_document_and_the_reason(number: int, rea
 
 
 def test_a_value_that_was_not_declared_is_a_failure() -> None:
-    tagger("python_undeclared_v1", attributes={"a": "document"})(lambda text: {"b": 1.0})
+    tagger("python_undeclared_v1", attributes={"a": "float64"})(lambda text: {"b": 1.0})
     with pytest.raises(TaggerFailure, match=r"`b` is not one of the declared attributes a$"):
         run("python_undeclared_v1", ["x"])
 
 
 COLUMNS: list[tuple[Any, Any, str]] = [
     ({"a": [1.0]}, None, "`a`: expected a value for each of 2 documents, found 1"),
-    ({"a": ["x", "y"]}, None, "`a`: expected numbers, found string"),
+    (
+        {"a": ["x", "y"]},
+        None,
+        '`a`: expected numbers, found string; for texts declare it with attributes={"a": "string"}',
+    ),
     ({"a": [1.0, float("inf")]}, None, "`a`: expected finite scores, found nan or infinity"),
     ({"a": [[1], [2]]}, None, "`a`: expected lists of struct<start, end, score>, found list<item: int64>"),
-    ({"b": [1, 2]}, {"a": "document"}, "expected the declared attributes a, found b"),
-    ({"a": [1, "x"]}, None, "ArrowInvalid: Could not convert 'x' with type str: tried to convert to int64"),
+    ({"b": [1, 2]}, {"a": "float64"}, "expected the declared attributes a, found b"),
+    (
+        {"a": [1, "x"]},
+        None,
+        "`a`: expected values of one kind, found others: Could not convert 'x' with type str: "
+        "tried to convert to int64",
+    ),
 ]
 
 
@@ -187,8 +199,9 @@ def test_columns_that_are_no_attributes(number: int) -> None:
     assert str(caught.value) == f"tagger `{name}`: {reason}"
 
 
-def test_an_attribute_has_one_of_two_kinds() -> None:
-    with pytest.raises(ValueError, match=r"^attribute `a`: expected `document` or `spans`, found `score`$"):
+def test_an_attribute_has_one_of_the_kinds() -> None:
+    reason = r"^attribute `a`: expected one of float64, int64, string, bool, spans, found `score`$"
+    with pytest.raises(ValueError, match=reason):
         tagger("python_kind_v1", attributes={"a": "score"})  # type: ignore[dict-item]
 
 

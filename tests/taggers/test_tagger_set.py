@@ -15,7 +15,7 @@ class Model:
     """Reads a file, and more of a document than its text."""
 
     name = "model_v1"
-    attributes = (Attribute("rows", "document"),)
+    attributes = (Attribute("rows", "float64"),)
     needs_raw = True
 
     def __init__(self, model: Path) -> None:

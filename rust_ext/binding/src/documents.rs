@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, LargeStringArray};
-use dolma_core::attributes::{self, AttributeObjects, AttributeReader, AttributeRows};
+use dolma_core::attributes::AttributeRows;
 use dolma_core::columns::{content_id, Mapping};
 use dolma_core::documents::{self, DocumentReader, Options, MAX_LINE_BYTES};
 use dolma_core::fields;
 use dolma_core::rewrite::{self, Changes};
-use dolma_core::spans::SpanScanner;
 use dolma_core::tokens::{self, Rows};
 use dolma_core::writer::Writer;
 use dolma_core::{codec, digest, json};
@@ -25,7 +24,7 @@ use crate::door::{fits_in_an_object, lock, released, to_pyarrow};
 /// Bytes of lines that are put together before they go to the writer: what stays in the processor's cache.
 const LINES: usize = 1 << 17;
 
-fn typed<'a, T: ?Sized>(found: Option<&'a T>, array: &ArrayRef, expected: &str) -> PyResult<&'a T> {
+pub fn typed<'a, T: ?Sized>(found: Option<&'a T>, array: &ArrayRef, expected: &str) -> PyResult<&'a T> {
     found.ok_or_else(|| PyTypeError::new_err(format!("expected {expected}, found {}", array.data_type())))
 }
 
@@ -86,43 +85,6 @@ impl PyDocumentReader {
     #[getter]
     fn bytes_read(&self, py: Python<'_>) -> PyResult<u64> {
         released(py, || Ok(lock(&self.0)?.bytes_read()))
-    }
-}
-
-#[pyclass(name = "AttributeReader", frozen)]
-struct PyAttributeReader(Mutex<AttributeReader>);
-
-#[pymethods]
-impl PyAttributeReader {
-    #[new]
-    #[pyo3(signature = (path, keys, *, raw=false, any_id=false))]
-    fn new(py: Python<'_>, path: PathBuf, keys: Vec<String>, raw: bool, any_id: bool) -> PyResult<Self> {
-        released(py, || AttributeReader::open(&path, keys, raw, any_id)).map(|r| PyAttributeReader(Mutex::new(r)))
-    }
-
-    fn next_rows<'py>(&self, py: Python<'py>, rows: usize) -> PyResult<Bound<'py, PyAny>> {
-        let batch = released(py, || lock(&self.0)?.next_rows(rows))?;
-        PyRecordBatch::new(batch).into_pyarrow(py)
-    }
-}
-
-#[pyclass(name = "SpanScanner", frozen)]
-struct PySpanScanner(Mutex<SpanScanner>);
-
-#[pymethods]
-impl PySpanScanner {
-    #[new]
-    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        released(py, || SpanScanner::open(&path)).map(|r| PySpanScanner(Mutex::new(r)))
-    }
-
-    fn next_rows<'py>(&self, py: Python<'py>, rows: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
-        released(py, || lock(&self.0)?.next_rows(rows))?.map(|b| PyRecordBatch::new(b).into_pyarrow(py)).transpose()
-    }
-
-    #[getter]
-    fn keys(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        released(py, || Ok(lock(&self.0)?.keys().to_vec()))
     }
 }
 
@@ -318,29 +280,6 @@ fn string_field<'py>(py: Python<'py>, raw: PyArray, path: String) -> PyResult<Bo
     to_pyarrow(py, Arc::new(values))
 }
 
-/// Columns as the `attributes` objects of an attribute file.
-#[pyfunction]
-#[pyo3(signature = (lengths, keys, columns, wanted=None))]
-fn attribute_objects<'py>(
-    py: Python<'py>,
-    lengths: PyArray,
-    keys: Vec<String>,
-    columns: Vec<PyArray>,
-    wanted: Option<PyArray>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let wanted = wanted.map(|w| w.into_inner().0);
-    let wanted = match &wanted {
-        Some(w) => Some(typed(w.as_boolean_opt(), w, "booleans")?),
-        None => None,
-    };
-    let lengths = lengths.into_inner().0;
-    let lengths = typed(lengths.as_primitive_opt::<Int64Type>(), &lengths, "int64 lengths")?;
-    let columns: Vec<(String, ArrayRef)> =
-        keys.into_iter().zip(columns.into_iter().map(|c| c.into_inner().0)).collect();
-    let objects = released(py, || AttributeObjects::new(lengths, &columns)?.to_array(wanted))?;
-    to_pyarrow(py, Arc::new(objects))
-}
-
 #[pyfunction]
 fn json_field<'py>(py: Python<'py>, lines: PyArray, path: &str) -> PyResult<Bound<'py, PyAny>> {
     let lines = lines.into_inner().0;
@@ -385,20 +324,11 @@ fn content_ids<'py>(py: Python<'py>, texts: PyArray) -> PyResult<Bound<'py, PyAn
     to_pyarrow(py, Arc::new(ids))
 }
 
-#[pyfunction]
-fn attribute_keys(py: Python<'_>, path: PathBuf, rows: usize) -> PyResult<Vec<String>> {
-    released(py, || attributes::attribute_keys(&path, rows))
-}
-
 const _: () = fits_in_an_object::<PyDocumentReader>();
-const _: () = fits_in_an_object::<PyAttributeReader>();
-const _: () = fits_in_an_object::<PySpanScanner>();
 const _: () = fits_in_an_object::<PyLineWriter>();
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyDocumentReader>()?;
-    module.add_class::<PyAttributeReader>()?;
-    module.add_class::<PySpanScanner>()?;
     module.add_class::<PyLineWriter>()?;
     module.add_function(wrap_pyfunction!(read_head, module)?)?;
     module.add_function(wrap_pyfunction!(blake3_file, module)?)?;
@@ -407,10 +337,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(char_lengths, module)?)?;
     module.add_function(wrap_pyfunction!(stripped_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(string_field, module)?)?;
-    module.add_function(wrap_pyfunction!(attribute_objects, module)?)?;
     module.add_function(wrap_pyfunction!(json_field, module)?)?;
     module.add_function(wrap_pyfunction!(read_lines, module)?)?;
     module.add_function(wrap_pyfunction!(field_kinds, module)?)?;
-    module.add_function(wrap_pyfunction!(content_ids, module)?)?;
-    module.add_function(wrap_pyfunction!(attribute_keys, module)?)
+    module.add_function(wrap_pyfunction!(content_ids, module)?)
 }

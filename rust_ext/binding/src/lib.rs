@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod attributes;
 mod bpe;
 mod content;
 mod dedupe;
@@ -15,6 +16,7 @@ mod taggers;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    attributes::register(module)?;
     documents::register(module)?;
     digest::register(module)?;
     taggers::register(module)?;

@@ -21,13 +21,6 @@ fn find(name: &str) -> Result<Box<dyn Tagger>> {
     by_name(name).ok_or_else(|| Error::invalid(format!("unknown native tagger `{name}`")))
 }
 
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Document => "document",
-        Kind::Spans => "spans",
-    }
-}
-
 /// One record batch per name, its columns the attributes of that tagger.
 #[pyfunction]
 #[pyo3(name = "tag_texts")]
@@ -49,7 +42,7 @@ fn tag<'py>(py: Python<'py>, texts: PyArray, names: Vec<String>) -> PyResult<Vec
 }
 
 fn to_batch(tagger: &dyn Tagger, arrays: Vec<ArrayRef>) -> Result<RecordBatch> {
-    let field = |(name, kind): &(&str, Kind)| Field::new(*name, kind.data_type(), *kind == Kind::Document);
+    let field = |(name, kind): &(&str, Kind)| Field::new(*name, kind.data_type(), *kind != Kind::Spans);
     let schema = Schema::new(tagger.attributes().iter().map(field).collect::<Vec<_>>());
     RecordBatch::try_new(Arc::new(schema), arrays).map_err(|e| Error::invalid(e.to_string()))
 }
@@ -101,11 +94,11 @@ fn tagger_names() -> Vec<&'static str> {
     catalogue().map(|(name, _)| name).collect()
 }
 
-/// (attribute, "document" or "spans") in the order of the columns.
+/// (attribute, its kind) in the order of the columns.
 #[pyfunction]
 fn tagger_attributes(py: Python<'_>, name: String) -> PyResult<Vec<(&'static str, &'static str)>> {
     let tagger = released(py, || find(&name))?;
-    Ok(tagger.attributes().iter().map(|(name, kind)| (*name, kind_name(*kind))).collect())
+    Ok(tagger.attributes().iter().map(|(name, kind)| (*name, kind.name())).collect())
 }
 
 /// Repeated sequences of each row of `ids`, rows between two of the `offsets`: (row, start, end, times).

@@ -1,51 +1,15 @@
-//! Attribute rows, `{"id", "attributes": {key: [[start, end, score], ...]}, "source"}`, to and from Arrow columns.
+//! Columns of attributes as rows `{"id", "attributes": {key: value, ...}, "source"}`, in Dolma's form where it has one.
+//!
+//! Numbers and spans are `[[start, end, score], ...]`, a number over the whole text; texts and flags are plain JSON. A
+//! whole number is an integer to its last digit, and `"kinds": {key: "int64"}` at the end of the row tells it from a span.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
+use arrow_array::builder::LargeBinaryBuilder;
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeBinaryArray, LargeStringArray};
 
-use arrow_array::builder::{LargeBinaryBuilder, LargeStringBuilder};
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeBinaryArray, LargeStringArray, ListArray, RecordBatch,
-};
-use arrow_schema::{DataType, Field, Schema};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use crate::documents::kind;
-use crate::ids::{push_any, push_json};
-use crate::json::{excerpt, push_float, push_integer, push_string, unescape_into};
-use crate::rows::Rows;
-use crate::taggers::{Column, Kind};
+use crate::ids::push_json;
+use crate::json::{push_float, push_integer, push_string};
+use crate::kinds::{Kind, Values};
 use crate::{Error, Result};
-
-enum Scores<'a> {
-    Document(&'a Float64Array),
-    Spans { list: &'a ListArray, start: &'a Int64Array, end: &'a Int64Array, score: &'a Float64Array },
-}
-
-fn scores<'a>(key: &str, column: &'a ArrayRef) -> Result<Scores<'a>> {
-    let wrong = || {
-        Error::invalid(format!(
-            "attribute `{key}`: expected float64 or list<struct<start: int64, end: int64, score: float64>>, found {}",
-            column.data_type()
-        ))
-    };
-    if let Some(values) = column.as_primitive_opt::<Float64Type>() {
-        return Ok(Scores::Document(values));
-    }
-    let list = column.as_list_opt::<i32>().ok_or_else(wrong)?;
-    let spans = list.values().as_struct_opt().ok_or_else(wrong)?;
-    let integers = |name| spans.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
-    let score = spans.column_by_name("score").and_then(|c| c.as_primitive_opt::<Float64Type>());
-    match (integers("start"), integers("end"), score) {
-        (Some(start), Some(end), Some(score)) => Ok(Scores::Spans { list, start, end, score }),
-        _ => Err(wrong()),
-    }
-}
 
 /// Columns of attributes as the `attributes` objects of rows.
 pub struct AttributeObjects<'a> {
@@ -53,11 +17,13 @@ pub struct AttributeObjects<'a> {
     /// See `with_empty`.
     empty: bool,
     /// `"key":` and its values.
-    columns: Vec<(Vec<u8>, Scores<'a>)>,
+    columns: Vec<(Vec<u8>, Values<'a>)>,
 }
 
 impl<'a> AttributeObjects<'a> {
     /// `lengths`: code points of each text, the end of a document's span.
+    ///
+    /// Fails where a score is infinite, which JSON cannot say.
     pub fn new(lengths: &'a Int64Array, columns: &'a [(String, ArrayRef)]) -> Result<Self> {
         let of_key = |(key, column): &'a (String, ArrayRef)| {
             if column.len() != lengths.len() {
@@ -66,7 +32,9 @@ impl<'a> AttributeObjects<'a> {
             let mut name = Vec::new();
             push_string(key, &mut name);
             name.push(b':');
-            Ok((name, scores(key, column)?))
+            let values = Values::new(key, column)?;
+            finite(key, &values)?;
+            Ok((name, values))
         };
         Ok(AttributeObjects { lengths, empty: false, columns: columns.iter().map(of_key).collect::<Result<_>>()? })
     }
@@ -97,21 +65,13 @@ impl<'a> AttributeObjects<'a> {
         Ok(objects.finish())
     }
 
-    /// Appends the object of one row. A null score leaves the key out; no span does so too, unless `empty` is set.
+    /// Appends the object of one row. A null, and a score that is not a number, leave the key out; no span does so too,
+    /// unless `empty` is set.
     fn push(&self, row: usize, out: &mut Vec<u8>) {
         out.push(b'{');
         let mut first = true;
-        for (name, scores) in &self.columns {
-            let (from, to, there) = match scores {
-                Scores::Document(values) if values.is_null(row) => (0, 0, false),
-                Scores::Document(values) if self.empty && values.value(row).is_nan() => (0, 0, true),
-                Scores::Document(_) => (0, 1, true),
-                Scores::Spans { list, .. } if list.is_null(row) => (0, 0, false),
-                Scores::Spans { list, .. } => {
-                    let (from, to) = (list.value_offsets()[row] as usize, list.value_offsets()[row + 1] as usize);
-                    (from, to, from < to || (self.empty && self.lengths.value(row) > 0))
-                }
-            };
+        for (name, values) in &self.columns {
+            let (from, to, there) = self.extent(values, row);
             if !there {
                 continue;
             }
@@ -119,26 +79,88 @@ impl<'a> AttributeObjects<'a> {
                 out.push(b',');
             }
             out.extend_from_slice(name);
-            if from == to {
-                out.push(b'[');
+            match values {
+                Values::String(texts) => push_string(texts.value(row), out),
+                Values::Bool(flags) => out.extend_from_slice(if flags.value(row) { b"true" } else { b"false" }),
+                _ => self.push_spans(values, row, from, to, out),
             }
-            for i in from..to {
-                out.extend_from_slice(if i == from { b"[[" } else { b",[" });
-                let (start, end, score) = match scores {
-                    Scores::Document(values) => (0, self.lengths.value(row), values.value(row)),
-                    Scores::Spans { start, end, score, .. } => (start.value(i), end.value(i), score.value(i)),
-                };
-                push_integer(start, out);
-                out.push(b',');
-                push_integer(end, out);
-                out.push(b',');
-                push_float(score, out);
-                out.push(b']');
-            }
-            out.push(b']');
         }
         out.push(b'}');
     }
+
+    /// The spans of a row as positions among all of its column, of a number one; and whether the row has the key.
+    fn extent(&self, values: &Values<'_>, row: usize) -> (usize, usize, bool) {
+        match values {
+            Values::Document(values) if values.is_null(row) => (0, 0, false),
+            Values::Document(values) if values.value(row).is_nan() => (0, 0, self.empty),
+            Values::Document(_) => (0, 1, true),
+            Values::Spans { list, .. } if list.is_null(row) => (0, 0, false),
+            Values::Spans { list, .. } => {
+                let (from, to) = (list.value_offsets()[row] as usize, list.value_offsets()[row + 1] as usize);
+                (from, to, from < to || (self.empty && self.lengths.value(row) > 0))
+            }
+            Values::Int64(values) => (0, 1, !values.is_null(row)),
+            Values::String(values) => (0, 1, !values.is_null(row)),
+            Values::Bool(values) => (0, 1, !values.is_null(row)),
+        }
+    }
+
+    fn push_spans(&self, values: &Values<'_>, row: usize, from: usize, to: usize, out: &mut Vec<u8>) {
+        if from == to {
+            out.push(b'[');
+        }
+        for i in from..to {
+            out.extend_from_slice(if i == from { b"[[" } else { b",[" });
+            let (start, end) = match values {
+                Values::Spans { start, end, .. } => (start.value(i), end.value(i)),
+                _ => (0, self.lengths.value(row)),
+            };
+            push_integer(start, out);
+            out.push(b',');
+            push_integer(end, out);
+            out.push(b',');
+            match values {
+                Values::Document(values) => push_float(values.value(row), out),
+                Values::Int64(values) => push_integer(values.value(row), out),
+                Values::Spans { score, .. } => push_float(score.value(i), out),
+                Values::String(_) | Values::Bool(_) => {}
+            }
+            out.push(b']');
+        }
+        out.push(b']');
+    }
+
+    /// Appends `,"kinds":{...}` where a row has whole numbers.
+    fn push_kinds(&self, row: usize, out: &mut Vec<u8>) {
+        let mut first = true;
+        for (name, values) in &self.columns {
+            if !matches!(values, Values::Int64(numbers) if numbers.is_valid(row)) {
+                continue;
+            }
+            out.extend_from_slice(if std::mem::take(&mut first) { b",\"kinds\":{" } else { b"," });
+            out.extend_from_slice(name);
+            push_string(Kind::Int64.name(), out);
+        }
+        if !first {
+            out.push(b'}');
+        }
+    }
+}
+
+/// Fails for a column with an infinite score.
+fn finite(key: &str, values: &Values<'_>) -> Result<()> {
+    let scores: &Float64Array = match values {
+        Values::Document(scores) => scores,
+        Values::Spans { score, .. } => score,
+        _ => return Ok(()),
+    };
+    // The values below nulls may be anything.
+    if scores.values().iter().any(|s| s.is_infinite()) && scores.iter().flatten().any(f64::is_infinite) {
+        return Err(Error::invalid(format!(
+            "attribute `{key}`: expected finite scores, found infinity, which JSON lines cannot say; Parquet can"
+        )));
+    }
+    Ok(())
 }
 
 /// The documents of a batch and their attributes, to be written as JSON lines.
@@ -204,154 +226,17 @@ impl<'a> AttributeRows<'a> {
             out.extend_from_slice(b",\"source\":");
             push_string(sources.value(row), out);
         }
+        self.objects.push_kinds(row, out);
         out.extend_from_slice(b"}\n");
-    }
-}
-
-#[derive(Deserialize)]
-struct Row<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    attributes: &'a RawValue,
-}
-
-/// Why a row without a string as its id cannot be read.
-fn no_string(id: Option<&str>) -> String {
-    let found = id.map_or("none", kind);
-    format!(
-        "expected a string as `id`, found {found}; documents with such ids are read with `columns: {{as_dolma: true}}`, \
-         as `dolma tag`, `dedupe` and `mix` read them"
-    )
-}
-
-type Spans<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
-
-/// Streams the rows of one JSONL attribute file.
-pub struct AttributeReader {
-    rows: Rows,
-    keys: Vec<String>,
-    raw: bool,
-    any_id: bool,
-    /// Bytes of the last batch's objects: the next one's are about as many.
-    expected: usize,
-}
-
-impl AttributeReader {
-    /// `keys`: the attributes to give as span columns; `raw`: also give each row's `attributes` as they stand,
-    /// which must then be an object; `any_id`: ids may be any values, or missing (see `ids`).
-    pub fn open(path: &Path, keys: Vec<String>, raw: bool, any_id: bool) -> Result<Self> {
-        Ok(AttributeReader { rows: Rows::open(path)?, keys, raw, any_id, expected: 0 })
-    }
-
-    /// At most `n` rows: `id`, `raw` where asked for, then a list<struct<start, end, score>> per key.
-    ///
-    /// A row that is no attribute row is an error: what follows it could not be told to belong to which document.
-    pub fn next_rows(&mut self, n: usize) -> Result<RecordBatch> {
-        let mut ids = LargeStringBuilder::new();
-        let mut raws = LargeBinaryBuilder::with_capacity(0, self.expected + self.expected / 8);
-        let mut columns: Vec<Column> = self.keys.iter().map(|_| Column::new(Kind::Spans, n)).collect();
-        let (mut rows, mut id) = (0, Vec::new());
-        while rows < n {
-            let Some(line) = self.rows.next()? else { break };
-            if line.is_blank() {
-                continue;
-            }
-            let row: Row<'_> = line.parse()?;
-            id.clear();
-            match row.id.map(RawValue::get) {
-                _ if self.any_id => push_any(row.id, &mut id).map_err(|e| line.bad(e))?,
-                Some(json) if json.starts_with('"') => unescape_into(json, &mut id).map_err(|e| line.bad(e))?,
-                found => return Err(line.bad(no_string(found))),
-            }
-            ids.append_value(std::str::from_utf8(&id).map_err(|e| line.bad(e))?);
-            if self.raw {
-                let object = row.attributes.get();
-                if !object.starts_with('{') {
-                    let found = excerpt(object, 40);
-                    return Err(line.bad(format!("expected an object of attributes, found `{found}`")));
-                }
-                raws.append_value(object);
-            }
-            if !self.keys.is_empty() {
-                let spans: Spans<'_> = serde_json::from_str(row.attributes.get()).map_err(|e| line.bad(e))?;
-                for (key, column) in self.keys.iter().zip(&mut columns) {
-                    if let Some(value) = spans.get(key.as_str()) {
-                        let list: Vec<(f64, f64, f64)> = serde_json::from_str(value.get())
-                            .map_err(|e| line.bad(format!("`{key}`: expected [[start, end, score], ...]: {e}")))?;
-                        for (start, end, score) in list {
-                            column.span(start.max(0.0) as usize, end.max(0.0) as usize, score);
-                        }
-                    }
-                }
-            }
-            columns.iter_mut().for_each(Column::finish_row);
-            rows += 1;
-        }
-        let mut fields = vec![Field::new("id", DataType::LargeUtf8, false)];
-        let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids.finish())];
-        if self.raw {
-            self.expected = raws.values_slice().len();
-            fields.push(Field::new("raw", DataType::LargeBinary, false));
-            arrays.push(Arc::new(raws.finish()));
-        }
-        for (key, column) in self.keys.iter().zip(&mut columns) {
-            let array = column.finish();
-            fields.push(Field::new(key, array.data_type().clone(), false));
-            arrays.push(array);
-        }
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|e| Error::invalid(e.to_string()))
-    }
-}
-
-/// The attribute keys in the first `rows` rows of a file, in order of appearance.
-pub fn attribute_keys(path: &Path, rows: usize) -> Result<Vec<String>> {
-    let mut reader = AttributeReader::open(path, Vec::new(), true, true)?;
-    let batch = reader.next_rows(rows)?;
-    let mut keys: Vec<String> = Vec::new();
-    let raw = batch.column_by_name("raw").and_then(|c| c.as_binary_opt::<i64>());
-    for row in raw.into_iter().flatten().flatten() {
-        let text = String::from_utf8_lossy(row);
-        let there: Keys = serde_json::from_str(&text).map_err(|e| Error::data(path, e.to_string()))?;
-        for key in there.0 {
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-    }
-    Ok(keys)
-}
-
-/// The keys of an object in order; its values are skipped.
-struct Keys(Vec<String>);
-
-impl<'de> serde::Deserialize<'de> for Keys {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_map(KeysVisitor)
-    }
-}
-
-struct KeysVisitor;
-
-impl<'de> serde::de::Visitor<'de> for KeysVisitor {
-    type Value = Keys;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object of attributes")
-    }
-
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> std::result::Result<Keys, A::Error> {
-        let mut keys = Vec::new();
-        while let Some((key, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
-            keys.push(key);
-        }
-        Ok(Keys(keys))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::taggers::Column;
 
     #[test]
     fn empty_lists_are_written_where_they_are_wanted() {
@@ -370,5 +255,30 @@ mod tests {
         assert_eq!(rows, expected);
         let without = AttributeObjects::new(&lengths, &columns[..1]).unwrap().to_array(None).unwrap();
         assert_eq!(without.value(0), b"{}");
+    }
+
+    #[test]
+    fn every_kind_has_its_shape() {
+        let columns: [(String, ArrayRef); 3] = [
+            ("n".to_owned(), Arc::new(Int64Array::from(vec![Some(i64::MAX), None]))),
+            ("t".to_owned(), Arc::new(LargeStringArray::from(vec![Some("\"é"), Some("")]))),
+            ("b".to_owned(), Arc::new(BooleanArray::from(vec![None, Some(false)]))),
+        ];
+        let (lengths, ids) = (Int64Array::from(vec![3, 4]), LargeStringArray::from(vec!["1", "2"]));
+        let rows = AttributeRows::new(&ids, &lengths, None, &columns, false).unwrap();
+        let mut out = Vec::new();
+        rows.write(&mut out, usize::MAX, |_| Ok(())).unwrap();
+        let expected = [
+            r#"{"id":"1","attributes":{"n":[[0,3,9223372036854775807]],"t":"\"é"},"kinds":{"n":"int64"}}"#,
+            r#"{"id":"2","attributes":{"t":"","b":false}}"#,
+        ];
+        assert_eq!(String::from_utf8(out).unwrap().lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn infinity_is_refused() {
+        let columns: [(String, ArrayRef); 1] = [("s".to_owned(), Arc::new(Float64Array::from(vec![f64::INFINITY])))];
+        let error = AttributeObjects::new(&Int64Array::from(vec![3]), &columns).err().unwrap().to_string();
+        assert!(error.starts_with("attribute `s`: expected finite scores, found infinity"), "{error}");
     }
 }

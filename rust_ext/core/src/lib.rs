@@ -2,6 +2,8 @@
 //!
 //! Everything takes and returns Arrow arrays, a batch of documents at a time; nothing here panics on input.
 
+pub mod attribute_reader;
+pub mod attribute_values;
 pub mod attributes;
 pub mod bloom;
 pub mod bpe;
@@ -19,6 +21,7 @@ pub mod gzip;
 pub mod ids;
 pub mod json;
 pub mod keys;
+pub mod kinds;
 pub mod licenses;
 pub mod lines;
 pub mod members;

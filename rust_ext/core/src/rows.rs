@@ -57,6 +57,11 @@ impl<'a> Row<'a> {
         self.line.iter().all(u8::is_ascii_whitespace)
     }
 
+    /// The number of the line, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     pub fn parse<T: Deserialize<'a>>(&self) -> Result<T> {
         let text = simdutf8::basic::from_utf8(self.line).map_err(|e| self.bad(e))?;
         serde_json::from_str(text).map_err(|e| self.bad(e))

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, LargeBinaryArray, ListArray};
+use arrow_array::{Array, ArrayRef, LargeBinaryArray};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::kinds::Values;
 use crate::members::Members;
 use crate::{Error, Result};
 
@@ -15,7 +14,7 @@ use crate::{Error, Result};
 pub struct Documents<'a> {
     raw: &'a LargeBinaryArray,
     rows: Vec<&'a LargeBinaryArray>,
-    columns: Vec<(&'a str, Column<'a>)>,
+    columns: Vec<(&'a str, Values<'a>)>,
 }
 
 /// What is read of a document, so that nothing else is built; None for everything.
@@ -39,14 +38,9 @@ fn wants(names: Option<&[String]>, name: &str) -> bool {
     names.is_none_or(|names| names.iter().any(|n| n == name))
 }
 
-enum Column<'a> {
-    Scores(&'a Float64Array),
-    Spans { list: &'a ListArray, start: &'a Int64Array, end: &'a Int64Array, score: &'a Float64Array },
-}
-
 impl<'a> Documents<'a> {
-    /// `rows`: per attribute file, the `attributes` object of each document as JSON. `columns`: attributes by key, as
-    /// nullable float64 (one score for the whole text) or list<struct<start, end, score>>.
+    /// `rows`: per attribute file, the `attributes` object of each document as JSON. `columns`: attributes by key, in
+    /// the types of their kinds.
     pub fn new(
         raw: &'a LargeBinaryArray,
         rows: &'a [LargeBinaryArray],
@@ -56,7 +50,7 @@ impl<'a> Documents<'a> {
         if let Some(other) = lengths.into_iter().find(|&l| l != raw.len()) {
             return Err(Error::invalid(format!("expected attributes for {} documents, found {other}", raw.len())));
         }
-        let columns = columns.iter().map(|(key, array)| Ok((key.as_str(), Column::new(key, array)?)));
+        let columns = columns.iter().map(|(key, array)| Ok((key.as_str(), Values::new(key, array)?)));
         Ok(Documents { raw, rows: rows.iter().collect(), columns: columns.collect::<Result<_>>()? })
     }
 
@@ -75,7 +69,7 @@ impl<'a> Documents<'a> {
         let (fields, keys) = (wanted.fields.as_deref(), wanted.attributes.as_deref());
         let columns = || self.columns.iter().filter(|(key, _)| wants(keys, key));
         // The end of a document attribute's span needs the text.
-        let scored = wants(fields, "attributes") && columns().any(|(_, c)| c.is_score_at(row));
+        let scored = wants(fields, "attributes") && columns().any(|(_, c)| is_number_at(c, row));
         let mut document = object(self.raw.value(row), fields, scored)?;
         if !wants(fields, "attributes") || (self.rows.is_empty() && self.columns.is_empty()) {
             return Ok(Value::Object(document));
@@ -92,8 +86,8 @@ impl<'a> Documents<'a> {
             _ => 0,
         };
         for (key, column) in columns() {
-            if let Some(spans) = column.spans(row, length) {
-                attributes.insert((*key).to_owned(), spans);
+            if let Some(value) = value(column, row, length) {
+                attributes.insert((*key).to_owned(), value);
             }
         }
         document.insert("attributes".to_owned(), Value::Object(attributes));
@@ -101,49 +95,35 @@ impl<'a> Documents<'a> {
     }
 }
 
-impl<'a> Column<'a> {
-    fn new(key: &str, array: &'a ArrayRef) -> Result<Self> {
-        let wrong = || {
-            let found = array.data_type();
-            Error::invalid(format!("attribute `{key}`: expected float64 or list<start, end, score>, found {found}"))
-        };
-        if let Some(scores) = array.as_primitive_opt::<Float64Type>() {
-            return Ok(Column::Scores(scores));
-        }
-        let list = array.as_list_opt::<i32>().ok_or_else(wrong)?;
-        let spans = list.values().as_struct_opt().ok_or_else(wrong)?;
-        let field = |name: &str| spans.column_by_name(name).ok_or_else(wrong);
-        Ok(Column::Spans {
-            list,
-            start: field("start")?.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?,
-            end: field("end")?.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?,
-            score: field("score")?.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?,
-        })
-    }
-
-    fn is_score_at(&self, row: usize) -> bool {
-        matches!(self, Column::Scores(scores) if scores.is_valid(row))
-    }
-
-    /// `[[start, end, score], ...]` as an attribute row would have it; None where the row would leave the key out.
-    fn spans(&self, row: usize, length: usize) -> Option<Value> {
-        let spans: Vec<Value> = match self {
-            Column::Scores(scores) => {
-                scores.is_valid(row).then(|| span(0, length as i64, scores.value(row))).into_iter().collect()
-            }
-            Column::Spans { list, .. } if list.is_null(row) => return None,
-            Column::Spans { list, start, end, score } => {
-                let offsets = list.value_offsets();
-                let (from, to) = (offsets[row] as usize, offsets[row + 1] as usize);
-                (from..to).map(|i| span(start.value(i), end.value(i), score.value(i))).collect()
-            }
-        };
-        (!spans.is_empty()).then_some(Value::Array(spans))
+/// Whether the value at `row` is one number, of which an attribute row makes a span over the whole text.
+fn is_number_at(values: &Values<'_>, row: usize) -> bool {
+    match values {
+        Values::Document(scores) => scores.is_valid(row),
+        Values::Int64(numbers) => numbers.is_valid(row),
+        _ => false,
     }
 }
 
-fn span(start: i64, end: i64, score: f64) -> Value {
-    Value::Array(vec![Value::from(start), Value::from(end), Value::from(score)])
+/// The value as an attribute row would have it; None where the row would leave the key out.
+fn value(values: &Values<'_>, row: usize, length: usize) -> Option<Value> {
+    let whole = |score: Value| Value::Array(vec![span(0, length as i64, score)]);
+    match values {
+        Values::Document(scores) => scores.is_valid(row).then(|| whole(Value::from(scores.value(row)))),
+        Values::Int64(numbers) => numbers.is_valid(row).then(|| whole(Value::from(numbers.value(row)))),
+        Values::String(texts) => texts.is_valid(row).then(|| Value::from(texts.value(row))),
+        Values::Bool(flags) => flags.is_valid(row).then(|| Value::from(flags.value(row))),
+        Values::Spans { list, .. } if list.is_null(row) => None,
+        Values::Spans { list, start, end, score } => {
+            let offsets = list.value_offsets();
+            let (from, to) = (offsets[row] as usize, offsets[row + 1] as usize);
+            let spans = (from..to).map(|i| span(start.value(i), end.value(i), Value::from(score.value(i))));
+            (from < to).then(|| Value::Array(spans.collect()))
+        }
+    }
+}
+
+fn span(start: i64, end: i64, score: Value) -> Value {
+    Value::Array(vec![Value::from(start), Value::from(end), score])
 }
 
 /// Adds the wanted members of the object in an attribute row, which its reader has found well-formed.

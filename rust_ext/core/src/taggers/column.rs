@@ -2,34 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::Float64Builder;
+use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, LargeStringBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, ListArray, StructArray};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields};
 
-/// How an attribute is laid out in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// One score for the whole document, or none: a nullable float64.
-    Document,
-    /// Any number of `[start, end, score]`: a list of struct<start: int64, end: int64, score: float64>.
-    Spans,
-}
-
-impl Kind {
-    /// The Arrow type of a column of this kind.
-    pub fn data_type(self) -> DataType {
-        match self {
-            Kind::Document => DataType::Float64,
-            Kind::Spans => DataType::List(item()),
-        }
-    }
-}
+pub use crate::kinds::Kind;
 
 /// The values of one attribute for the documents of a batch, one `set` or any `span`s (or neither), then `finish_row`
 /// per document.
 pub enum Column {
     Document(Float64Builder, Option<f64>),
+    Int64(Int64Builder, Option<i64>),
+    String(LargeStringBuilder, Option<String>),
+    Bool(BooleanBuilder, Option<bool>),
     Spans(Spans),
 }
 
@@ -68,7 +54,8 @@ pub fn span_fields() -> Fields {
     ])
 }
 
-fn item() -> Arc<Field> {
+/// The field of a list of spans.
+pub fn span_item() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::Struct(span_fields()), false))
 }
 
@@ -76,6 +63,9 @@ impl Column {
     pub fn new(kind: Kind, rows: usize) -> Self {
         match kind {
             Kind::Document => Column::Document(Float64Builder::with_capacity(rows), None),
+            Kind::Int64 => Column::Int64(Int64Builder::with_capacity(rows), None),
+            Kind::String => Column::String(LargeStringBuilder::with_capacity(rows, 0), None),
+            Kind::Bool => Column::Bool(BooleanBuilder::with_capacity(rows), None),
             Kind::Spans => Column::Spans(Spans::default()),
         }
     }
@@ -84,6 +74,34 @@ impl Column {
     pub fn set(&mut self, score: f64) {
         if let Column::Document(_, value) = self {
             *value = Some(round5(score));
+        }
+    }
+
+    /// The same, of a number that is stored already.
+    pub fn set_unrounded(&mut self, score: f64) {
+        if let Column::Document(_, value) = self {
+            *value = Some(score);
+        }
+    }
+
+    /// The whole number of the document.
+    pub fn set_integer(&mut self, number: i64) {
+        if let Column::Int64(_, value) = self {
+            *value = Some(number);
+        }
+    }
+
+    /// The text of the document.
+    pub fn set_text(&mut self, text: String) {
+        if let Column::String(_, value) = self {
+            *value = Some(text);
+        }
+    }
+
+    /// Whether the document is so.
+    pub fn set_flag(&mut self, flag: bool) {
+        if let Column::Bool(_, value) = self {
+            *value = Some(flag);
         }
     }
 
@@ -110,8 +128,8 @@ impl Column {
     /// Spans of all rows so far.
     pub fn spans(&self) -> usize {
         match self {
-            Column::Document(..) => 0,
             Column::Spans(spans) => spans.starts.len(),
+            _ => 0,
         }
     }
 
@@ -127,6 +145,8 @@ impl Column {
                     scores: spans.scores.get(from..).unwrap_or_default(),
                 }
             }
+            // Rules that are asked in a chain read numbers and spans alone.
+            Column::Int64(..) | Column::String(..) | Column::Bool(..) => Row::Document(None),
         }
     }
 
@@ -134,6 +154,9 @@ impl Column {
     pub fn forget_row(&mut self) {
         match self {
             Column::Document(_, value) => *value = None,
+            Column::Int64(_, value) => *value = None,
+            Column::String(_, value) => *value = None,
+            Column::Bool(_, value) => *value = None,
             Column::Spans(spans) => {
                 let from = spans.first();
                 spans.starts.truncate(from);
@@ -146,6 +169,9 @@ impl Column {
     pub fn finish_row(&mut self) {
         match self {
             Column::Document(builder, value) => builder.append_option(value.take()),
+            Column::Int64(builder, value) => builder.append_option(value.take()),
+            Column::String(builder, value) => builder.append_option(value.take()),
+            Column::Bool(builder, value) => builder.append_option(value.take()),
             Column::Spans(spans) => spans.offsets.push(spans.end_offset()),
         }
     }
@@ -154,6 +180,9 @@ impl Column {
     pub fn finish(&mut self) -> ArrayRef {
         match self {
             Column::Document(builder, _) => Arc::new(builder.finish()),
+            Column::Int64(builder, _) => Arc::new(builder.finish()),
+            Column::String(builder, _) => Arc::new(builder.finish()),
+            Column::Bool(builder, _) => Arc::new(builder.finish()),
             Column::Spans(spans) => {
                 let spans = std::mem::take(spans);
                 let mut offsets = Vec::with_capacity(spans.offsets.len() + 1);
@@ -166,7 +195,7 @@ impl Column {
                 ];
                 let values = StructArray::new(span_fields(), columns, None);
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-                Arc::new(ListArray::new(item(), offsets, Arc::new(values), None))
+                Arc::new(ListArray::new(span_item(), offsets, Arc::new(values), None))
             }
         }
     }

@@ -29,7 +29,7 @@ mod uniseg;
 
 use arrow_array::{Array, ArrayRef, LargeStringArray};
 
-pub use column::{round5, span_fields, Column, Kind};
+pub use column::{round5, span_fields, span_item, Column, Kind};
 pub use text::Text;
 
 use crate::{Error, Result};
