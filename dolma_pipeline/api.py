@@ -403,9 +403,9 @@ def read_attributes(
 ) -> Iterator[pa.RecordBatch]:
     """Yields attribute files, Parquet or JSON lines, row for row beside their documents.
 
-    Columns: id: large_string, and each of `keys` (default: all that the file has), in the types of `tag`; a number
-    of JSON lines is spans, unless it is whole. Raises DataError for a damaged file or a value of another kind, and
-    ConfigError for a key that it does not have.
+    Columns: id: large_string, and each of `keys` (default: all that the file has), in the types of `tag`; a number in
+    JSON lines is spans, unless it is whole. Raises DataError for a damaged file and for a value of another kind than
+    those before, ConfigError for a key that the file does not have.
     """
     wanted = None if keys is None else _names("keys", keys)
     for path in find_files(_paths(paths), "paths"):

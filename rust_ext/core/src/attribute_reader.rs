@@ -57,7 +57,7 @@ impl Wanted {
             Value::Flag(flag) => column.set_flag(flag),
             Value::Spans(spans) => {
                 for (start, end, score) in spans {
-                    column.span(start.max(0.0) as usize, end.max(0.0) as usize, score.0);
+                    column.span(start.max(0.0) as usize, end.max(0.0) as usize, score);
                 }
             }
         }

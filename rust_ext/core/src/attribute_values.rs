@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::{excerpt, unescape_into};
@@ -29,18 +29,8 @@ impl<'a> Row<'a> {
     }
 }
 
-/// `[start, end, score]` as it stands in a row.
-pub type Span = (f64, f64, Score);
-
-/// A score: a number, or null for one that is not a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score(pub f64);
-
-impl<'de> Deserialize<'de> for Score {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        Option::<f64>::deserialize(deserializer).map(|score| Score(score.unwrap_or(f64::NAN)))
-    }
-}
+/// `[start, end, score]` as it stands in a row; a score that is null there is not a number here.
+pub type Span = (f64, f64, f64);
 
 /// From here on a float64 does not hold every whole number.
 const LARGE: f64 = (1_u64 << 53) as f64;
@@ -48,11 +38,17 @@ const LARGE: f64 = (1_u64 << 53) as f64;
 /// The spans that `json` is; fails for a whole number as a score that a float64 does not hold, as it would be another.
 fn spans(json: &str) -> std::result::Result<Vec<Span>, String> {
     let wrong = |e: serde_json::Error| format!("expected [[start, end, score], ...]: {e}");
-    let found: Vec<Span> = serde_json::from_str(json).map_err(wrong)?;
-    if found.iter().any(|(_, _, score)| score.0.abs() >= LARGE) {
+    let found: Vec<Span> = match serde_json::from_str(json) {
+        Ok(found) => found,
+        Err(_) => {
+            let found: Vec<(f64, f64, Option<f64>)> = serde_json::from_str(json).map_err(wrong)?;
+            found.into_iter().map(|(start, end, score)| (start, end, score.unwrap_or(f64::NAN))).collect()
+        }
+    };
+    if found.iter().any(|(_, _, score)| score.abs() >= LARGE) {
         let spelled: Vec<(f64, f64, &RawValue)> = serde_json::from_str(json).map_err(wrong)?;
         for ((_, _, score), (_, _, digits)) in found.iter().zip(spelled) {
-            if digits.get().parse::<i128>().is_ok_and(|exact| exact != score.0 as i128) {
+            if digits.get().parse::<i128>().is_ok_and(|exact| exact != *score as i128) {
                 return Err(format!(
                     "expected a score that a float64 holds, found {digits}; an int64 attribute is a plain integer, or \
                      has `\"kinds\":{{KEY:\"int64\"}}` beside the `attributes` of its row"
@@ -169,7 +165,7 @@ mod tests {
     #[test]
     fn json_shows_the_kind() {
         let cases = [
-            ("[[0,3,1],[3,4,0.5]]", None, Some(Value::Spans(vec![(0.0, 3.0, Score(1.0)), (3.0, 4.0, Score(0.5))]))),
+            ("[[0,3,1],[3,4,0.5]]", None, Some(Value::Spans(vec![(0.0, 3.0, 1.0), (3.0, 4.0, 0.5)]))),
             ("[]", None, Some(Value::Spans(Vec::new()))),
             ("[[0,3,9007199254740993]]", Some("int64"), Some(Value::Integer(9_007_199_254_740_993))),
             ("-9223372036854775808", None, Some(Value::Integer(i64::MIN))),

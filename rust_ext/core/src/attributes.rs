@@ -80,12 +80,37 @@ impl<'a> AttributeObjects<'a> {
             }
             out.extend_from_slice(name);
             match values {
+                Values::Document(scores) if to > 0 => {
+                    self.push_number(row, out, |out| push_float(scores.value(row), out))
+                }
+                Values::Int64(numbers) => self.push_number(row, out, |out| push_integer(numbers.value(row), out)),
+                Values::Spans { start, end, score, .. } if from < to => {
+                    for i in from..to {
+                        out.extend_from_slice(if i == from { b"[[" } else { b",[" });
+                        push_integer(start.value(i), out);
+                        out.push(b',');
+                        push_integer(end.value(i), out);
+                        out.push(b',');
+                        push_float(score.value(i), out);
+                        out.push(b']');
+                    }
+                    out.push(b']');
+                }
+                Values::Document(_) | Values::Spans { .. } => out.extend_from_slice(b"[]"),
                 Values::String(texts) => push_string(texts.value(row), out),
                 Values::Bool(flags) => out.extend_from_slice(if flags.value(row) { b"true" } else { b"false" }),
-                _ => self.push_spans(values, row, from, to, out),
             }
         }
         out.push(b'}');
+    }
+
+    /// Appends a number as one span over the whole text.
+    fn push_number(&self, row: usize, out: &mut Vec<u8>, push: impl FnOnce(&mut Vec<u8>)) {
+        out.extend_from_slice(b"[[0,");
+        push_integer(self.lengths.value(row), out);
+        out.push(b',');
+        push(out);
+        out.extend_from_slice(b"]]");
     }
 
     /// The spans of a row as positions among all of its column, of a number one; and whether the row has the key.
@@ -103,31 +128,6 @@ impl<'a> AttributeObjects<'a> {
             Values::String(values) => (0, 1, !values.is_null(row)),
             Values::Bool(values) => (0, 1, !values.is_null(row)),
         }
-    }
-
-    fn push_spans(&self, values: &Values<'_>, row: usize, from: usize, to: usize, out: &mut Vec<u8>) {
-        if from == to {
-            out.push(b'[');
-        }
-        for i in from..to {
-            out.extend_from_slice(if i == from { b"[[" } else { b",[" });
-            let (start, end) = match values {
-                Values::Spans { start, end, .. } => (start.value(i), end.value(i)),
-                _ => (0, self.lengths.value(row)),
-            };
-            push_integer(start, out);
-            out.push(b',');
-            push_integer(end, out);
-            out.push(b',');
-            match values {
-                Values::Document(values) => push_float(values.value(row), out),
-                Values::Int64(values) => push_integer(values.value(row), out),
-                Values::Spans { score, .. } => push_float(score.value(i), out),
-                Values::String(_) | Values::Bool(_) => {}
-            }
-            out.push(b']');
-        }
-        out.push(b']');
     }
 
     /// Appends `,"kinds":{...}` where a row has whole numbers.
