@@ -21,6 +21,7 @@ pub mod json;
 pub mod keys;
 pub mod licenses;
 pub mod lines;
+pub mod marks;
 pub mod members;
 pub mod packing;
 pub mod pieces;
