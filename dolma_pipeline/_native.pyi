@@ -57,6 +57,9 @@ class AttributeReader:
     def __new__(cls, path: str, keys: Sequence[str], *, raw: bool = False, any_id: bool = False) -> Self:
         """`any_id`: an id that is no string is a NUL and its JSON."""
 
+    def skip_rows(self, rows: int) -> bool:
+        """Steps over rows without looking at them; False if the file has fewer."""
+
     def next_rows(self, rows: int) -> Any: ...
 
 @final

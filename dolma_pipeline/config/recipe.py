@@ -151,6 +151,13 @@ class Recipe(Base, frozen=True):
         Fraction,
         Meta(description="the largest share of documents or files that may be unreadable; above it the run exits 3"),
     ] = 0.01
+    piece_bytes: Annotated[
+        PositiveInt,
+        Meta(
+            description="the stored bytes above which a file of documents is divided into pieces, so that several "
+            "processes share it"
+        ),
+    ] = 256 << 20
 
 
 @functools.lru_cache(maxsize=16)

@@ -15,6 +15,7 @@ from dolma_pipeline.engine.file_list import FileList
 from dolma_pipeline.engine.kind import StageKind
 from dolma_pipeline.engine.outputs import Claim
 from dolma_pipeline.engine.task import Report, Task
+from dolma_pipeline.formats.piece import pieces
 from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 
@@ -144,6 +145,12 @@ class Builder:
         if size is None and self.provisional is None:
             self.provisional = len(self.phases)
         return size
+
+    def pieces(self, shard: Shard) -> list[Shard]:
+        """The pieces of a large file that was there before the run; none where it is read as a whole."""
+        if shard.size is None:
+            return []
+        return [structs.replace(shard, piece=piece) for piece in pieces(shard.size, self.recipe.piece_bytes)]
 
     def count_with(self, computed: Iterable[str], phase: str) -> None:
         """Accounts for the stages `computed`, which have no phase of their own, by what `phase` read."""

@@ -78,6 +78,8 @@ class AttributeWriter:
         self._digest = TextDigest()
         self.record: str | None = None
         """What a Parquet file says of the texts it was made of, where they are not seen here."""
+        self.of_piece = False
+        """Whether the rows are those of a piece of a file, and are to be joined with others."""
         if self._parquet:
             self._draft = Draft(str(path))
         else:
@@ -141,7 +143,8 @@ class AttributeWriter:
                 none = pa.schema([("id", pa.large_string())])
                 self._flush(pa.unify_schemas([b.schema for b in self._pending] or [none]))
             if self._table is not None:
-                record = self._digest.hex() if self._digest.rows == self._all_rows else self.record
+                seen = self._digest.of_piece() if self.of_piece else self._digest.hex()
+                record = seen if self._digest.rows == self._all_rows else self.record
                 if record is not None:
                     self._table.add_key_value_metadata({KEY: record})
                 self._table.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from dolma_pipeline.engine.pieces import ROWS
 from dolma_pipeline.engine.reading import ShardInput
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, call
 from dolma_pipeline.formats.documents import Documents, read_documents
@@ -40,7 +41,8 @@ def run_fused(tasks: list[Task], context: Context) -> list[Report]:
         for task in tasks:
             ops.append(call(task, context))
         config = ops[0].config
-        stream = read_documents(config.path, columns=config.columns, keep_raw=any(s.keep_raw for s in ops))
+        keep_raw = any(s.keep_raw for s in ops)
+        stream = read_documents(config.path, columns=config.columns, keep_raw=keep_raw, piece=config.piece)
         counts = Counts()
         with SetAside(stream, config.quarantine, counts) as aside:
             for documents in stream:
@@ -58,6 +60,7 @@ def run_fused(tasks: list[Task], context: Context) -> list[Report]:
             op.abort()
         raise
     reports = []
+    of_piece = {ROWS: stream.documents} if config.piece is not None else {}
     for op, (outputs, details, marked) in zip(ops, finished, strict=True):
         mine = counts.copy(edited=marked)
         mine.quarantined += op.aside.quarantined
@@ -65,7 +68,7 @@ def run_fused(tasks: list[Task], context: Context) -> list[Report]:
         mine.bytes_out -= op.aside.bytes_out
         report = Report(
             outputs=outputs + aside.outputs,
-            details=details,
+            details=details | of_piece,
             counts={config.source: mine},
             bad=[*aside.bad, *op.bad],
         )

@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from dolma_pipeline.config.recipe import CustomTagger, Tag
 from dolma_pipeline.engine.corpus import Shard, stem
+from dolma_pipeline.engine.pieces import Join, join_phases, part_of, pieces_phase
 from dolma_pipeline.engine.stage import Builder, ShardInput, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Task, make_task
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
 from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import BadLine, Documents
-from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.formats.quarantine import Quarantine, room
 from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.mixers.keys import ANY
 from dolma_pipeline.stages.shard_pass import FUSED_RUN
@@ -24,6 +25,8 @@ from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.taggers.tagger_set import TaggerSet, describe_failure
 
 VERSION = 5
+JOIN_VERSION = 1
+"""Version of the task that joins pieces."""
 FAILED = ("quarantine", "failed")
 """Tagger and attribute by which an attribute file marks the documents that were set aside."""
 
@@ -48,7 +51,8 @@ class TagOp:
         self.config = config
         key = ("taggers", msgspec.json.encode(config.taggers), tuple(config.modules), config.seed)
         self._taggers = context.load(key, lambda: load_taggers(config.taggers, config.modules, seed=config.seed))
-        self._quarantine = Quarantine(config.failures, config.path) if config.failures is not None else None
+        failures, path = config.failures, config.path
+        self._quarantine = Quarantine(failures, path, room(config.piece)) if failures is not None else None
         # A document that is set aside is so with its whole line.
         self.keep_raw = self._taggers.needs_raw or self._quarantine is not None
         self.aside = Counts()
@@ -61,6 +65,8 @@ class TagOp:
         self._writers = {
             path: AttributeWriter(path, declared=not loose & names, any_id=any_id) for path, names in in_file.items()
         }
+        for writer in self._writers.values():
+            writer.of_piece = config.piece is not None
 
     def add(self, documents: Documents) -> None:
         failed: dict[int, str] = {}
@@ -134,23 +140,32 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
         for path in dict.fromkeys(files[experiment][shard.id] for experiment in groups):
             builder.claim_attributes(shard, path, f"{where}.experiment", "another `experiment`")
     builder.corpus.attributes |= files
-    quarantine = {s.id: builder.quarantine(s) for s in shards}
+    # Attributes that a tagger tells only with its documents may be others in each piece.
+    divided = {} if taggers.undeclared else {s.id: pieces for s in shards if (pieces := builder.pieces(s))}
+    raw = builder.corpus.raw
 
-    def task(shard: Shard) -> Task:
+    def outputs(shard: Shard) -> list[str]:
+        return list(dict.fromkeys(of[shard.id] for of in files.values()))
+
+    def task(whole: Shard, shard: Shard) -> Task:
+        place = {path: path for path in outputs(whole)}
+        if shard.piece is not None:
+            place = {path: part_of(builder.places, phase, shard, n, path) for n, path in enumerate(place)}
         step = TagShard(
             source=shard.source,
             path=shard.path,
             columns=shard.columns,
-            quarantine=quarantine[shard.id],
+            quarantine=builder.places.quarantine(shard) if raw else None,
+            piece=shard.piece,
             taggers=config.taggers,
             modules=config.tagger_modules,
-            experiments=[(e, files[e][shard.id], names) for e, names in groups.items()],
+            experiments=[(e, place[files[e][whole.id]], names) for e, names in groups.items()],
             failures=builder.places.failures(phase, shard) if aside else None,
             seed=builder.recipe.seed if taggers.uses_seed else None,
             name=stem(shard.name) if taggers.uses_seed else "",
         )
         return make_task(
-            phase=phase,
+            phase=phase if shard.piece is None else pieces_phase(phase),
             name=shard.id,
             run=f"{__name__}:TagOp",
             config=step,
@@ -161,10 +176,20 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
         )
 
     def build(state: State) -> list[Task]:
-        return [task(s) for s in shards]
+        return [task(s, each) for s in shards for each in divided.get(s.id, [s])]
 
-    builder.add_op(phase, build)
-    builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(phase,)))
+    def join(shard: Shard) -> Join:
+        pieces, places = divided[shard.id], builder.places
+        aside_of = {places.quarantine(p): places.quarantine(shard) for p in pieces} if raw else {}
+        if aside:
+            aside_of |= {places.failures(phase, p): places.failures(phase, shard) for p in pieces}
+        return Join(
+            phase=phase, shard=shard, pieces=pieces, outputs=outputs(shard), aside=aside_of, version=JOIN_VERSION
+        )
+
+    phases, later = join_phases(builder, phase, [s for s in shards if s.id in divided], join)
+    builder.add_op(phase, build, later)
+    builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(*phases, phase)))
 
 
 def _plan_computed(builder: Builder, phase: str, config: Tag, taggers: TaggerSet, groups: dict[str, list[str]]) -> None:

@@ -244,6 +244,16 @@ impl AttributeReader {
         Ok(AttributeReader { rows: Rows::open(path)?, keys, raw, any_id, expected: 0 })
     }
 
+    /// Steps over `n` rows without looking at them; false if the file has fewer.
+    pub fn skip_rows(&mut self, n: u64) -> Result<bool> {
+        let mut left = n;
+        while left > 0 {
+            let Some(line) = self.rows.next()? else { return Ok(false) };
+            left -= u64::from(!line.is_blank());
+        }
+        Ok(true)
+    }
+
     /// At most `n` rows: `id`, `raw` where asked for, then a list<struct<start, end, score>> per key.
     ///
     /// A row that is no attribute row is an error: what follows it could not be told to belong to which document.
