@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from dolma_pipeline import _native
-from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
+from dolma_pipeline.formats.attributes import AttributeCursor, EndOfPiece, attribute_keys
 from dolma_pipeline.formats.columns import Columns as FieldNames
 from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import Documents
+from dolma_pipeline.formats.piece import Piece
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.computed import Computed, ComputedBatch
@@ -36,6 +37,10 @@ class MixInput(Struct, frozen=True, kw_only=True):
     columns: FieldNames | None = None
     """Where the documents keep their fields, if not under the standard names."""
     quarantine: str | None = None
+    piece: Piece | None = None
+    """Which of its rows are read; None for all of them."""
+    first_row: int = 0
+    """Number of documents before the piece, each of which has a row in the attribute files."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +144,17 @@ class AttributeFiles:
             lines = (whole or objects) and not columnar
             if wanted or whole or objects:
                 self._cursors[experiment] = AttributeCursor(
-                    path, wanted, raw=lines, any_id=any_id, documents=source.path
+                    path, wanted, raw=lines, any_id=any_id, documents=source.path, first_row=source.first_row
                 )
 
     def finish(self) -> list[str]:
         """What speaks for attributes of other texts; raises DataError if a file has rows left, or says that it has."""
         return [line for cursor in self._cursors.values() for line in cursor.finish()]
+
+    def finish_piece(self, *, last: bool) -> dict[str, EndOfPiece]:
+        """What is known of each file at the end of a piece."""
+        ends = {e: cursor.finish_piece(last=last) for e, cursor in self._cursors.items()}
+        return {self._source.attributes[e]: end for e, end in ends.items()}
 
     def next(self, documents: Documents) -> BatchAttributes:
         tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}

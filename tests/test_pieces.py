@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,15 +22,16 @@ import zstandard
 
 from dolma_pipeline.config.load import decode
 from dolma_pipeline.config.recipe import Recipe
-from dolma_pipeline.engine.manifest import RunManifest
+from dolma_pipeline.engine.manifest import RunManifest, read_manifest
 from dolma_pipeline.engine.plan import make_plan
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.verify import verify_run
+from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attributes import attribute_batches, attribute_keys
 from dolma_pipeline.formats.documents import read_documents
-from tests.corpus import WORDS
+from tests.corpus import WORDS, entered
 
-PIECE = 20_000
+PIECE = 8000
 MODULE = """
 from dolma_pipeline.taggers import tagger
 
@@ -43,7 +49,7 @@ def lines(seed: int, count: int) -> list[bytes]:
     found = []
     for n in range(count):
         words = rng.choices([*WORDS.split(), "odd"], [10] * len(WORDS.split()) + [0.1], k=rng.randint(3, 80))
-        text = "\n".join(" ".join(words[i : i + 12]) for i in range(0, len(words), 12))
+        text = "\n".join(" ".join(words[i : i + 12]) + rng.choice([".", ".", ""]) for i in range(0, len(words), 12))
         found.append(json.dumps({"id": f"{seed}-{n}", "text": text, "n": n, "source": f"s{n % 3}"}).encode())
         if rng.random() < 0.05:
             found.append(rng.choice([b"{", b"", b"\xff", b'{"id": "x"}']))
@@ -168,3 +174,140 @@ def test_a_plan_does_not_change_with_what_is_done(tmp_path: Path, source: Path) 
     # Another piece_bytes makes other pieces, and what those of before have left is removed.
     run(recipe(source, tmp_path / "run", [tag()], piece_bytes=1 << 30))
     assert list((tmp_path / "run" / "scratch").rglob("*.parquet")) == []
+
+
+def mix(**changes: Any) -> dict[str, Any]:
+    rules = {"short": "gopher_v2.word_count < 20", "long": "length > 380"}
+    return {"mix": {"drop": rules, "edit": [{"cut": "c4_v2.lines_with_no_ending_punctuation"}], **changes}}
+
+
+def use_of(manifest: RunManifest) -> Any:
+    """What the rules of the last stage found; which names documents have is told of a sample of each piece."""
+    return {k: v for k, v in manifest.stages[-1].details["use"].items() if k != "names"}
+
+
+FILTERS: dict[str, Any] = {
+    "select": {
+        "exclude": [
+            "$.attributes[?(@.base__gopher_v2__word_count && @.base__gopher_v2__word_count[0][2] > 75)]",
+            "$.attributes[?(@.nowhere && @.nowhere[0][2] > 1)]",
+        ]
+    },
+    "keep_attributes": True,
+}
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl.gz"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, FILTERS, {"budget": {"bytes": 300_000}, "format": "jsonl.gz"}, {"format": "jsonl"}],
+    ids=["rules", "filters", "budget", "plain"],
+)
+def test_mix_gives_the_same_documents(tmp_path: Path, source: Path, form: str, changes: dict[str, Any]) -> None:
+    stages = [tag(format=form), mix(**changes)]
+    whole = run(recipe(source, tmp_path / "whole", stages, piece_bytes=1 << 30))
+    divided = run(recipe(source, tmp_path / "divided", stages))
+    assert contents(tmp_path / "divided") == contents(tmp_path / "whole")
+    same_account(whole, divided)
+    assert use_of(divided) == use_of(whole)
+    assert whole.stages[-1].counts["web"].documents_out > 1000
+    assert sum(whole.stages[-1].counts["web"].dropped.values()) > 500
+    assert len(list((tmp_path / "divided" / "scratch" / "02-mixed-pieces" / "web").iterdir())) > 20
+
+
+def test_mix_computes_the_same_attributes(tmp_path: Path, source: Path) -> None:
+    stages = [tag(keep=False), mix()]
+    whole = run(recipe(source, tmp_path / "whole", stages, piece_bytes=1 << 30))
+    divided = run(recipe(source, tmp_path / "divided", stages))
+    assert contents(tmp_path / "divided") == contents(tmp_path / "whole")
+    same_account(whole, divided)
+    assert use_of(divided) == use_of(whole)
+
+
+def beside(source: Path, work_dir: Path, form: str) -> Path:
+    """Copies the documents, with attribute files beside them that another run has written of each file as a whole."""
+    stages = [tag(format=form, experiment="given")]
+    settings = {"layout": "beside", "piece_bytes": 1 << 30}
+    directory = make_documents(work_dir / "data")
+    run(recipe(directory, work_dir / "run", stages, **settings))
+    return directory
+
+
+GIVEN: dict[str, Any] = {"drop": {"short": "gopher_v2.word_count < 20"}}
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl.zst"])
+def test_documents_are_counted_where_no_stage_before_has_read_the_pieces(tmp_path: Path, form: str) -> None:
+    given = beside(tmp_path, tmp_path, form)
+    sources = {"web": {"documents": str(given / "documents" / "*"), "attributes": ["given"]}}
+    whole = run(recipe(given, tmp_path / "whole", [{"mix": GIVEN}], piece_bytes=1 << 30, sources=sources))
+    made = recipe(given, tmp_path / "divided", [{"mix": GIVEN}], sources=sources)
+    assert "01-mixed-rows" in str(make_plan(made))
+    divided = run(made)
+    assert contents(tmp_path / "divided") == contents(tmp_path / "whole")
+    same_account(whole, divided)
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl.zst"])
+def test_attributes_of_other_documents_are_refused_as_for_the_whole(tmp_path: Path, form: str) -> None:
+    given = beside(tmp_path, tmp_path, form)
+    sources = {"web": {"documents": str(given / "documents" / "b*"), "attributes": ["given"]}}
+    path = given / "documents" / "b.jsonl.gz"
+    text = gzip.decompress(path.read_bytes())
+    rows = text.splitlines(keepends=True)
+    last = rows[-1].replace(b'"text": "', b'"text": "another ')
+    changes = {"fewer": b"".join(rows[:-9]), "more": text + rows[0], "id": text.replace(b'"id": "0-1', b'"id": "1-1')}
+    if form == "parquet":
+        changes["text"] = b"".join([*rows[:-1], last])
+    for name, changed in changes.items():
+        path.write_bytes(gzip.compress(changed, mtime=0))
+        said = []
+        for piece_bytes in (1 << 30, PIECE):
+            with pytest.raises(DataError) as error:
+                run(recipe(given, tmp_path / name, [{"mix": GIVEN}], piece_bytes=piece_bytes, sources=sources))
+            said.append(str(error.value))
+        assert "tag the documents again" in said[0]
+        assert said[1] == said[0]
+
+
+def start(directory: Path, made: Recipe, *options: str) -> subprocess.Popen[bytes]:
+    path = directory / f"{Path(made.work_dir).name}.yaml"
+    path.write_bytes(msgspec.yaml.encode(made))
+    command = [sys.executable, "-m", "dolma_pipeline", "run", str(path), "--no-report", *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, out.decode()
+
+
+STAGES = [tag(), tag(experiment="lines", taggers=["char_length_v1"], format="jsonl.gz"), mix()]
+
+
+@pytest.fixture(scope="module")
+def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return hashes(run(recipe(source, tmp_path_factory.mktemp("expected") / "run", STAGES)))
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_bytes(tmp_path: Path, source: Path, expected: dict[str, str]) -> None:
+    made = recipe(source, tmp_path / "run", STAGES)
+    finish(start(tmp_path, made, "--processes", "2"))
+    assert hashes(read_manifest(tmp_path / "run")) == expected
+
+
+def test_killed_and_run_again(tmp_path: Path, source: Path, expected: dict[str, str]) -> None:
+    made = recipe(source, tmp_path / "run", STAGES)
+    rng = random.Random(1)
+    for _ in range(3):
+        process = start(tmp_path, made)
+        deadline = time.monotonic() + 60
+        entries = entered(tmp_path / "run") + rng.randint(1, 25)
+        while time.monotonic() < deadline and process.poll() is None and entered(tmp_path / "run") < entries:
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "the run was over before it was killed"
+    finish(start(tmp_path, made))
+    assert hashes(read_manifest(tmp_path / "run")) == expected

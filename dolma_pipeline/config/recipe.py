@@ -154,10 +154,10 @@ class Recipe(Base, frozen=True):
     piece_bytes: Annotated[
         PositiveInt,
         Meta(
-            description="the stored bytes above which a file of documents is divided into pieces, so that several "
-            "processes share it"
+            description="the most stored bytes in a piece of a large file of documents: one of more than three pieces "
+            "is divided, so that several processes share it"
         ),
-    ] = 256 << 20
+    ] = 64 << 20
 
 
 @functools.lru_cache(maxsize=16)

@@ -58,6 +58,8 @@ class Corpus(Struct, kw_only=True):
     """Taggers whose attributes are in no file: the next stage, which is a mix, runs them itself."""
     failures: list[str] = []
     """Experiments whose files mark the documents on which a tagger failed."""
+    read_in_pieces: str | None = None
+    """The phase of a task for each piece of the large shards, whose reports say how many documents it has."""
     raw: bool = True
     """Whether these are the sources themselves, whose bad lines go to quarantine."""
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from dolma_pipeline.engine.builder import Builder, Phase, State
 from dolma_pipeline.engine.corpus import Places, Shard
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Report, Task, make_task
+from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.attribute_join import join_attributes
 from dolma_pipeline.io import fs
 from dolma_pipeline.report.units import counted
@@ -32,9 +33,22 @@ class JoinPieces(Struct, frozen=True, kw_only=True):
     """(output, scratch files in order). Without scratch files there is no such output, and an older one is removed."""
     report: Report
     """The reports of the pieces in one, but for the outputs."""
+    problem: str = ""
+    """Why the shard cannot be used, as its pieces together tell."""
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """What is told of a shard once all of its pieces were read."""
+
+    details: dict[str, Any] = {}
+    warnings: list[str] = []
+    problem: str = ""
 
 
 def join_pieces(config: JoinPieces, context: Context) -> Report:
+    """Joins the files. Raises DataError if the pieces together tell that the input cannot be used."""
+    if config.problem:
+        raise DataError(config.problem)
     outputs = []
     for path, parts in config.files:
         if parts:
@@ -73,7 +87,7 @@ def join_task(
     reports: Mapping[str, Report],
     *,
     holds: Callable[[Report], bool] = lambda report: report.details[ROWS] > 0,
-    finish: Callable[[Sequence[Report]], Report] = lambda reports: Report(),
+    finish: Callable[[Sequence[Report]], Ending] = lambda reports: Ending(),
 ) -> Task:
     """The task that joins the pieces of a shard; `reports` are those of the phase of the pieces.
 
@@ -90,6 +104,7 @@ def join_task(
         parts = [part_of(places, join.phase, piece, number, path) for piece in join.pieces]
         # A file of nothing adds nothing, but for the first one where all are.
         files.append((path, [p for p, r in zip(parts, mine, strict=True) if holds(r)] or parts[:1]))
+    ending = finish(mine)
     left = [bad.quarantine for report in mine for bad in report.bad if bad.documents]
     for final in dict.fromkeys(join.aside.values()):
         files.append((final, [part for part in dict.fromkeys(left) if join.aside[part] == final]))
@@ -97,7 +112,7 @@ def join_task(
         phase=join.phase,
         name=join.shard.id,
         run=join_pieces,
-        config=JoinPieces(files=files, report=joined_report(mine, join, finish(mine))),
+        config=JoinPieces(files=files, report=joined_report(mine, join, ending), problem=ending.problem),
         inputs=[part for _, parts in files for part in parts],
         version=join.version,
     )
@@ -108,11 +123,10 @@ def join_phases(
     phase: str,
     shards: Sequence[Shard],
     join: Callable[[Shard], Join],
-    **options: Callable[..., Any],
 ) -> tuple[list[str], list[Phase]]:
-    """The ledger's phases of the pieces of `shards`, and the phase behind theirs that joins them; none without shards.
+    """The ledger's phases of the pieces of `shards`, and the phase behind theirs that joins them.
 
-    `options` are those of `join_task`.
+    Without shards there are none.
     """
     if not shards:
         return [], []
@@ -120,13 +134,13 @@ def join_phases(
 
     def build(state: State) -> list[Task]:
         reports = state.reports.get(before, {})
-        return [join_task(builder.places, join(shard), reports, **options) for shard in shards]
+        return [join_task(builder.places, join(shard), reports) for shard in shards]
 
     what = f"join the pieces of {counted(len(shards), 'shard')}"
     return [before, name], [Phase(id=name, what=what, build=build, after=[before])]
 
 
-def joined_report(reports: Sequence[Report], join: Join, more: Report) -> Report:
+def joined_report(reports: Sequence[Report], join: Join, more: Ending) -> Report:
     """The reports of all pieces in one, with the details and warnings of `more`."""
     counts: dict[str, Counts] = {}
     for report in reports:
@@ -135,7 +149,8 @@ def joined_report(reports: Sequence[Report], join: Join, more: Report) -> Report
     for total in counts.values():
         total.edited = dict(sorted(total.edited.items()))
     read = sum(report.details[ROWS] for report in reports)
-    warnings = dict.fromkeys(line for report in [*reports, more] for line in report.warnings)
+    warnings = dict.fromkeys(line for report in reports for line in report.warnings)
+    warnings |= dict.fromkeys(more.warnings)
     bad = _joined_bad([bad for report in reports for bad in report.bad], join.aside, read)
     return Report(counts=counts, details=more.details, warnings=list(warnings), bad=bad)
 

@@ -104,13 +104,31 @@ class PastTheEnd:
                 before, first = self._whole.get(key, (0, place(int(row[whole][0]))))
                 self._whole[key] = (before + int(whole.sum()), first)
 
+    @property
+    def found(self) -> dict[str, tuple[int, str]]:
+        """How many documents have a span that is longer than their text, and where the first is, by attribute."""
+        return dict(self._whole)
+
     def warnings(self, path: str) -> list[str]:
-        return [
-            f"{path}: attribute `{key}` of {'1 document' if number == 1 else f'{number} documents'} is a span that is "
-            f"longer than the text, the first at "
-            f"{first}: the documents may have been edited after they were tagged, or it measures a key and not the text"
-            for key, (number, first) in self._whole.items()
-        ]
+        return past_warnings(path, self._whole)
+
+
+def past_warnings(path: str, found: Mapping[str, tuple[int, str]]) -> list[str]:
+    """Sentences for what `PastTheEnd` has found in the attribute file `path`."""
+    return [
+        f"{path}: attribute `{key}` of {'1 document' if number == 1 else f'{number} documents'} is a span that is "
+        f"longer than the text, the first at "
+        f"{first}: the documents may have been edited after they were tagged, or it measures a key and not the text"
+        for key, (number, first) in found.items()
+    ]
+
+
+def other_texts(path: str, documents: str) -> str:
+    """A sentence for an attribute file that says it was made of other texts than those in the file `documents`."""
+    return (
+        f"{path}: expected attributes of the texts in {documents}, found those of other texts "
+        "under the same ids: the documents were edited after they were tagged; tag the documents again"
+    )
 
 
 def _is_spans(kind: pa.DataType) -> bool:

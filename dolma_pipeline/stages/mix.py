@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,7 +14,8 @@ from msgspec import Struct
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Mix, Tokenizer, Tokens, config_of
 from dolma_pipeline.engine.corpus import Corpus, stem
-from dolma_pipeline.engine.stage import Builder, Phase, StageInfo, State
+from dolma_pipeline.engine.pieces import ROWS, part_of, pieces_phase
+from dolma_pipeline.engine.stage import Builder, Phase, Shard, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.formats.documents import Documents, read_documents
@@ -36,6 +38,7 @@ from dolma_pipeline.mixers.per_token import (
 from dolma_pipeline.mixers.sampling import Hashes, Rate, SourceHistogram, located_hashes, plan_budget
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.mix_groups import Group, groups
+from dolma_pipeline.stages.mix_pieces import FINDINGS, counting_phase, first_rows, join_group, pieces_of
 from dolma_pipeline.stages.tag import FAILED
 from dolma_pipeline.tokens.engine import tokenizer_file
 
@@ -161,7 +164,7 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     writer = document_writer(config.path)
     try:
         for each in config.inputs:
-            stream = read_documents(each.path, columns=each.columns, keep_raw=True)
+            stream = read_documents(each.path, columns=each.columns, keep_raw=True, piece=each.piece)
             there = {*each.attributes, *(e for stage in config.computed for e, _ in stage.experiments)}
             for experiment in sorted({e for e, _ in config.names.values()} - there):
                 decider.use.file_lacks(experiment, config.source)
@@ -193,7 +196,9 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     counts.edited = dict(sorted(edited.items()))
     outputs.append(Output(config.path, size, digest))
     use = decider.use.details()
-    details = {"use": use} if use else {}
+    details: dict[str, Any] = {"use": use} if use else {}
+    if config.inputs[0].piece is not None:
+        details |= {ROWS: stream.documents, FINDINGS: msgspec.to_builtins(decider.findings)}
     return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings, bad=bad)
 
 
@@ -260,20 +265,20 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
     all_groups = list(groups(corpus.shards, config, directory, builder.size_of, where))
     _claim(builder, all_groups, config, directory, f"{where}.destination")
-    seed = builder.recipe.seed
+    seed, raw = builder.recipe.seed, corpus.raw
+
+    def input_of(s: Shard, experiments: list[str]) -> MixInput:
+        return MixInput(
+            path=s.path,
+            label=Path(s.path).name if config.as_dolma else s.label,
+            name=stem(s.name),
+            columns=s.columns,
+            attributes={e: corpus.attributes[e][s.id] for e in experiments if s.id in corpus.attributes[e]},
+            quarantine=quarantine[s.id],
+        )
 
     def inputs(group: Group, experiments: list[str]) -> list[MixInput]:
-        return [
-            MixInput(
-                path=s.path,
-                label=Path(s.path).name if config.as_dolma else s.label,
-                name=stem(s.name),
-                columns=s.columns,
-                attributes={e: corpus.attributes[e][s.id] for e in experiments if s.id in corpus.attributes[e]},
-                quarantine=quarantine[s.id],
-            )
-            for s in group.shards
-        ]
+        return [input_of(s, experiments) for s in group.shards]
 
     def files(read: list[MixInput]) -> list[str]:
         return [p for i in read for p in (i.path, *i.attributes.values())]
@@ -329,42 +334,67 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
             )
         ]
 
-    def build_mix(state: State) -> list[Task]:
+    def mix_task(phase: str, name: str, source: str, read: list[MixInput], path: str) -> Task:
+        task = MixShards(
+            mix=config, source=source, inputs=read, names=names, seed=seed, path=path, rates=rates, computed=computed
+        )
+        return make_task(
+            phase=phase,
+            name=name,
+            run=f"{__name__}:mix_shards",
+            config=task,
+            inputs=(*files(read), *([rates] if rates is not None else []), *computed_inputs(computed)),
+            version=VERSION,
+        )
+
+    divided = {g.output.id: pieces for g in all_groups if (pieces := pieces_of(g, config, builder))}
+    beside = any(input_of(g.shards[0], written).attributes for g in all_groups if g.output.id in divided)
+    counts_phase = corpus.read_in_pieces or f"{final}-rows"
+
+    def build_pieces(state: State) -> list[Task]:
         tasks = []
         for g in all_groups:
-            read = inputs(g, written)
-            task = MixShards(
-                mix=config,
-                source=g.source,
-                inputs=read,
-                names=names,
-                seed=seed,
-                path=g.output.path,
-                rates=rates,
-                computed=computed,
-            )
-            tasks.append(
-                make_task(
-                    phase=final,
-                    name=g.output.id,
-                    run=f"{__name__}:mix_shards",
-                    config=task,
-                    inputs=(*files(read), *([rates] if rates is not None else []), *computed_inputs(computed)),
-                    version=VERSION,
-                )
-            )
+            pieces = divided.get(g.output.id)
+            if pieces is None:
+                continue
+            whole = input_of(g.shards[0], written)
+            reports = state.reports.get(counts_phase, {})
+            rows = first_rows(pieces, reports) if beside else [0] * len(pieces)
+            for piece, row in zip(pieces, rows, strict=True):
+                aside = builder.places.quarantine(piece) if whole.quarantine is not None else None
+                read = msgspec.structs.replace(whole, piece=piece.piece, first_row=row, quarantine=aside)
+                path = part_of(builder.places, final, piece, 0, g.output.path)
+                tasks.append(mix_task(pieces_phase(final), piece.id, g.source, [read], path))
         return tasks
+
+    def build_mix(state: State) -> list[Task]:
+        return [
+            join_group(places, raw, final, g, divided[g.output.id], state)
+            if g.output.id in divided
+            else mix_task(final, g.output.id, g.source, inputs(g, written), g.output.path)
+            for g in all_groups
+        ]
 
     if rates is not None:
         what = f"measure what {counted(len(all_groups), 'shard')} would keep"
         builder.add_phase(Phase(id=measured, what=what, build=build_measures))
         builder.add_phase(Phase(id=sampled, what="choose a rate for each source", build=build_rates, after=[measured]))
+    in_pieces = []
+    if divided:
+        every = [piece for pieces in divided.values() for piece in pieces]
+        if beside and corpus.read_in_pieces is None:
+            builder.add_phase(counting_phase(counts_phase, every))
+            in_pieces.append(counts_phase)
+        in_pieces.append(pieces_phase(final))
+        what = f"mix {counted(len(every), 'piece')} of {counted(len(divided), 'shard')}"
+        after = [counts_phase] if beside else []
+        builder.add_phase(Phase(id=in_pieces[-1], what=what, build=build_pieces, after=after))
     what = ", ".join(
         counted(n, what)
         for n, what in ((len(config.drop), "rule"), (len(config.edit), "edit"), (len(all_groups), "output"))
     )
-    builder.add_phase(Phase(id=final, what=what, build=build_mix))
-    phases = (measured, sampled, final)
+    builder.add_phase(Phase(id=final, what=what, build=build_mix, after=in_pieces))
+    phases = (measured, sampled, *in_pieces, final)
     builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=phases, described=(sampled,)))
     builder.count_with((c.stage for c in computed), final)
     builder.corpus = Corpus(shards=[g.output for g in all_groups], raw=False)

@@ -187,6 +187,8 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
             phase=phase, shard=shard, pieces=pieces, outputs=outputs(shard), aside=aside_of, version=JOIN_VERSION
         )
 
+    if divided:
+        builder.corpus.read_in_pieces = pieces_phase(phase)
     phases, later = join_phases(builder, phase, [s for s in shards if s.id in divided], join)
     builder.add_op(phase, build, later)
     builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(*phases, phase)))
