@@ -31,7 +31,7 @@ from dolma_pipeline.formats.attributes import attribute_batches, attribute_keys
 from dolma_pipeline.formats.documents import read_documents
 from tests.corpus import WORDS, entered
 
-PIECE = 8000
+PIECE = 5000
 MODULE = """
 from dolma_pipeline.taggers import tagger
 
@@ -311,3 +311,22 @@ def test_killed_and_run_again(tmp_path: Path, source: Path, expected: dict[str, 
         assert process.returncode == -signal.SIGKILL, "the run was over before it was killed"
     finish(start(tmp_path, made))
     assert hashes(read_manifest(tmp_path / "run")) == expected
+
+
+DEDUPES: list[dict[str, Any]] = [
+    {"name": "exact", "documents": {"key": "text"}, "partitions": 3},
+    {"name": "parts", "paragraphs": {}, "bloom": {"false_positive_rate": 1e-4}, "partitions": 2, "format": "jsonl.gz"},
+]
+
+
+def test_dedupe_gives_the_same_verdicts(tmp_path: Path, source: Path) -> None:
+    copy = make_documents(tmp_path / "copy") / "documents" / "f.jsonl"
+    copy.write_bytes(gzip.decompress((source / "documents" / "b.jsonl.gz").read_bytes()))
+    rules: dict[str, Any] = {"drop": {"copy": "exact.duplicate"}, "edit": [{"cut": "parts.duplicate"}]}
+    stages = [{"dedupe": dedupe} for dedupe in DEDUPES] + [tag(), {"mix": rules}]
+    whole = run(recipe(tmp_path / "copy", tmp_path / "whole", stages, piece_bytes=1 << 30))
+    divided = run(recipe(tmp_path / "copy", tmp_path / "divided", stages))
+    assert contents(tmp_path / "divided") == contents(tmp_path / "whole")
+    same_account(whole, divided)
+    assert whole.stages[0].counts["web"].edited == {"duplicate": 1200}
+    assert [stage.details for stage in divided.stages[:2]] == [stage.details for stage in whole.stages[:2]]

@@ -154,10 +154,10 @@ class Recipe(Base, frozen=True):
     piece_bytes: Annotated[
         PositiveInt,
         Meta(
-            description="the most stored bytes in a piece of a large file of documents: one of more than three pieces "
+            description="the most stored bytes in a piece of a large file of documents: one of eight pieces or more "
             "is divided, so that several processes share it"
         ),
-    ] = 64 << 20
+    ] = 32 << 20
 
 
 @functools.lru_cache(maxsize=16)

@@ -15,7 +15,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.cache import local_copy
 
-FEWEST = 4
+FEWEST = 8
 """A file that would have fewer pieces is read as a whole: to divide it costs another decoding of what lies before a
 piece, and a corpus of many files keeps all processes busy without that."""
 STEP = 64 << 20
@@ -34,7 +34,7 @@ class Piece(Struct, frozen=True):
 
 
 def pieces(size: int, piece_bytes: int) -> list[Piece]:
-    """The pieces of a file of `size` bytes, none longer than `piece_bytes`; an empty list where it is read as a whole."""
+    """The pieces of a file of `size` bytes, none longer than `piece_bytes`; none at all where it is read as a whole."""
     count = -(-size // piece_bytes)
     return [Piece(number, count) for number in range(count)] if count >= FEWEST else []
 

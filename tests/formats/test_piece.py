@@ -186,6 +186,6 @@ def test_damage_to_parquet_is_told_once(tmp_path: Path) -> None:
 
 
 def test_how_many_pieces_depends_on_the_size_alone() -> None:
-    assert pieces(0, 10) == pieces(10, 10) == pieces(30, 10) == []
-    assert pieces(31, 10) == pieces(40, 10) == [Piece(n, 4) for n in range(4)]
-    assert [p.last for p in pieces(31, 10)] == [False, False, False, True]
+    assert pieces(0, 10) == pieces(10, 10) == pieces(70, 10) == []
+    assert pieces(71, 10) == pieces(80, 10) == [Piece(n, 8) for n in range(8)]
+    assert [p.last for p in pieces(71, 10)] == [False] * 7 + [True]
