@@ -22,11 +22,19 @@ class DocumentReader:
         keep_raw: bool = False,
         columns: Sequence[tuple[str, str | None]] | None = None,
         as_dolma: bool = False,
+        piece: tuple[int, int] = ...,
     ) -> Self:
         """`columns`: (name in a document, field of the line, or None for an id made from the text).
 
         `as_dolma`: an id that is no string is a NUL and its JSON; of a key given twice the last one counts.
+        `piece`: (number from 0, how many there are); a reader of any but the first begins with calls of `skip`.
         """
+
+    def skip(self, most: int) -> bool:
+        """Steps over about `most` bytes of the text before the piece; False once there is nothing more to step over."""
+
+    def go_on(self, number: int) -> bool:
+        """Goes on to a later piece when this one has been read; False where the reader cannot."""
 
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
@@ -60,6 +68,9 @@ class AttributeReader:
         kinds: Sequence[str | None] = ...,
     ) -> Self:
         """`any_id`: an id that is no string is a NUL and its JSON. `kinds`: of `keys`, as far as they are known."""
+
+    def skip_rows(self, rows: int) -> bool:
+        """Steps over rows without looking at them; False if the file has fewer."""
 
     def next_rows(self, rows: int) -> Any: ...
 

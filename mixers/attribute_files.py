@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from dolma_pipeline import _native
 from dolma_pipeline.engine.reading import ShardInput
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.formats.attributes import AttributeCursor, attribute_keys
+from dolma_pipeline.formats.attributes import AttributeCursor, EndOfPiece, attribute_keys
 from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.made_attributes import Made, MadeCursor, open_attributes
@@ -36,6 +36,8 @@ class MixInput(ShardInput, frozen=True, kw_only=True):
     """Its path below the source without extensions, by which documents are drawn."""
     attributes: dict[str, str] = msgspec.field(default_factory=dict)
     """Experiment -> attribute file; of equal keys in Dolma's filters the last one wins."""
+    first_row: int = 0
+    """Number of documents before the piece, each of which has a row in the attribute files."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class AttributeFiles:
             lines = (whole or objects) and not columnar
             if wanted or whole or objects:
                 self._cursors[experiment] = open_attributes(
-                    path, wanted, made, raw=lines, any_id=any_id, documents=source.path
+                    path, wanted, made, raw=lines, any_id=any_id, documents=source.path, first_row=source.first_row
                 )
 
     def finish(self) -> list[str]:
@@ -156,6 +158,11 @@ class AttributeFiles:
         """Returns where the value of a row of the last batch stands, and its key."""
         experiment, key = self._names[name]
         return f"{self._cursors[experiment].place(row)}: attribute `{key}`"
+
+    def finish_piece(self, *, last: bool) -> dict[str, EndOfPiece]:
+        """What is known of each file at the end of a piece."""
+        ends = {e: cursor.finish_piece(last=last) for e, cursor in self._cursors.items()}
+        return {self._source.attributes[e]: end for e, end in ends.items()}
 
     def next(self, documents: Documents) -> BatchAttributes:
         tables = {experiment: cursor.next(documents) for experiment, cursor in self._cursors.items()}

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Mix, OnError
 from dolma_pipeline.errors import DataError
-from dolma_pipeline.formats.attributes import attribute_keys
+from dolma_pipeline.formats.attributes import EndOfPiece, attribute_keys
 from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents, DocumentStream
 from dolma_pipeline.formats.made_attributes import Made
@@ -24,6 +24,7 @@ from dolma_pipeline.mixers.chain import Chain, chains
 from dolma_pipeline.mixers.computed import Computed, ComputedBatch
 from dolma_pipeline.mixers.fields import field_columns
 from dolma_pipeline.mixers.names import selectors
+from dolma_pipeline.mixers.piece_findings import PieceFindings, failed_warning, unseen_warning
 from dolma_pipeline.mixers.use import ATTRIBUTES, Use
 
 SELECT = "select"
@@ -94,6 +95,8 @@ class Decider:
         """What ought to be known of the last file."""
         self.use = Use()
         """What the rules found in all files so far."""
+        self.findings = PieceFindings()
+        """What is to be told of the last file, where it was a piece of one, together with the other pieces."""
         self._path = ""
         self._failed: dict[str, tuple[int, str]] = {}
 
@@ -133,20 +136,25 @@ class Decider:
             columns = beside.next(documents)
             unseen = {name for name in unseen if not columns.spells(name, documents.raw)}
             yield self._decide(documents, columns)
-        if stream.damage is None:
-            self.warnings += beside.finish()
-        else:
+        ends: dict[str, EndOfPiece] = {}
+        if stream.damage is not None:
             self.warnings.append(f"{source.path}: {stream.damage}")
+        elif source.piece is not None:
+            ends = beside.finish_piece(last=source.piece.last)
+        else:
+            self.warnings += beside.finish()
         if unseen:
             # A key may be spelled with escapes.
             unseen -= {key for path in source.attributes.values() for key in attribute_keys(path)}
             unseen -= self.computed.keys if self.computed is not None else set()
         self.use.end_file(source.path if self.mix.as_dolma else source.label)
-        for selector in filters:
-            for name in sorted(unseen.intersection(selector.names)):
-                self.warnings.append(f"{source.path}: no attribute `{name}` beside it, which a filter or span asks for")
-        for what, (count, first) in self._failed.items():
-            self.warnings.append(f"{source.path}: {what} failed on {count} documents; the first: {first}")
+        names = [name for selector in filters for name in sorted(unseen.intersection(selector.names))]
+        if source.piece is not None:
+            damaged = stream.damage is not None
+            self.findings = PieceFindings(beside=ends, damaged=damaged, unseen=names, failed=self._failed)
+            return
+        self.warnings += [unseen_warning(source.path, name) for name in names]
+        self.warnings += [failed_warning(source.path, what, found) for what, found in self._failed.items()]
 
     def _decide(self, documents: Documents, columns: BatchAttributes) -> Decision:
         needs = {f for rule in self.drop.values() for f in rule.fields}

@@ -158,6 +158,13 @@ class Recipe(Base, frozen=True):
         Fraction,
         Meta(description="the largest share of documents or files that may be unreadable; above it the run exits 3"),
     ] = 0.01
+    piece_bytes: Annotated[
+        PositiveInt,
+        Meta(
+            description="the most stored bytes in a piece of a large file of documents: one of eight pieces or more "
+            "is divided, so that several processes share it"
+        ),
+    ] = 32 << 20
 
 
 @functools.lru_cache(maxsize=16)

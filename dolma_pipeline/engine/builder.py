@@ -16,6 +16,7 @@ from dolma_pipeline.engine.kind import StageKind
 from dolma_pipeline.engine.outputs import Claim
 from dolma_pipeline.engine.roots import roots_of
 from dolma_pipeline.engine.task import Report, Task
+from dolma_pipeline.formats.piece import pieces
 from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 
@@ -90,6 +91,8 @@ class Builder:
         """The kind of the stage that is planning itself, if that is not built in."""
         self._ops: list[Callable[[State], Iterable[Task]]] = []
         self._names: list[str] = []
+        self._pieces: list[str] = []
+        """Phases of tasks on pieces of large shards."""
         self._what = ""
         """What the first op of the pass does, where it says so."""
         self._later: list[Phase] = []
@@ -108,16 +111,20 @@ class Builder:
         *,
         what: str = "",
         makes: Iterable[str] = (),
+        pieces: str | None = None,
     ) -> None:
         """Adds tasks that share the reading of each shard with their neighbours; `later`: phases behind that pass.
 
         `what`: what the tasks do, shown where no others share the reading; `makes`: the attribute files that they name
-        in `Task.makes`.
+        in `Task.makes`; `pieces`: the phase of tasks on pieces of large shards, if there are some. What those make is
+        joined behind the pass.
         """
         if not self._ops:
             self._what, self._before_pass = what, self._before_stage
         self._ops.append(self._brought(build))
         self._names.append(phase)
+        if pieces is not None:
+            self._pieces.append(pieces)
         self._makes.update(makes)
         self._later.extend(later or [])
 
@@ -135,7 +142,8 @@ class Builder:
             written = {claim.place for claim in self.claims[self._before_pass :]}
             # A recipe names a model by a path that starts in the current directory.
             read = {path for given in inputs for path in (given, str(local(given).absolute()))}
-            if not read.isdisjoint(written.difference(self._makes if shares else ())):
+            shared = self._makes if shares and not self._pieces else ()
+            if not read.isdisjoint(written.difference(shared)):
                 self.flush()
 
     def flush(self) -> None:
@@ -150,10 +158,15 @@ class Builder:
             return (task for op in ops for task in op(state))
 
         self.phases.append(
-            Phase(id=names[0] if len(names) == 1 else f"{names[0]}+", what=what, build=build, parts=names)
+            Phase(
+                id=names[0] if len(names) == 1 else f"{names[0]}+",
+                what=what,
+                build=build,
+                parts=[*names, *self._pieces],
+            )
         )
         self.phases.extend(self._later)
-        self._ops, self._names, self._later, self._makes = [], [], [], set()
+        self._ops, self._names, self._pieces, self._later, self._makes = [], [], [], [], set()
 
     def add_phase(self, phase: Phase) -> None:
         self.flush()
@@ -195,6 +208,12 @@ class Builder:
         if size is None and self.provisional is None:
             self.provisional = len(self.phases)
         return size
+
+    def pieces(self, shard: Shard) -> list[Shard]:
+        """The pieces of a large file that was there before the run; none where it is read as a whole."""
+        if shard.size is None:
+            return []
+        return [structs.replace(shard, piece=piece) for piece in pieces(shard.size, self.recipe.piece_bytes)]
 
     def count_with(self, computed: Iterable[str], phase: str) -> None:
         """Accounts for the stages `computed`, which have no phase of their own, by what `phase` read."""

@@ -8,9 +8,11 @@ from msgspec import Struct
 
 from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.yaml_file import json_path
+from dolma_pipeline.engine.roots import QUARANTINE
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.kinds import Kind
+from dolma_pipeline.formats.piece import Piece
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.files import find_files, fixed_directory, relative_name, replace_component
 from dolma_pipeline.io.fs import real_path
@@ -23,7 +25,7 @@ FORMS = ("parquet", "jsonl.gz", "jsonl.zst", "jsonl")
 
 
 class Shard(Struct, frozen=True, kw_only=True):
-    """A file of documents; never empty of meaning without its source and its name in it."""
+    """A file of documents, or a piece of a large one; never empty of meaning without its source and its name in it."""
 
     source: str
     name: str
@@ -37,10 +39,14 @@ class Shard(Struct, frozen=True, kw_only=True):
     """Where its documents keep their fields, if not under the standard names."""
     task: str | None = None
     """The phase that writes it, where it is not there before the run."""
+    piece: Piece | None = None
+    """Which of its rows are meant; None for all of them."""
 
     @property
     def id(self) -> str:
-        return f"{self.source}/{self.name}"
+        if self.piece is None:
+            return f"{self.source}/{self.name}"
+        return f"{self.source}/{self.name}.{self.piece.number + 1:05d}-of-{self.piece.of:05d}"
 
 
 class Corpus(Struct, kw_only=True):
@@ -56,6 +62,8 @@ class Corpus(Struct, kw_only=True):
     """Taggers whose attributes are in no file: the next stage, which is a mix, runs them itself."""
     failures: list[str] = []
     """Experiments whose files mark the documents on which a tagger failed."""
+    read_in_pieces: str | None = None
+    """The phase of a task for each piece of the large shards, whose reports say how many documents it has."""
     raw: bool = True
     """Whether these are the sources themselves, whose bad lines go to quarantine."""
 
@@ -94,10 +102,14 @@ class Places(Struct, frozen=True, kw_only=True):
         return str(path.with_name(f"{stem(path.name)}.{form}") if form == "parquet" else path)
 
     def quarantine(self, shard: Shard) -> str:
+        if shard.piece is not None:
+            return f"{self.scratch_dir}/{QUARANTINE}/{shard.id}.jsonl"
         return f"{self.work_dir}/quarantine/{shard.source}/{shard.name}.jsonl"
 
     def failures(self, phase: str, shard: Shard) -> str:
         """Documents of `shard` that a tagger of `phase` failed on."""
+        if shard.piece is not None:
+            return f"{self.scratch_dir}/{QUARANTINE}/{phase}/{shard.id}.jsonl"
         return f"{self.work_dir}/quarantine/{phase}/{shard.source}/{shard.name}.jsonl"
 
     def scratch(self, phase: str, shard: Shard, suffix: str) -> str:
@@ -106,7 +118,7 @@ class Places(Struct, frozen=True, kw_only=True):
         A string: a plan makes several of these paths for each of maybe a million shards, and joining a `Path` costs
         twenty times as much.
         """
-        return f"{self.scratch_dir}/{phase}/{shard.source}/{shard.name}{suffix}"
+        return f"{self.scratch_dir}/{phase}/{shard.id}{suffix}"
 
     def scratch_file(self, phase: str, name: str) -> str:
         """A file that `phase` leaves for the phases after it, which is about no single shard."""

@@ -17,6 +17,7 @@ from dolma_pipeline import __version__
 from dolma_pipeline.engine import idle_rules
 from dolma_pipeline.engine.asked import compare_tokens
 from dolma_pipeline.engine.builder import StageInfo
+from dolma_pipeline.engine.details import combine as combine
 from dolma_pipeline.engine.plan import Plan, State
 from dolma_pipeline.engine.task import BadInput, Counts, Output
 from dolma_pipeline.errors import DataError
@@ -195,23 +196,3 @@ def _located(bad: BadInput, work_dir: Path) -> BadInput:
 def _in_order(state: State, phase: str) -> list[Any]:
     reports = state.reports.get(phase, {})
     return [reports[name] for name in sorted(reports)]
-
-
-def combine(details: list[dict[str, Any]]) -> dict[str, Any]:
-    """One task's details as they are; of many, whole numbers added up, other numbers at their largest, and text
-    where all say the same."""
-    if len(details) <= 1:
-        return dict(details[0]) if details else {}
-    total: dict[str, Any] = {}
-    for each in details:
-        for key, value in each.items():
-            old = total.get(key)
-            if isinstance(value, dict):
-                total[key] = combine([old or {}, value])
-            elif isinstance(value, str):
-                total[key] = value if old in (None, value) else "mixed"
-            elif isinstance(value, int) and not isinstance(value, bool):
-                total[key] = (old or 0) + value
-            elif isinstance(value, float):
-                total[key] = max(old or 0.0, value)
-    return total

@@ -11,8 +11,12 @@ from dolma_pipeline.engine.task import BadInput, Counts, Output, Report
 from dolma_pipeline.errors import StageError
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents, read_documents
+from dolma_pipeline.formats.piece import Piece
 from dolma_pipeline.formats.quarantine import SetAside
 from dolma_pipeline.io.atomic import output
+
+ROWS = "documents_of_piece"
+"""In the details of a report: number of documents that were read of a piece, whatever became of them."""
 
 
 class ShardInput(Struct, frozen=True, kw_only=True):
@@ -24,6 +28,8 @@ class ShardInput(Struct, frozen=True, kw_only=True):
     """Where the documents keep their fields, if not under the standard names."""
     quarantine: str | None = None
     """Where bad lines go; None where an earlier stage has set them aside."""
+    piece: Piece | None = None
+    """Which of its rows are read; None for all of them."""
 
 
 class Reading:
@@ -43,7 +49,7 @@ class Reading:
 
     def __iter__(self) -> Iterator[Documents]:
         read = self._read
-        stream = read_documents(read.path, columns=read.columns, keep_raw=self._keep_raw)
+        stream = read_documents(read.path, columns=read.columns, keep_raw=self._keep_raw, piece=read.piece)
         with SetAside(stream, read.quarantine, self.counts) as aside:
             for documents in stream:
                 self.counts.documents_in += len(documents)

@@ -15,6 +15,8 @@ from dolma_pipeline.io.url import local
 
 WORK_DIR = "{work_dir}"
 """Stands for the work directory in fingerprints and entries."""
+QUARANTINE = "quarantine"
+"""The directory among the scratch files for bad lines of the pieces of large files."""
 SCRATCH = "scratch"
 """The directory for files between two phases, in the work directory if the recipe has no `scratch_dir`."""
 

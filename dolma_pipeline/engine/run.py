@@ -114,7 +114,7 @@ def run_recipe(
                     runner.remove_temporaries()
             runner.stage = ""
             if not options.keep_scratch:
-                scratch.remove_empty(plan.roots)
+                scratch.remove_rest(plan.roots)
             given.check(runner.state.given)
             # What lies outside the work directory, where drop-in commands write, is known once it is written.
             if not (whole and runner.idle):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dolma_pipeline.engine.builder import Phase, StageInfo
 from dolma_pipeline.engine.ledger import newest, stands
-from dolma_pipeline.engine.roots import Roots
+from dolma_pipeline.engine.roots import QUARANTINE, Roots
 from dolma_pipeline.engine.task import Task
 from dolma_pipeline.io import fs
 
@@ -23,7 +23,8 @@ def missing(roots: Roots, phase: Phase, tasks: Iterable[Task]) -> dict[str, set[
     wanted: dict[str, set[str]] = {}
     for path in _read(phase, tasks):
         writer = roots.scratch_phase(path)
-        if writer is not None and path not in lists:
+        # The task that set bad lines of a piece aside has written other scratch files too, by which it is found.
+        if writer is not None and writer != QUARANTINE and path not in lists:
             wanted.setdefault(writer, set()).add(path)
     whole = set(phase.reads)
     found: dict[str, set[str]] = {}
@@ -83,8 +84,9 @@ def remove(roots: Roots, phases: Iterable[str]) -> None:
             fs.remove_tree(directory)
 
 
-def remove_empty(roots: Roots) -> None:
-    """Removes the scratch directory of a run if nothing is left in it."""
+def remove_rest(roots: Roots) -> None:
+    """Removes the scratch files of no single stage, and the scratch directory if nothing is left in it."""
+    remove(roots, [QUARANTINE])
     try:
         fs.remove_directory(roots.scratch)
     except OSError:

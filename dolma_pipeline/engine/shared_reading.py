@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from dolma_pipeline.engine.corpus import Shard
-from dolma_pipeline.engine.reading import ShardInput
+from dolma_pipeline.engine.reading import ROWS, ShardInput
 from dolma_pipeline.engine.task import Context, Counts, Report, Task, call, make_task
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
@@ -86,7 +86,8 @@ def run_fused(tasks: list[Task], context: Context) -> list[Report]:
         for task in tasks:
             ops.append(call(task, context))
         shard = shard_input(ops[0].config)
-        stream = read_documents(shard.path, columns=shard.columns, keep_raw=any(op.keep_raw for op in ops))
+        keep_raw = any(op.keep_raw for op in ops)
+        stream = read_documents(shard.path, columns=shard.columns, keep_raw=keep_raw, piece=shard.piece)
         counts = Counts()
         with SetAside(stream, shard.quarantine, counts) as aside:
             for documents in stream:
@@ -113,4 +114,6 @@ def run_fused(tasks: list[Task], context: Context) -> list[Report]:
         report.bad = [*aside.bad, *report.bad]
         if stream.damage is not None:
             report.warnings = [f"{shard.path}: {stream.damage}", *report.warnings]
+        if shard.piece is not None:
+            report.details = {**report.details, ROWS: stream.documents}
     return reports

@@ -14,6 +14,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.engine.task import Output
@@ -22,7 +23,7 @@ from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.kinds import SPANS as SPANS
 from dolma_pipeline.formats.kinds import TYPES, Kind, kind_of
-from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, recorded
+from dolma_pipeline.formats.other_texts import KEY, PastTheEnd, TextDigest, other_texts, recorded
 from dolma_pipeline.formats.parquet_errors import named
 from dolma_pipeline.io.arrow import open_parquet, parquet_schema, parquet_writer
 from dolma_pipeline.io.atomic import Draft
@@ -70,6 +71,8 @@ class AttributeWriter:
         self._digest = TextDigest()
         self.record: str | None = None
         """What a Parquet file says of the texts it was made of, where they are not seen here."""
+        self.of_piece = False
+        """Whether the rows are those of a piece of a file, and are to be joined with others."""
         if self._parquet:
             self._draft = Draft(str(path))
         else:
@@ -136,7 +139,8 @@ class AttributeWriter:
                 none = pa.schema([("id", pa.large_string())])
                 self._flush(pa.unify_schemas([b.schema for b in self._pending] or [none]))
             if self._table is not None:
-                record = self._digest.hex() if self._digest.rows == self._all_rows else self.record
+                seen = self._digest.of_piece() if self.of_piece else self._digest.hex()
+                record = seen if self._digest.rows == self._all_rows else self.record
                 if record is not None:
                     self._table.add_key_value_metadata({KEY: record})
                 self._table.close()
@@ -163,6 +167,19 @@ def _encodings(schema: pa.Schema) -> dict[str, str] | None:
     return {f"{s}.list.element.{name}": encoding for s in spans for name, encoding in ENCODINGS.items()} or None
 
 
+class EndOfPiece(Struct, frozen=True, kw_only=True):
+    """What is known of an attribute file when a piece of the documents beside it was read."""
+
+    left: str
+    """What is wrong, where rows are left behind the last piece."""
+    recorded: str | None
+    """What the file says of the texts that it was made of."""
+    texts: str
+    """What `joined_digest` needs to know of those that were read."""
+    past: dict[str, tuple[int, str]]
+    """What `PastTheEnd` has found."""
+
+
 class AttributeCursor:
     """Reads some attributes of one file in step with its documents."""
 
@@ -174,23 +191,28 @@ class AttributeCursor:
         raw: bool = False,
         any_id: bool = False,
         documents: str = "the documents",
+        first_row: int = 0,
     ) -> None:
-        """`any_id`: the ids may be any values, as those of the documents; `documents`: their file, for messages."""
+        """`any_id`: the ids may be any values, as those of the documents; `documents`: their file, for messages.
+
+        `first_row`: number of rows before that of the first document, where the documents are a piece of their file.
+        """
         self._path = str(path)
         self._documents = documents
         self._keys = list(keys)
         self._raw = raw
         self._parquet = self._path.endswith(".parquet")
-        self._rows = self._begun = 0
+        self._rows = self._begun = first_row
         self._past = PastTheEnd()
         self._texts = TextDigest()
         self._recorded: str | None = None
         if self._parquet:
             self._recorded = recorded(self._path)
-            self._batches = _parquet_batches(self._path, self._keys)
+            self._batches = _parquet_batches(self._path, self._keys, first_row)
             self._rest: pa.Table | None = None
         else:
             self._reader = _native.AttributeReader(str(local_copy(self._path)), self._keys, raw=raw, any_id=any_id)
+            self._reader.skip_rows(first_row)
 
     def next(self, documents: Documents) -> dict[str, pa.Array]:
         """The columns for the next `len(documents)` rows; `__raw__` holds the JSON objects where asked for.
@@ -229,23 +251,33 @@ class AttributeCursor:
 
         Raises DataError if rows are left, or if the file says that it was made of other texts: the files do not match.
         """
-        left = self._take(1) if self._parquet else self._reader.next_rows(1)
-        if left.num_rows:
-            raise DataError(
-                f"{self._at(self._rows + 1)}: expected the end of the file after a row for each of {self._rows} "
-                f"documents, found another row, of document `{shown_id(left.column('id')[0].as_py())}`; tag the "
-                f"documents again"
-            )
+        left = self._left()
+        if left:
+            raise DataError(left)
         if self._recorded is not None and self._recorded != self._texts.hex():
-            raise DataError(
-                f"{self._path}: expected attributes of the texts in {self._documents}, found those of other texts "
-                "under the same ids: the documents were edited after they were tagged; tag the documents again"
-            )
+            raise DataError(other_texts(self._path, self._documents))
         return self._past.warnings(self._path)
 
     def place(self, row: int) -> str:
         """Returns the place of a row of the last batch."""
         return self._at(self._begun + row + 1)
+
+    def finish_piece(self, *, last: bool) -> EndOfPiece:
+        """What `finish` looks at, for pieces of a file of documents: only all of them together tell."""
+        left = self._left() if last else ""
+        texts = self._texts.of_piece()
+        return EndOfPiece(left=left, recorded=self._recorded, texts=texts, past=self._past.found)
+
+    def _left(self) -> str:
+        """A sentence for a row behind the last of the documents; empty where there is none."""
+        left = self._take(1) if self._parquet else self._reader.next_rows(1)
+        if not left.num_rows:
+            return ""
+        return (
+            f"{self._at(self._rows + 1)}: expected the end of the file after a row for each of {self._rows} "
+            f"documents, found another row, of document `{shown_id(left.column('id')[0].as_py())}`; tag the "
+            f"documents again"
+        )
 
     def _at(self, row: int) -> str:
         """Returns the place of a row: a line of JSON lines is one."""
@@ -267,15 +299,22 @@ class AttributeCursor:
         return table.slice(0, count)
 
 
-def _parquet_batches(path: str, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(path: str, keys: Sequence[str], first_row: int = 0) -> Iterator[pa.RecordBatch]:
     """No method: a generator that holds its cursor would keep a file's columns until the garbage collector comes by."""
+    skipped = first_row
     with named(path):
         file = open_parquet(path)
         schema = file.schema_arrow
         present = [k for k in keys if k in schema.names]
         _check_columns(path, schema, present)
-        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), columns=["id", *present]):
-            yield typed(path, batch)
+        groups = list(range(file.num_row_groups))
+        while groups and file.metadata.row_group(groups[0]).num_rows <= skipped:
+            skipped -= file.metadata.row_group(groups.pop(0)).num_rows
+        size = _batch_rows(file.metadata)
+        for batch in file.iter_batches(batch_size=size, row_groups=groups, columns=["id", *present]):
+            if skipped < batch.num_rows:
+                yield typed(path, batch.slice(skipped) if skipped else batch)
+            skipped = max(0, skipped - batch.num_rows)
 
 
 def attribute_batches(path: str | Path, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,8 +15,8 @@ from dolma_pipeline import _native
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.columns import Columns, rules_of, takes_any_id
 from dolma_pipeline.formats.parquet_reader import ParquetReader
+from dolma_pipeline.formats.piece import Piece, keep_waiting, open_piece
 from dolma_pipeline.io import fs
-from dolma_pipeline.io.cache import local_copy
 
 BATCH_BYTES = 4 << 20
 """Text of one batch: large enough that a call costs nothing beside its work, small enough to stay in the cache."""
@@ -103,7 +104,14 @@ class DocumentStream:
     """The documents of one file in order; iterate once, then ask for `bad` and `damage`."""
 
     def __init__(
-        self, path: str | Path, *, columns: Columns | None, keep_raw: bool, batch_bytes: int, max_line_bytes: int
+        self,
+        path: str | Path,
+        *,
+        columns: Columns | None,
+        keep_raw: bool,
+        batch_bytes: int,
+        max_line_bytes: int,
+        piece: Piece | None = None,
     ) -> None:
         self.path = str(path)
         self.bad: list[BadLine] = []
@@ -120,6 +128,7 @@ class DocumentStream:
         self._keep_raw = keep_raw
         self._batch_bytes = batch_bytes
         self.max_line_bytes = max_line_bytes
+        self.piece = piece
 
     @property
     def unread_rows(self) -> int:
@@ -136,23 +145,25 @@ class DocumentStream:
             yield documents
 
     def _lines(self) -> Iterator[Documents]:
-        reader = _native.DocumentReader(
-            str(local_copy(self.path)),
-            batch_bytes=self._batch_bytes,
-            max_line_bytes=self.max_line_bytes,
-            keep_raw=self._keep_raw,
-            columns=rules_of(self._columns),
-            as_dolma=takes_any_id(self._columns, self.path),
-        )
+        options: dict[str, Any] = {
+            "batch_bytes": self._batch_bytes,
+            "max_line_bytes": self.max_line_bytes,
+            "keep_raw": self._keep_raw,
+            "columns": rules_of(self._columns),
+            "as_dolma": takes_any_id(self._columns, self.path),
+        }
+        reader = open_piece(self.path, self.piece, **options)
         for records in reader:
             self.bad.extend(BadLine(*b) for b in reader.take_bad())
             yield Documents(records)
         self.bad.extend(BadLine(*b) for b in reader.take_bad())
         self.damage = reader.damage
         self.unread_bytes = reader.unread_bytes
+        if self.piece is not None:
+            keep_waiting(reader, self.path, self.piece, **options)
 
     def _parquet(self) -> Iterator[Documents]:
-        reader = ParquetReader(self.path, columns=self._columns, keep_raw=self._keep_raw)
+        reader = ParquetReader(self.path, columns=self._columns, keep_raw=self._keep_raw, piece=self.piece)
         for records, bad in reader:
             self.bad.extend(BadLine(*b) for b in bad)
             if records.num_rows:
@@ -170,12 +181,14 @@ def read_documents(
     keep_raw: bool = False,
     batch_bytes: int = BATCH_BYTES,
     max_line_bytes: int = MAX_LINE_BYTES,
+    piece: Piece | None = None,
 ) -> DocumentStream:
     """Streams `path` by its extension: `.parquet`, or JSON lines (`.gz`, `.zst` or plain).
 
     `columns`: where the fields are, if not under their own names; lines that are kept have the names of `Documents`.
+    `piece`: reads this piece of the file alone; the numbers of its lines, and of rows, are those of the whole file.
     Bad lines do not stop the stream: they are set aside in `bad`. A file that is not there raises OSError.
     """
     return DocumentStream(
-        path, columns=columns, keep_raw=keep_raw, batch_bytes=batch_bytes, max_line_bytes=max_line_bytes
+        path, columns=columns, keep_raw=keep_raw, batch_bytes=batch_bytes, max_line_bytes=max_line_bytes, piece=piece
     )

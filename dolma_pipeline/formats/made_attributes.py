@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from dolma_pipeline.errors import StageError
-from dolma_pipeline.formats.attributes import AttributeCursor
+from dolma_pipeline.formats.attributes import AttributeCursor, EndOfPiece
 from dolma_pipeline.formats.documents import Documents
 
 Made = Mapping[str, Mapping[str, pa.Array] | None]
@@ -42,6 +42,10 @@ class MadeCursor:
         """Returns the place that a row of the last batch has in the file."""
         return f"{self._path}: row {self._begun + row + 1}"
 
+    def finish_piece(self, *, last: bool) -> EndOfPiece:
+        """Nothing is known of a file that is not there yet."""
+        raise StageError(f"{self._path}: expected the attributes of a whole file, found those of a piece")
+
     def finish(self) -> list[str]:
         """Nothing can speak for attributes of other texts: they were made of these."""
         return []
@@ -55,6 +59,7 @@ def open_attributes(
     raw: bool = False,
     any_id: bool = False,
     documents: str = "the documents",
+    first_row: int = 0,
 ) -> AttributeCursor | MadeCursor:
     """Reads the attributes `keys` in step with the documents. `made`: `Context.made`, what tasks of this reading make.
 
@@ -62,4 +67,4 @@ def open_attributes(
     """
     if made is not None and path in made:
         return MadeCursor(path, keys, made)
-    return AttributeCursor(path, keys, raw=raw, any_id=any_id, documents=documents)
+    return AttributeCursor(path, keys, raw=raw, any_id=any_id, documents=documents, first_row=first_row)

@@ -6,7 +6,7 @@ place for one; there, and in files that others have written, spans must end with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -30,16 +30,34 @@ class TextDigest:
     def __init__(self) -> None:
         self.rows = 0
         self._sum = 0
+        self._plain = 0
+        """The sum without the places, from which that of texts further down in a file follows."""
 
     def add(self, texts: pa.LargeStringArray) -> None:
         hashes = np.asarray(_native.keyed_hash(texts, SEED).to_numpy(zero_copy_only=False), np.uint64)
         # An odd factor is another one for each row, and loses no bit.
         factors = np.arange(self.rows, self.rows + len(hashes), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
         self._sum = (self._sum + int((hashes * factors).sum(dtype=np.uint64))) & MASK
+        self._plain = (self._plain + int(hashes.sum(dtype=np.uint64))) & MASK
         self.rows += len(hashes)
 
     def hex(self) -> str:
         return f"{self.rows}:{self._sum:016x}"
+
+    def of_piece(self) -> str:
+        """What `joined_digest` needs to know of the texts of a piece."""
+        return f"{self.hex()}:{self._plain:016x}"
+
+
+def joined_digest(pieces: Sequence[str]) -> str:
+    """The `hex` of the texts of all pieces, one behind the other; `pieces`: the `of_piece` of each."""
+    rows = total = 0
+    for piece in pieces:
+        more, placed, plain = piece.split(":")
+        # Each of its rows stands `rows` further down, and so has a factor that is greater by twice that.
+        total = (total + int(placed, 16) + 2 * rows * int(plain, 16)) & MASK
+        rows += int(more)
+    return f"{rows}:{total:016x}"
 
 
 def recorded(path: str) -> str | None:
@@ -86,13 +104,31 @@ class PastTheEnd:
                 before, first = self._whole.get(key, (0, place(int(row[whole][0]))))
                 self._whole[key] = (before + int(whole.sum()), first)
 
+    @property
+    def found(self) -> dict[str, tuple[int, str]]:
+        """How many documents have a span that is longer than their text, and where the first is, by attribute."""
+        return dict(self._whole)
+
     def warnings(self, path: str) -> list[str]:
-        return [
-            f"{path}: attribute `{key}` of {'1 document' if number == 1 else f'{number} documents'} is a span that is "
-            f"longer than the text, the first at "
-            f"{first}: the documents may have been edited after they were tagged, or it measures a key and not the text"
-            for key, (number, first) in self._whole.items()
-        ]
+        return past_warnings(path, self._whole)
+
+
+def past_warnings(path: str, found: Mapping[str, tuple[int, str]]) -> list[str]:
+    """Sentences for what `PastTheEnd` has found in the attribute file `path`."""
+    return [
+        f"{path}: attribute `{key}` of {'1 document' if number == 1 else f'{number} documents'} is a span that is "
+        f"longer than the text, the first at "
+        f"{first}: the documents may have been edited after they were tagged, or it measures a key and not the text"
+        for key, (number, first) in found.items()
+    ]
+
+
+def other_texts(path: str, documents: str) -> str:
+    """A sentence for an attribute file that says it was made of other texts than those in the file `documents`."""
+    return (
+        f"{path}: expected attributes of the texts in {documents}, found those of other texts "
+        "under the same ids: the documents were edited after they were tagged; tag the documents again"
+    )
 
 
 def _is_spans(kind: pa.DataType) -> bool:

@@ -21,6 +21,7 @@ from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.arrow_json import check_type, is_identifier, is_text, json_values, strings
 from dolma_pipeline.formats.columns import Columns, missing_column, rules_of
 from dolma_pipeline.formats.parquet_errors import ERRORS, reason
+from dolma_pipeline.formats.piece import Piece
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.arrow import open_parquet
 
@@ -53,8 +54,9 @@ class Lost(NamedTuple):
 class ParquetReader:
     """Streams the documents of one file; iterate once, then ask for `damage` and `unread`."""
 
-    def __init__(self, path: str, *, columns: Columns | None, keep_raw: bool) -> None:
+    def __init__(self, path: str, *, columns: Columns | None, keep_raw: bool, piece: Piece | None = None) -> None:
         self.path = path
+        self._piece = piece
         self.damage: str | None = None
         """Why the file, or some of its row groups, could not be read."""
         self.unread: list[tuple[int, int]] = []
@@ -72,25 +74,27 @@ class ParquetReader:
 
     def __iter__(self) -> Iterator[tuple[pa.RecordBatch, list[Bad]]]:
         """Batches as `Documents` has them, each with the bad rows among those it was made of."""
-        if fs.stat(self.path).size == 0:
+        size = fs.stat(self.path).size
+        if size == 0:
             return
+        piece = self._piece
         try:
             file = self._open()
             self.footer = True
             self._check(file.schema_arrow)
-        except DataError as error:
-            self.damage = f"the file cannot be read: {error}"
-            if self.footer and file.metadata.num_rows > 0:
-                self.unread = [(1, file.metadata.num_rows)]
-            return
-        except ERRORS as error:
-            self.damage = f"the file is truncated or corrupt: {reason(error)}"
+        except (DataError, *ERRORS) as error:
+            self._refuse(error, file if self.footer else None)
+            if piece is not None and piece.number > 0:
+                # What is wrong with the whole file is told by the first of its pieces.
+                self.damage, self.unread = None, []
             return
         needed = self._needed(file.schema_arrow)
         lost: list[Lost] = []
         end = 0
         for group in range(file.num_row_groups):
             self._row, end = end, end + max(0, file.metadata.row_group(group).num_rows)
+            if piece is not None and piece.number != _piece_of(file.metadata.row_group(group), piece.of, size):
+                continue
             # One at a time: what is read of the others is not lost with a damaged one.
             try:
                 for batch in file.iter_batches(batch_size=ROWS, row_groups=[group]):
@@ -102,6 +106,15 @@ class ParquetReader:
             if self._row < end:
                 lost.append(Lost(group + 1, self._row + 1, end, why))
         self._lose(lost, end)
+
+    def _refuse(self, error: BaseException, file: pq.ParquetFile | None) -> None:
+        """Says why none of the file is read."""
+        if not isinstance(error, DataError):
+            self.damage = f"the file is truncated or corrupt: {reason(error)}"
+            return
+        self.damage = f"the file cannot be read: {error}"
+        if file is not None and file.metadata.num_rows > 0:
+            self.unread = [(1, file.metadata.num_rows)]
 
     def _lose(self, lost: list[Lost], rows: int) -> None:
         """Says which of the `rows` of the file were lost, and why."""
@@ -217,6 +230,15 @@ class ParquetReader:
             except ERRORS:
                 return f"column `{name}`: "
         return ""
+
+
+def _piece_of(group: pq.RowGroupMetaData, of: int, size: int) -> int:
+    """The number of the piece, of `of` in a file of `size` bytes, in which the middle of a row group lies."""
+    columns = [group.column(number) for number in range(group.num_columns)]
+    starts = [c.data_page_offset if c.dictionary_page_offset is None else c.dictionary_page_offset for c in columns]
+    middle = min(starts, default=0) + sum(c.total_compressed_size for c in columns) // 2
+    # Offsets in a damaged footer may be any: each row group is in one piece all the same.
+    return int(max(0, min(of - 1, middle * of // max(1, size))))
 
 
 def _with(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:

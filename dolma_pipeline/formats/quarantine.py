@@ -12,6 +12,7 @@ from dolma_pipeline import _native
 from dolma_pipeline.engine.task import BadInput, Counts, Output
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.formats.documents import MAX_LINE_BYTES, OWN_LINE_BYTES, BadLine, DocumentStream
+from dolma_pipeline.formats.piece import Piece
 from dolma_pipeline.io import fs
 
 MAX_BYTES = 256 << 20
@@ -123,6 +124,11 @@ class Quarantine:
             self._writer.abort()
 
 
+def room(piece: Piece | None) -> int:
+    """The `max_bytes` of the quarantine file of a shard, or of a piece of one."""
+    return MAX_BYTES if piece is None else MAX_BYTES // piece.of
+
+
 def longest_line(quarantine: str | None) -> int:
     """Maximum length of a line of a file whose bad lines go to `quarantine`.
 
@@ -143,7 +149,7 @@ class SetAside:
     def __init__(self, stream: DocumentStream, path: str | None, counts: Counts) -> None:
         self._stream = stream
         self._counts = counts
-        self._quarantine = Quarantine(path, stream.path) if path is not None else None
+        self._quarantine = Quarantine(path, stream.path, room(stream.piece)) if path is not None else None
         stream.max_line_bytes = max(stream.max_line_bytes, longest_line(path))
         self.outputs: list[Output] = []
         """The quarantine file, if one was written; known once the block has ended."""

@@ -226,9 +226,16 @@ def write_msgpack(path: Location, value: Any) -> Output:
 
 def publish_copy(source: Location, path: Location) -> Output:
     """Writes a file with the bytes of another."""
-    with publishing(path) as published, fs.open_input(source) as file:
-        while data := file.read(COPIED):
-            published.file.write(data)
+    return publish_joined([source], path)
+
+
+def publish_joined(sources: Iterable[Location], path: Location) -> Output:
+    """Writes a file with the bytes of others, one behind the other."""
+    with publishing(path) as published:
+        for source in sources:
+            with fs.open_input(source) as file:
+                while data := file.read(COPIED):
+                    published.file.write(data)
     return published.output
 
 

@@ -22,8 +22,10 @@ from dolma_pipeline.dedupe.keys import KeyOp
 from dolma_pipeline.dedupe.reduce import ReducePartition
 from dolma_pipeline.dedupe.reduce_warnings import reduce_warnings
 from dolma_pipeline.dedupe.verdicts import VerdictColumns
+from dolma_pipeline.engine import pieces as of_pieces
 from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.file_list import FileList, read_list
+from dolma_pipeline.engine.pieces import ROWS, Join, join_phases, pieces_phase
 from dolma_pipeline.engine.shared_reading import FUSED_RUN
 from dolma_pipeline.engine.stage import Builder, Op, Phase, ShardInput, ShardRead, StageInfo, State
 from dolma_pipeline.engine.task import Context, Counts, Report, Task, make_task
@@ -33,6 +35,7 @@ from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.other_texts import recorded
 from dolma_pipeline.formats.parquet_errors import named
+from dolma_pipeline.formats.piece import Piece
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.arrow import open_parquet
 from dolma_pipeline.io.url import local
@@ -41,6 +44,8 @@ from dolma_pipeline.report.units import counted
 VERSION = 5
 VERDICTS_VERSION = 6
 """Version of the attribute files alone."""
+JOIN_VERSION = 1
+"""Version of the tasks that join pieces."""
 
 
 class KeyShard(ShardInput, frozen=True, kw_only=True):
@@ -61,6 +66,7 @@ class ExtractKeysStep(Op):
         self._of_texts = documents is None or documents.key.removeprefix("$.") == "text"
         self._keys = KeyOp(config.dedupe, config.keys)
         self._rows = AttributeWriter(config.rows)
+        self._rows.of_piece = config.piece is not None
 
     def add(self, documents: Documents) -> None:
         self._keys.add(documents)
@@ -92,6 +98,8 @@ class VerdictShard(Struct, frozen=True, kw_only=True):
     path: str
     any_id: bool = False
     """Whether ids may be any values."""
+    piece: Piece | None = None
+    """Which piece of a large shard it is; the file is then to be joined with those of the others."""
     warnings: list[str] = []
     """What is to be said of the whole stage, by the first of its shards."""
 
@@ -108,8 +116,11 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
     marked = 0
     writer = AttributeWriter(config.path, with_source=False, empty=lines, any_id=config.any_id)
     writer.record = recorded(config.rows)
+    writer.of_piece = config.piece is not None
+    count = 0
     try:
         for rows in _rows(config.rows):
+            count += rows.num_rows
             column = verdicts.next_rows(rows.num_rows)
             marked += _marked(column)
             writer.write_rows(rows.column("id"), {key: column}, lengths=rows.column("chars"))
@@ -122,7 +133,9 @@ def write_verdicts(config: VerdictShard, context: Context) -> Report:
     except BaseException:
         writer.abort()
         raise
-    return Report(outputs=[written], counts={config.source: Counts(edited={key: marked})}, warnings=config.warnings)
+    details = {ROWS: count} if config.piece is not None else {}
+    counts = {config.source: Counts(edited={key: marked})}
+    return Report(outputs=[written], counts=counts, details=details, warnings=config.warnings)
 
 
 def _rows(path: str) -> Iterator[pa.RecordBatch]:
@@ -152,7 +165,10 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     # The first of two duplicates stays: a source of higher priority comes first.
     shards = sorted(builder.corpus.shards, key=lambda s: -recipe.sources[s.source].priority)
     files = {s.id: places.attributes(s, config.name, config.format) for s in shards}
-    quarantine = {s.id: builder.quarantine(s) for s in shards}
+    divided = {s.id: pieces for s in shards if (pieces := builder.pieces(s))}
+    units = [(s, each) for s in shards for each in divided.get(s.id, [s])]
+    """Each shard with its pieces, or with itself, in the order in which the first of two duplicates stays."""
+    raw = builder.corpus.raw
     mode = config.documents or config.paragraphs
     for s in shards:
         builder.claim_attributes(s, files[s.id], f"$.stages[{number - 1}].dedupe.name", "another `name`")
@@ -172,7 +188,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
         return FileList(path=places.scratch_file(reduce, f"{name}.list"), files=tuple(files))
 
     before = f"{places.work_dir}/filters/{reduce}/before.filter"
-    key_files = file_list("keys", map(key_file, shards))
+    key_files = file_list("keys", (key_file(each) for _, each in units))
     verdict_files = file_list("verdicts", map(verdict_file, range(config.partitions)))
     filter_parts = file_list("filters", map(part_of, verdict_files.files))
 
@@ -182,14 +198,15 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
     def build_keys(state: State) -> Iterator[Task]:
         return (
             make_task(
-                phase=keys,
+                phase=keys if s.piece is None else pieces_phase(keys),
                 name=s.id,
                 run=f"{__name__}:ExtractKeysStep",
                 config=KeyShard(
                     source=s.source,
                     path=s.path,
                     columns=s.columns,
-                    quarantine=quarantine[s.id],
+                    quarantine=places.quarantine(s) if raw else None,
+                    piece=s.piece,
                     dedupe=config,
                     keys=key_file(s),
                     rows=row_file(s),
@@ -199,7 +216,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                 fuse=s.id,
                 fused_run=FUSED_RUN,
             )
-            for s in shards
+            for _, s in units
         )
 
     def build_reduce(state: State) -> list[Task]:
@@ -229,7 +246,7 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
         warnings = reduce_warnings(config, [reports[name].details for name in sorted(reports)], len(shards))
         return (
             make_task(
-                phase=final,
+                phase=final if s.piece is None else pieces_phase(final),
                 name=s.id,
                 run=f"{__name__}:write_verdicts",
                 config=VerdictShard(
@@ -239,14 +256,17 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
                     rows=row_file(s),
                     verdicts=verdict_files.path,
                     shard_index=i,
-                    path=files[s.id],
+                    path=files[whole.id]
+                    if s.piece is None
+                    else of_pieces.part_of(places, final, s, 0, files[whole.id]),
+                    piece=s.piece,
                     any_id=takes_any_id(s.columns, s.path),
                     warnings=warnings if i == 0 else [],
                 ),
                 inputs=(key_file(s), row_file(s), verdict_files.path),
                 version=VERDICTS_VERSION,
             )
-            for i, s in enumerate(shards)
+            for i, (whole, s) in enumerate(units)
         )
 
     def build_filter(state: State) -> list[Task]:
@@ -262,17 +282,44 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
             )
         ]
 
+    large = [s for s in shards if s.id in divided]
+
+    def join_keys(shard: Shard) -> Join:
+        pieces = divided[shard.id]
+        aside = {places.quarantine(p): places.quarantine(shard) for p in pieces} if raw else {}
+        return Join(phase=keys, shard=shard, pieces=pieces, outputs=[], aside=aside, version=JOIN_VERSION)
+
+    def join_verdicts(shard: Shard) -> Join:
+        pieces, path = divided[shard.id], files[shard.id]
+        return Join(phase=final, shard=shard, pieces=pieces, outputs=[path], aside={}, version=JOIN_VERSION)
+
+    of_keys, keys_joined = join_phases(builder, keys, large, join_keys)
+    of_verdicts, verdicts_joined = join_phases(builder, final, large, join_verdicts)
+    if divided:
+        builder.corpus.read_in_pieces = builder.corpus.read_in_pieces or pieces_phase(keys)
     kind = "a Bloom filter" if config.bloom is not None else "an exact set"
     partitions, read = counted(config.partitions, "partition"), counted(len(shards), "shard")
+    after = [keys, *of_keys[:1]]
     later = [
-        Phase(id=reduce, what=f"{partitions} against {kind}", build=build_reduce, after=[keys], lists=[key_files]),
-        Phase(id=final, what=f"mark duplicates in {read}", build=build_verdicts, after=[reduce], lists=[verdict_files]),
+        *keys_joined,
+        Phase(id=reduce, what=f"{partitions} against {kind}", build=build_reduce, after=after, lists=[key_files]),
+        Phase(
+            id=final,
+            what=f"mark duplicates in {read}",
+            build=build_verdicts,
+            after=[reduce],
+            lists=[verdict_files],
+            parts=[final, pieces_phase(final)],
+        ),
+        *verdicts_joined,
     ]
     if config.bloom is not None and config.bloom.file is not None and not config.bloom.read_only:
         what = f"join the filters into {config.bloom.file}"
         later.append(Phase(id=f"{prefix}-filter", what=what, build=build_filter, after=[reduce], lists=[filter_parts]))
-    builder.add_op(keys, build_keys, later)
-    builder.stages.append(StageInfo(id=prefix, kind="dedupe", counted=(keys, final), phases=(keys, final, reduce)))
+    in_pieces = any(each.piece is not None for _, each in units)
+    builder.add_op(keys, build_keys, later, pieces=pieces_phase(keys) if in_pieces else None)
+    phases = (*of_keys, *of_verdicts, keys, final, reduce)
+    builder.stages.append(StageInfo(id=prefix, kind="dedupe", counted=(keys, final), phases=phases))
 
 
 def _check_filter(builder: Builder, number: int, config: Dedupe, before: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from dolma_pipeline.config.recipe import Mix
 from dolma_pipeline.engine.corpus import Corpus, stem
+from dolma_pipeline.engine.pieces import ROWS, part_of, pieces_phase
 from dolma_pipeline.engine.stage import Builder, Phase, Shard, StageInfo, State
 from dolma_pipeline.engine.task import BadInput, Context, Counts, Output, Report, Task, make_task
 from dolma_pipeline.errors import ConfigError
@@ -29,6 +31,7 @@ from dolma_pipeline.mixers.sampling import Rate
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.mix_budget import plan_measures, sampling_hashes
 from dolma_pipeline.stages.mix_groups import Group, groups
+from dolma_pipeline.stages.mix_pieces import FINDINGS, counting_phase, first_rows, join_group, pieces_of
 from dolma_pipeline.stages.tag import FAILED
 
 VERSION = 5
@@ -70,7 +73,9 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     writer = document_writer(config.path)
     try:
         for each in config.inputs:
-            stream = read_documents(each.path, columns=each.columns, keep_raw=True, batch_bytes=BATCH_BYTES)
+            stream = read_documents(
+                each.path, columns=each.columns, keep_raw=True, batch_bytes=BATCH_BYTES, piece=each.piece
+            )
             there = {*each.attributes, *(e for stage in config.computed for e, _ in stage.experiments)}
             for experiment in sorted({e for e, _ in config.names.values()} - there):
                 decider.use.file_lacks(experiment, config.source)
@@ -102,7 +107,9 @@ def mix_shards(config: MixShards, context: Context) -> Report:
     counts.edited = dict(sorted(edited.items()))
     outputs.append(Output(config.path, size, digest))
     use = decider.use.details()
-    details = {"use": use} if use else {}
+    details: dict[str, Any] = {"use": use} if use else {}
+    if config.inputs[0].piece is not None:
+        details |= {ROWS: stream.documents, FINDINGS: msgspec.to_builtins(decider.findings)}
     return Report(counts={config.source: counts}, outputs=outputs, details=details, warnings=warnings, bad=bad)
 
 
@@ -165,9 +172,9 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     written = list(corpus.attributes) if config.keep_attributes else deciding
     directory = places.directory(config.destination, "mixed", config.name)
     quarantine = {s.id: builder.quarantine(s) for s in corpus.shards}
-    seed = builder.recipe.seed
+    seed, raw = builder.recipe.seed, corpus.raw
 
-    def mix_input(s: Shard, experiments: list[str]) -> MixInput:
+    def input_of(s: Shard, experiments: list[str]) -> MixInput:
         return MixInput(
             source=s.source,
             path=s.path,
@@ -178,10 +185,13 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
             quarantine=quarantine[s.id],
         )
 
+    def inputs(group: Group, experiments: list[str]) -> list[MixInput]:
+        return [input_of(s, experiments) for s in group.shards]
+
     measured: tuple[str, ...] = ()
     rates = None
     if config.budget is not None:
-        rates, measured = plan_measures(builder, number, config, names, lambda shard: mix_input(shard, deciding))
+        rates, measured = plan_measures(builder, number, config, names, lambda shard: input_of(shard, deciding))
     builder.flush()
     all_groups = list(groups(corpus.shards, config, directory, builder.size_of, where))
     _claim(builder, all_groups, config, directory, f"{where}.destination")
@@ -189,34 +199,61 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     def files(read: list[MixInput]) -> list[str]:
         return [p for i in read for p in (i.path, *i.attributes.values())]
 
-    def build_mix(state: State) -> Iterator[Task]:
-        for g in all_groups:
-            read = [mix_input(s, written) for s in g.shards]
-            task = MixShards(
-                mix=config,
-                source=g.source,
-                inputs=read,
-                names=names,
-                seed=seed,
-                path=g.output.path,
-                rates=rates,
-                computed=computed,
-            )
-            yield make_task(
-                phase=final,
-                name=g.output.id,
-                run=f"{__name__}:mix_shards",
-                config=task,
-                inputs=(*files(read), *([rates] if rates is not None else []), *computed_inputs(computed)),
-                version=VERSION,
-            )
+    def mix_task(phase: str, name: str, source: str, read: list[MixInput], path: str) -> Task:
+        task = MixShards(
+            mix=config, source=source, inputs=read, names=names, seed=seed, path=path, rates=rates, computed=computed
+        )
+        return make_task(
+            phase=phase,
+            name=name,
+            run=f"{__name__}:mix_shards",
+            config=task,
+            inputs=(*files(read), *([rates] if rates is not None else []), *computed_inputs(computed)),
+            version=VERSION,
+        )
 
+    divided = {g.output.id: pieces for g in all_groups if (pieces := pieces_of(g, config, builder))}
+    beside = any(input_of(g.shards[0], written).attributes for g in all_groups if g.output.id in divided)
+    counts_phase = corpus.read_in_pieces or f"{final}-rows"
+
+    def build_pieces(state: State) -> Iterator[Task]:
+        for g in all_groups:
+            pieces = divided.get(g.output.id)
+            if pieces is None:
+                continue
+            whole = input_of(g.shards[0], written)
+            reports = state.reports.get(counts_phase, {})
+            rows = first_rows(pieces, reports) if beside else [0] * len(pieces)
+            for piece, row in zip(pieces, rows, strict=True):
+                aside = builder.places.quarantine(piece) if whole.quarantine is not None else None
+                read = msgspec.structs.replace(whole, piece=piece.piece, first_row=row, quarantine=aside)
+                path = part_of(builder.places, final, piece, 0, g.output.path)
+                yield mix_task(pieces_phase(final), piece.id, g.source, [read], path)
+
+    def build_mix(state: State) -> Iterator[Task]:
+        return (
+            join_group(places, raw, final, g, divided[g.output.id], state)
+            if g.output.id in divided
+            else mix_task(final, g.output.id, g.source, inputs(g, written), g.output.path)
+            for g in all_groups
+        )
+
+    in_pieces = []
+    if divided:
+        every = [piece for pieces in divided.values() for piece in pieces]
+        if beside and corpus.read_in_pieces is None:
+            builder.add_phase(counting_phase(counts_phase, every))
+            in_pieces.append(counts_phase)
+        in_pieces.append(pieces_phase(final))
+        what = f"mix {counted(len(every), 'piece')} of {counted(len(divided), 'shard')}"
+        after = [counts_phase] if beside else []
+        builder.add_phase(Phase(id=in_pieces[-1], what=what, build=build_pieces, after=after))
     what = ", ".join(
         counted(n, what)
         for n, what in ((len(config.drop), "rule"), (len(config.edit), "edit"), (len(all_groups), "output"))
     )
-    builder.add_phase(Phase(id=final, what=what, build=build_mix))
-    phases = (*measured, final)
+    builder.add_phase(Phase(id=final, what=what, build=build_mix, after=in_pieces))
+    phases = (*measured, *in_pieces, final)
     builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=phases, described=measured[1:]))
     builder.count_with((c.stage for c in computed), final)
     builder.corpus = Corpus(shards=[g.output for g in all_groups], raw=False)

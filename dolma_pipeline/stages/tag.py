@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from dolma_pipeline.config.recipe import CustomTagger, Tag
 from dolma_pipeline.engine.corpus import Shard, stem
+from dolma_pipeline.engine.pieces import Join, join_phases, part_of, pieces_phase
 from dolma_pipeline.engine.shared_reading import FUSED_RUN
 from dolma_pipeline.engine.stage import Builder, Op, Report, ShardInput, ShardRead, StageInfo, State
 from dolma_pipeline.engine.task import Context, Task, make_task
@@ -17,7 +18,7 @@ from dolma_pipeline.formats.attributes import DOCUMENT, AttributeWriter
 from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.formats.documents import BadLine, Documents
 from dolma_pipeline.formats.kinds import Kind
-from dolma_pipeline.formats.quarantine import Quarantine
+from dolma_pipeline.formats.quarantine import Quarantine, room
 from dolma_pipeline.mixers.computed import ComputedTags
 from dolma_pipeline.mixers.keys import ANY
 from dolma_pipeline.taggers.base import TaggerFailure
@@ -25,6 +26,8 @@ from dolma_pipeline.taggers.registry import attribute_key, load_taggers
 from dolma_pipeline.taggers.tagger_set import TaggerSet, describe_failure
 
 VERSION = 5
+JOIN_VERSION = 1
+"""Version of the task that joins pieces."""
 FAILED = ("quarantine", "failed")
 """Tagger and attribute by which an attribute file marks the documents that were set aside."""
 
@@ -49,7 +52,8 @@ class TagOp(Op):
         self.config = config
         key = ("taggers", msgspec.json.encode(config.taggers), tuple(config.modules), config.seed)
         self._taggers = context.load(key, lambda: load_taggers(config.taggers, config.modules, seed=config.seed))
-        self._quarantine = Quarantine(config.failures, config.path) if config.failures is not None else None
+        failures, path = config.failures, config.path
+        self._quarantine = Quarantine(failures, path, room(config.piece)) if failures is not None else None
         # A document that is set aside is so with its whole line.
         self.keep_raw = self._taggers.needs_raw or self._quarantine is not None
         self._failed = self._failed_bytes = 0
@@ -63,6 +67,8 @@ class TagOp(Op):
         }
         self._made = context.made
         self._made.update(dict.fromkeys(_columnar(in_file)))
+        for writer in self._writers.values():
+            writer.of_piece = config.piece is not None
 
     def add(self, documents: Documents) -> None:
         failed: dict[int, str] = {}
@@ -150,26 +156,35 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
         for path in dict.fromkeys(files[experiment][shard.id] for experiment in groups):
             builder.claim_attributes(shard, path, f"{where}.experiment", "another `experiment`")
     builder.corpus.attributes |= files
-    quarantine = {s.id: builder.quarantine(s) for s in shards}
+    # Attributes that a tagger tells only with its documents may be others in each piece.
+    divided = {} if taggers.undeclared else {s.id: pieces for s in shards if (pieces := builder.pieces(s))}
+    raw = builder.corpus.raw
 
     def made(shard: Shard) -> tuple[str, ...]:
         return tuple(dict.fromkeys(_columnar(files[e][shard.id] for e in groups)))
 
-    def task(shard: Shard) -> Task:
+    def outputs(shard: Shard) -> list[str]:
+        return list(dict.fromkeys(of[shard.id] for of in files.values()))
+
+    def task(whole: Shard, shard: Shard) -> Task:
+        place = {path: path for path in outputs(whole)}
+        if shard.piece is not None:
+            place = {path: part_of(builder.places, phase, shard, n, path) for n, path in enumerate(place)}
         step = TagShard(
             source=shard.source,
             path=shard.path,
             columns=shard.columns,
-            quarantine=quarantine[shard.id],
+            quarantine=builder.places.quarantine(shard) if raw else None,
+            piece=shard.piece,
             taggers=config.taggers,
             modules=config.tagger_modules,
-            experiments=[(e, files[e][shard.id], names) for e, names in groups.items()],
+            experiments=[(e, place[files[e][whole.id]], names) for e, names in groups.items()],
             failures=builder.places.failures(phase, shard) if aside else None,
             seed=builder.recipe.seed if taggers.uses_seed else None,
             name=stem(shard.name) if taggers.uses_seed else "",
         )
         return make_task(
-            phase=phase,
+            phase=phase if shard.piece is None else pieces_phase(phase),
             name=shard.id,
             run=f"{__name__}:TagOp",
             config=step,
@@ -177,14 +192,27 @@ def plan(builder: Builder, number: int, config: Tag) -> None:
             version=VERSION,
             fuse=shard.id,
             fused_run=FUSED_RUN,
-            makes=made(shard),
+            makes=made(shard) if shard.piece is None else (),
         )
 
     def build(state: State) -> Iterator[Task]:
-        return map(task, shards)
+        return (task(s, each) for s in shards for each in divided.get(s.id, [s]))
 
-    builder.add_op(phase, build, makes=[path for s in shards for path in made(s)])
-    builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(phase,)))
+    def join(shard: Shard) -> Join:
+        pieces, places = divided[shard.id], builder.places
+        aside_of = {places.quarantine(p): places.quarantine(shard) for p in pieces} if raw else {}
+        if aside:
+            aside_of |= {places.failures(phase, p): places.failures(phase, shard) for p in pieces}
+        return Join(
+            phase=phase, shard=shard, pieces=pieces, outputs=outputs(shard), aside=aside_of, version=JOIN_VERSION
+        )
+
+    if divided:
+        builder.corpus.read_in_pieces = pieces_phase(phase)
+    phases, later = join_phases(builder, phase, [s for s in shards if s.id in divided], join)
+    makes = [path for s in shards if s.id not in divided for path in made(s)]
+    builder.add_op(phase, build, later, makes=makes, pieces=pieces_phase(phase) if divided else None)
+    builder.stages.append(StageInfo(id=phase, kind="tag", counted=(phase,), phases=(*phases, phase)))
 
 
 def _kinds(taggers: TaggerSet, experiment: str, names: list[str]) -> dict[str, Kind]:

@@ -41,6 +41,11 @@ impl PyAttributeReader {
         reader.map(|r| PyAttributeReader(Mutex::new(r)))
     }
 
+    /// Steps over rows without looking at them; false if the file has fewer.
+    fn skip_rows(&self, py: Python<'_>, rows: u64) -> PyResult<bool> {
+        released(py, || lock(&self.0)?.skip_rows(rows))
+    }
+
     fn next_rows<'py>(&self, py: Python<'py>, rows: usize) -> PyResult<Bound<'py, PyAny>> {
         let batch = released(py, || lock(&self.0)?.next_rows(rows))?;
         PyRecordBatch::new(batch).into_pyarrow(py)

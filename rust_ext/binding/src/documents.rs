@@ -10,6 +10,7 @@ use dolma_core::attributes::AttributeRows;
 use dolma_core::columns::{content_id, Mapping};
 use dolma_core::documents::{self, DocumentReader, Options, MAX_LINE_BYTES};
 use dolma_core::fields;
+use dolma_core::marks::Piece;
 use dolma_core::rewrite::{self, Changes};
 use dolma_core::tokens::{self, Rows};
 use dolma_core::writer::Writer;
@@ -42,8 +43,10 @@ struct PyDocumentReader(Mutex<DocumentReader>);
 impl PyDocumentReader {
     #[new]
     #[pyo3(signature = (
-        path, *, batch_bytes=4 << 20, max_line_bytes=MAX_LINE_BYTES, keep_raw=false, columns=None, as_dolma=false
+        path, *, batch_bytes=4 << 20, max_line_bytes=MAX_LINE_BYTES, keep_raw=false, columns=None, as_dolma=false,
+        piece=(0, 1)
     ))]
+    #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
         path: PathBuf,
@@ -52,10 +55,22 @@ impl PyDocumentReader {
         keep_raw: bool,
         columns: Option<Vec<(String, Option<String>)>>,
         as_dolma: bool,
+        piece: (u64, u64),
     ) -> PyResult<Self> {
         let columns = mapping(py, columns)?;
         let options = Options { batch_bytes, max_line_bytes, keep_raw, columns, as_dolma };
-        released(py, || DocumentReader::open(&path, options)).map(|r| PyDocumentReader(Mutex::new(r)))
+        let piece = Piece { number: piece.0, of: piece.1 };
+        released(py, || DocumentReader::open_piece(&path, options, piece)).map(|r| PyDocumentReader(Mutex::new(r)))
+    }
+
+    /// Steps over some of the text before the piece; false once there is nothing more to step over.
+    fn skip(&self, py: Python<'_>, most: u64) -> PyResult<bool> {
+        released(py, || lock(&self.0)?.skip(most))
+    }
+
+    /// Goes on to a later piece; false where the reader cannot.
+    fn go_on(&self, py: Python<'_>, number: u64) -> PyResult<bool> {
+        released(py, || Ok(lock(&self.0)?.go_on(number)))
     }
 
     fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {

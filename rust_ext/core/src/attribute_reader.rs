@@ -96,6 +96,16 @@ impl AttributeReader {
         self
     }
 
+    /// Steps over `n` rows without looking at them; false if the file has fewer.
+    pub fn skip_rows(&mut self, n: u64) -> Result<bool> {
+        let mut left = n;
+        while left > 0 {
+            let Some(line) = self.rows.next()? else { return Ok(false) };
+            left -= u64::from(!line.is_blank());
+        }
+        Ok(true)
+    }
+
     /// At most `n` rows: `id`, `raw` where asked for, then a column per key, of spans where no row had it so far.
     ///
     /// A row that is no attribute row is an error: what follows it could not be told to belong to which document. So is

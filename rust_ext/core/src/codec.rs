@@ -67,13 +67,34 @@ fn is_text(head: &[u8]) -> bool {
     whole && !head.iter().any(|&b| b < b' ' && !b.is_ascii_whitespace())
 }
 
+/// A file of which each read gives as much as there is room for: so what a decoder is given at a time depends on the
+/// bytes of the file alone, and not on how its file system hands them out.
+struct Full(File);
+
+impl Read for Full {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(room) = into.get_mut(done..).filter(|r| !r.is_empty()) {
+            match self.0.read(room) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What was read must not be lost; the next call meets the error again.
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+}
+
 /// A file that is there, and its first bytes.
-fn opened(path: &Path, buffer: usize) -> Result<BufReader<File>> {
+fn opened(path: &Path, buffer: usize) -> Result<BufReader<Full>> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     if file.metadata().map_err(|e| Error::io(path, e))?.is_dir() {
         return Err(Error::data(path, "expected a file, found a directory"));
     }
-    let mut reader = BufReader::with_capacity(buffer, file);
+    let mut reader = BufReader::with_capacity(buffer, Full(file));
     reader.fill_buf().map_err(|e| Error::io(path, e))?;
     Ok(reader)
 }
@@ -87,9 +108,14 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// How many have been used so far.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// How many have not been used so far; a decoder that asks for more has used those before.
     pub fn left(&self) -> u64 {
-        self.bytes.saturating_sub(self.used.load(Ordering::Relaxed))
+        self.bytes.saturating_sub(self.used())
     }
 
     /// What is left of a file that cannot be read on; `cut`: it ends where more was to come.
@@ -136,7 +162,7 @@ pub fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
 /// The same, and how many of the bytes that are stored were used.
 pub fn open_counted(path: &Path) -> Result<(Box<dyn Read + Send>, Stored)> {
     let reader = opened(path, BUFFER)?;
-    let bytes = reader.get_ref().metadata().map_err(|e| Error::io(path, e))?.len();
+    let bytes = reader.get_ref().0.metadata().map_err(|e| Error::io(path, e))?.len();
     let stored = Stored { bytes, used: Arc::default() };
     if reader.buffer().is_empty() {
         return Ok((Box::new(io::empty()), stored));

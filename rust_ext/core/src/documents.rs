@@ -1,7 +1,7 @@
 //! Documents: JSON lines to Arrow batches. Lines that are no document are set aside with their place and reason.
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,14 +11,16 @@ use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::codec::{self, Stored};
+use crate::codec::Stored;
 use crate::columns::{missing, Mapping};
 use crate::ids::push_any;
 use crate::json::{excerpt, unescape_into};
 use crate::lines::{is_outside, no_room, Event, Lines, Position, KEPT};
+use crate::marks::{Marked, Piece};
 use crate::members::{Member, Members, ObjectWriter};
 use crate::{Error, Result};
 
+mod piece;
 mod strings;
 use strings::Strings;
 
@@ -331,7 +333,8 @@ pub fn read_lines(
 /// Streams the documents of one file.
 pub struct DocumentReader {
     path: PathBuf,
-    lines: Lines<Box<dyn Read + Send>>,
+    lines: Lines<Marked>,
+    piece: Piece,
     options: Options,
     columns: Columns,
     bad: Vec<BadLine>,
@@ -342,25 +345,19 @@ pub struct DocumentReader {
 
 impl DocumentReader {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
-        let (reader, stored) = codec::open_counted(path)?;
-        Ok(DocumentReader {
-            path: path.to_path_buf(),
-            lines: Lines::new(reader, options.max_line_bytes),
-            options,
-            columns: Columns::default(),
-            bad: Vec::new(),
-            damage: None,
-            stored,
-            done: false,
-        })
+        Self::open_piece(path, options, Piece { number: 0, of: 1 })
     }
 
     /// The next documents in file order, or None at the end. Blank lines are passed over.
     ///
     /// Damage to the file ends it. What the system refuses while it is read is an error: the file may be fine.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let DocumentReader { path, lines, options, columns, bad, damage, stored, done } = self;
+        let DocumentReader { path, lines, piece, options, columns, bad, damage, stored, done } = self;
         while !*done && columns.text.bytes.len() < options.batch_bytes && columns.rows() < BATCH_ROWS {
+            if piece::is_over(*piece, lines) {
+                *done = true;
+                break;
+            }
             match lines.next() {
                 Event::Line(at, line) => {
                     if let Err(reason) = columns.push_line(at, line, options, path)? {

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 const BLOCK: usize = 1 << 20;
 
@@ -38,7 +38,20 @@ pub struct Lines<R> {
     kept: Vec<u8>,
     limit: usize,
     next: Position,
+    /// Whether the bytes at hand are the rest of a line that is stepped over.
+    inside: bool,
     done: bool,
+}
+
+/// How far [`Lines::skip`] has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// There are more lines to step over.
+    Some,
+    /// The next line is the first that begins at the place or behind it.
+    All,
+    /// No line begins there.
+    Ended,
 }
 
 /// How many bytes of a line over the limit are kept.
@@ -56,6 +69,7 @@ impl<R: Read> Lines<R> {
             kept: Vec::new(),
             limit: limit.max(1),
             next: Position { line: 1, offset: 0 },
+            inside: false,
             done: false,
         }
     }
@@ -63,6 +77,62 @@ impl<R: Read> Lines<R> {
     /// Decompressed bytes given out so far.
     pub fn offset(&self) -> u64 {
         self.next.offset
+    }
+
+    /// Whether the stream has ended, well or badly.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    pub fn reader(&self) -> &R {
+        &self.reader
+    }
+
+    /// Steps over the lines that begin before the offset that `place` tells, which may be known only once the reader has
+    /// come there; they are counted and not looked at. It returns after about `most` bytes, so that it can be stopped.
+    ///
+    /// What ends the stream before a line begins there belongs to the lines before, and is not told here.
+    pub fn skip(&mut self, place: impl Fn(&R) -> Option<u64>, most: u64) -> io::Result<Skipped> {
+        let started = self.next.offset;
+        while !self.done {
+            let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
+            let place = place(&self.reader);
+            let before = match place {
+                Some(at) => usize::try_from(at.saturating_sub(self.next.offset)).unwrap_or(usize::MAX),
+                None => usize::MAX,
+            };
+            let mut stepped = pending.get(..before).unwrap_or(pending);
+            if !stepped.is_empty() {
+                self.inside = stepped.last() != Some(&b'\n');
+            }
+            if stepped.len() < pending.len() && self.inside {
+                // The rest of the last line before the place.
+                let rest = pending.get(stepped.len()..).unwrap_or_default();
+                let length = memchr(b'\n', rest).map(|found| found + 1);
+                self.inside = length.is_none();
+                stepped = pending.get(..stepped.len() + length.unwrap_or(rest.len())).unwrap_or(pending);
+            }
+            self.next.line += memchr_iter(b'\n', stepped).count() as u64;
+            self.next.offset += stepped.len() as u64;
+            self.start += stepped.len();
+            if place.is_some_and(|at| self.next.offset >= at) && !self.inside {
+                return Ok(Skipped::All);
+            }
+            if self.next.offset - started >= most {
+                return Ok(Skipped::Some);
+            }
+            match self.fill() {
+                Ok(0) => self.done = true,
+                Ok(_) => {}
+                Err(error) => {
+                    self.done = true;
+                    if is_outside(&error) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(Skipped::Ended)
     }
 
     #[allow(clippy::should_implement_trait)]
