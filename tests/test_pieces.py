@@ -99,7 +99,7 @@ def recipe(source: Path, work_dir: Path, stages: list[dict[str, Any]], **changes
 
 
 def run(made: Recipe, processes: int = 1) -> RunManifest:
-    manifest = run_recipe(made, RunOptions(progress="none", processes=processes))
+    manifest = run_recipe(made, RunOptions(progress="none", keep_scratch=True, processes=processes))
     assert verify_run(made.work_dir) == []
     return manifest
 

@@ -57,7 +57,7 @@ def recipe(*stages: dict[str, Any], work_dir: str = "w") -> Recipe:
 
 
 def run(*stages: dict[str, Any], work_dir: str = "w", force: bool = False, processes: int = 1) -> RunManifest:
-    options = RunOptions(progress="none", force=force, processes=processes)
+    options = RunOptions(progress="none", force=force, processes=processes, keep_scratch=True)
     return run_recipe(recipe(*stages, work_dir=work_dir), options)
 
 
