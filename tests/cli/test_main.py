@@ -100,7 +100,8 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
          "run --help` lists what it takes)"),
         (["run", "quickstart", "--set", "sed=1"], "--set sed: $.sed: unknown key; did you mean `seed`? "
          "(allowed: `name`, "
-         "`work_dir`, `sources`, `stages`, `stage_modules`, `scratch_dir`, `seed`, `layout`, `max_bad_fraction`)"),
+         "`work_dir`, `sources`, `stages`, `stage_modules`, `scratch_dir`, `seed`, `layout`, "
+        "`max_bad_fraction`, `piece_bytes`)"),
     ],
 )  # fmt: skip
 def test_usage_errors_are_one_line_and_exit_code_2(

@@ -101,7 +101,7 @@ def test_every_mistake_is_found_at_once(path: Path) -> None:
         load_recipe("recipe.yaml")
     assert str(error.value).splitlines() == [
         "recipe.yaml:1: $.nam: unknown key; did you mean `name`? (allowed: `name`, `work_dir`, `sources`, `stages`, "
-        "`stage_modules`, `scratch_dir`, `seed`, `layout`, `max_bad_fraction`)",
+        "`stage_modules`, `scratch_dir`, `seed`, `layout`, `max_bad_fraction`, `piece_bytes`)",
         "recipe.yaml:9: $.stages[0].tag.format: expected one of `parquet`, `jsonl.zst`, `jsonl.gz`, `jsonl`, "
         'found "csv"',
         "recipe.yaml:10: $.stages[0].tag.taggers[1]: expected a string or a mapping (keys: `name`, `url_list`, `mode`, "
