@@ -83,7 +83,7 @@ def test_pieces_of_lines_give_the_whole(tmp_path: Path, name: str, ending: str) 
     assert len(whole[0]) > 5000
     assert len(whole[1]) > 1000
     assert any("over the limit" in bad.reason for bad in whole[1]) == (ending == "long line")
-    for of in (1, 2, 3, 7, 50):
+    for of in (1, 3, 7, 30):
         assert joined(path, of, **options) == whole, of
         # Each opened anew, for the one before cannot go on to it.
         assert joined(path, of, list(reversed(range(of))), **options) == whole, of
@@ -120,7 +120,7 @@ def test_a_reader_goes_on_where_the_piece_before_has_ended(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["one.jsonl.gz", "many.jsonl.gz", "one.jsonl.zst", "many.jsonl.zst"])
-@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("kept", [0.1, 0.7])
 def test_damage_is_told_once_with_the_piece_that_meets_it(tmp_path: Path, name: str, kept: float) -> None:
     stored = STORED[name](lines(6, 8000))
     path = tmp_path / name
