@@ -149,7 +149,7 @@ def test_a_lost_node_and_a_wrong_token(tmp_path: Path) -> None:
         assert list((tmp_path / "w").glob(".shared-*")) == []
         assert re.fullmatch(
             r"/proc/self/fd/\d+: expected a directory that all nodes of the cluster share, but a file written there by "
-            r"the driver is not seen on node \S+ \([\d.]+\); put work_dir on storage that is mounted on every node at "
+            r"the driver is not seen on node \S+ \([\d.]+\); give one on storage that is mounted on every node at "
             r"the same path",
             found["refused"],
         )
