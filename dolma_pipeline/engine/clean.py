@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolma_pipeline.engine.outputs import read_owner
-from dolma_pipeline.engine.roots import SCRATCH
+from dolma_pipeline.engine.roots import SCRATCH, scratch_name
 from dolma_pipeline.errors import DataError
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.lease import lock
@@ -36,7 +36,10 @@ def clean_run(directory: str | Path, *, dry_run: bool = False) -> Cleaned:
             f"{directory}: expected the work directory of a run, found "
             + ("no ledger in it" if fs.is_directory(work_dir) else "no such directory")
         )
-    places = [work_dir / SCRATCH, *([Path(owner.scratch)] if owner.scratch else [])]
+    places = [work_dir / SCRATCH]
+    # A run that was copied names the scratch files of the first one, which may be at work.
+    if owner.scratch and Path(owner.scratch).name == scratch_name(work_dir):
+        places.append(Path(owner.scratch))
     with lock(work_dir):
         found = {path: fs.stat(path).size for path in _removable(work_dir, places)}
         if not dry_run:

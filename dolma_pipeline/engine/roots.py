@@ -63,9 +63,14 @@ def roots_of(recipe: Recipe) -> Roots:
     work_dir = local(recipe.work_dir).absolute()
     if recipe.scratch_dir is None:
         return default_roots(work_dir)
+    return Roots(str(work_dir), str(local(recipe.scratch_dir).absolute() / scratch_name(work_dir)))
+
+
+def scratch_name(work_dir: Path) -> str:
+    """Returns the name that the scratch directory of a run has in a `scratch_dir`, by where the run is."""
     mark = hashlib.blake2b(str(work_dir).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
     name = re.sub(r"[^\w.-]", "-", work_dir.name) or "run"
-    return Roots(str(work_dir), str(local(recipe.scratch_dir).absolute() / f"{name}-{mark}"))
+    return f"{name}-{mark}"
 
 
 def default_roots(work_dir: str | Path) -> Roots:

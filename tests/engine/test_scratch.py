@@ -188,3 +188,12 @@ def test_clean_touches_nothing_else(recipe: dict[str, Any], tmp_path: Path) -> N
     run(recipe, KEEP)
     with lock(tmp_path / "run"), pytest.raises(StageError, match="another run is at work here"):
         clean_run(tmp_path / "run")
+
+
+def test_cleaning_a_copy_leaves_the_scratch_files_of_the_first_run(recipe: dict[str, Any], tmp_path: Path) -> None:
+    run({**recipe, "scratch_dir": str(tmp_path / "fast")}, KEEP)
+    scratch = files_in(tmp_path / "fast")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert clean_run(tmp_path / "copy") == Cleaned(files=0, bytes=0)
+    assert files_in(tmp_path / "fast") == scratch
+    assert clean_run(tmp_path / "run").files == len(scratch)
