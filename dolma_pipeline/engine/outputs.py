@@ -21,7 +21,7 @@ from msgspec import Struct
 from dolma_pipeline.config.recipe import Recipe
 from dolma_pipeline.engine.ledger import stands
 from dolma_pipeline.engine.ledger import written as written_by
-from dolma_pipeline.engine.roots import Roots, default_roots
+from dolma_pipeline.engine.roots import Roots, default_roots, scratch_name
 from dolma_pipeline.engine.segments import MOST_ENTRIES, Entry, Place, phases, places, read, rewrite
 from dolma_pipeline.errors import ConfigError, DataError, StageError
 from dolma_pipeline.io import fs
@@ -209,6 +209,9 @@ def claim_places(
     settings = owner.settings if part is not None and owner is not None else settings_of(recipe)
     places = sorted(keys | set(owner.places if owner is not None else ()))
     scratch = roots.scratch if roots != default_roots(work_dir) else ""
+    if owner is not None and owner.scratch not in ("", scratch) and Path(owner.scratch).name == scratch_name(work_dir):
+        # The run keeps its scratch files elsewhere from now on, and nobody would find the old ones again.
+        fs.remove_tree(owner.scratch, ignore_errors=True)
     name = hide_in_settings(recipe.name)
     _enter(work_dir, owner, Owner(recipe=name, settings=settings, places=places, scratch=scratch, parts=parts))
     for directory, other in _neighbours(work_dir) if outside else []:

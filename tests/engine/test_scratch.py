@@ -197,3 +197,10 @@ def test_cleaning_a_copy_leaves_the_scratch_files_of_the_first_run(recipe: dict[
     assert clean_run(tmp_path / "copy") == Cleaned(files=0, bytes=0)
     assert files_in(tmp_path / "fast") == scratch
     assert clean_run(tmp_path / "run").files == len(scratch)
+
+
+def test_another_scratch_directory_takes_the_place_of_the_first(recipe: dict[str, Any], tmp_path: Path) -> None:
+    files = run({**recipe, "scratch_dir": str(tmp_path / "fast")}, KEEP)
+    assert files_in(tmp_path / "fast") != []
+    assert run({**recipe, "scratch_dir": str(tmp_path / "faster")}) == files
+    assert files_in(tmp_path / "fast") == []
