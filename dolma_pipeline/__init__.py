@@ -20,6 +20,7 @@ Recipes are YAML files for the command line (`dolma run recipe.yaml`), or Python
 
     recipe, load_recipe                   a recipe from its parts, or from a file
     plan, run, open_run, verify, clean    what a run would do; do it; its results; check them; free room
+    explain, sample_rule                  why a document stayed or went; documents that a rule dropped
     Run.counts, dropped, quarantined      the account of every document, as Arrow tables
     tag                                   what taggers say of texts in memory
     read_documents, read_attributes       batches of a run's files, or of any
@@ -55,15 +56,18 @@ if TYPE_CHECKING:
         Recipe,
         Reshard,
         Run,
+        Sampled,
         Source,
         Stage,
         Stat,
+        Story,
         Tag,
         TokenDataset,
         Tokenizer,
         Tokens,
         Train,
         clean,
+        explain,
         load_recipe,
         open_run,
         plan,
@@ -71,6 +75,7 @@ if TYPE_CHECKING:
         read_documents,
         recipe,
         run,
+        sample_rule,
         tag,
         verify,
     )
@@ -120,10 +125,12 @@ __all__ = [
     "Recipe",
     "Reshard",
     "Run",
+    "Sampled",
     "Source",
     "Span",
     "Stage",
     "Stat",
+    "Story",
     "Tag",
     "TokenDataset",
     "Tokenizer",
@@ -133,6 +140,7 @@ __all__ = [
     "add_tagger",
     "batch_tagger",
     "clean",
+    "explain",
     "load_recipe",
     "open_run",
     "plan",
@@ -140,6 +148,7 @@ __all__ = [
     "read_documents",
     "recipe",
     "run",
+    "sample_rule",
     "tag",
     "tagger",
     "verify",

@@ -6,7 +6,6 @@ keys; `run` returns the account of every document as Arrow tables; the readers s
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from msgspec import Struct
 
@@ -51,13 +49,17 @@ from dolma_pipeline.engine.registry import kinds
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import ConfigError, DataError, DolmaError, suggest
+from dolma_pipeline.explanation.explain import explain as _explain
+from dolma_pipeline.explanation.sample import Sampled
+from dolma_pipeline.explanation.sample import sample_rule as _sample_rule
+from dolma_pipeline.explanation.story import Story
 from dolma_pipeline.formats.attributes import attribute_batches, attribute_keys
 from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.documents import read_documents as _stream
 from dolma_pipeline.io.files import find_files
 from dolma_pipeline.taggers.registry import load_taggers
-from dolma_pipeline.train.data import Instances
+from dolma_pipeline.train.dataset import TokenDataset
 
 __all__ = [
     "Bloom",
@@ -79,15 +81,18 @@ __all__ = [
     "Recipe",
     "Reshard",
     "Run",
+    "Sampled",
     "Source",
     "Stage",
     "Stat",
+    "Story",
     "Tag",
     "TokenDataset",
     "Tokenizer",
     "Tokens",
     "Train",
     "clean",
+    "explain",
     "load_recipe",
     "open_run",
     "plan",
@@ -95,6 +100,7 @@ __all__ = [
     "read_documents",
     "recipe",
     "run",
+    "sample_rule",
     "tag",
     "verify",
 ]
@@ -234,6 +240,23 @@ def clean(directory: str | Path) -> Cleaned:
     Raises DataError if `directory` is not the work directory of a run, and StageError while a run is at work there.
     """
     return clean_run(directory)
+
+
+def explain(directory: str | Path, identifier: str, *, source: str | None = None) -> list[Story]:
+    """Returns what became of each document of a finished run with this id, stage by stage.
+
+    `source` looks in one source alone. Raises DataError if no document has the id; if a line with it was set aside, it
+    says why. It reads the sources until it has found the document, and asks the rules of each mix again.
+    """
+    return _explain(directory, identifier, source=source)
+
+
+def sample_rule(directory: str | Path, rule: str, count: int = 20) -> list[Sampled]:
+    """Returns `count` of the documents that a rule of a mix dropped, the same ones on every call, in input order.
+
+    Raises ConfigError if no mix of the run has the rule.
+    """
+    return _sample_rule(directory, rule, count)
 
 
 def verify(directory: str | Path) -> list[str]:
@@ -414,37 +437,3 @@ def read_attributes(
             if key not in found:
                 raise ConfigError(f"{path}: expected an attribute `{key}`, found none{suggest(key, found)}")
         yield from attribute_batches(path, wanted if wanted is not None else found)
-
-
-class TokenDataset:
-    """The instances of a token directory as a map-style dataset: `torch.utils.data.DataLoader` takes it as it is.
-
-    An instance is `sequence_length` consecutive tokens of one file. Files are mapped into memory: opening costs
-    nothing, and reading an instance costs one page-in. Raises ConfigError if `directory` holds no tokens, or fewer than
-    one instance of this length.
-    """
-
-    def __init__(self, directory: str | Path, sequence_length: int) -> None:
-        if not isinstance(sequence_length, int) or sequence_length < 1:
-            raise ConfigError(
-                f"expected a whole number of tokens from 1 as `sequence_length`, found {sequence_length!r}"
-            )
-        self._instances = Instances(directory, sequence_length)
-        self.manifest = self._instances.manifest
-
-    def __len__(self) -> int:
-        return len(self._instances)
-
-    def __getitem__(self, index: int) -> dict[str, npt.NDArray[Any]]:
-        """Returns `input_ids`: int64 [sequence_length], and `label_mask`: bool, where some tokens are not to be learnt.
-
-        Raises IndexError past the end, DataError for an id outside of the vocabulary.
-        """
-        index = operator.index(index)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"expected an instance from 0 to {len(self) - 1}, found {index}")
-        wanted = np.array([index % len(self)], np.int64)
-        item: dict[str, npt.NDArray[Any]] = {"input_ids": self._instances.read(wanted)[0]}
-        if self._instances.masked:
-            item["label_mask"] = self._instances.read_mask(wanted)[0]
-        return item

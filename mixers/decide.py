@@ -156,6 +156,10 @@ class Decider:
         self.warnings += [unseen_warning(source.path, name) for name in names]
         self.warnings += [failed_warning(source.path, what, found) for what, found in self._failed.items()]
 
+    def decide(self, documents: Documents, columns: BatchAttributes) -> Decision:
+        """Decides on some documents by themselves, with their attributes."""
+        return self._decide(documents, columns)
+
     def _decide(self, documents: Documents, columns: BatchAttributes) -> Decision:
         needs = {f for rule in self.drop.values() for f in rule.fields}
         if self.mix.edit:

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Command] = {
     "run": Command("dolma_pipeline.cli.run", "run a recipe: from raw text to tokens and a trained model"),
     "plan": Command("dolma_pipeline.cli.plan", "print what `run` would do, and what is done already"),
     "verify": Command("dolma_pipeline.cli.verify", "check the files and the accounts of a finished run"),
+    "explain": Command("dolma_pipeline.cli.explain", "show why a document stayed or went, or what a rule dropped"),
     "clean": Command("dolma_pipeline.cli.clean", "remove the scratch files of runs"),
     "tag": Command("dolma_pipeline.cli.drop_in.tag", "tag documents, or spans of them, with taggers"),
     "dedupe": Command("dolma_pipeline.cli.drop_in.dedupe", "mark documents or paragraphs that were seen before"),

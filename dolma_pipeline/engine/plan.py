@@ -25,6 +25,16 @@ from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
 
 
+class StageReads(Struct, frozen=True, kw_only=True):
+    """What a stage of the recipe read, and what it put beside the documents."""
+
+    ids: tuple[str, ...]
+    """The ids of the stages that the entry of the recipe became."""
+    corpus: Corpus
+    experiments: tuple[str, ...]
+    """The attributes that the stage added, by experiment."""
+
+
 class Plan(Struct, kw_only=True):
     """What a run would do: its phases in order, and which of their tasks are up to date. `print` shows it."""
 
@@ -35,6 +45,8 @@ class Plan(Struct, kw_only=True):
     claims: list[Claim] = []
     given: list[Shard] = []
     """The files of the sources, as they were found."""
+    reads: list[StageReads] = []
+    """What each stage of the recipe read, in order."""
     warnings: list[str] = []
     """What is to be said of the recipe before anything runs."""
     provisional: int | None = None
@@ -113,9 +125,14 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
     there = [s for s in shards if s.task is None]
     builder.corpus = Corpus(shards=shards, attributes=existing_attributes(recipe, there))
     kinds = kinds_of(recipe)
+    reads = []
     for number, stage in enumerate(recipe.stages, 1):
         for kind, config in configs(stage).items():
+            corpus, before, known = builder.corpus, len(builder.stages), set(builder.corpus.attributes)
             builder.plan_stage(kinds[kind], number, config)
+            ids = tuple(s.id for s in builder.stages[before:])
+            added = tuple(e for e in corpus.attributes if e not in known)
+            reads.append(StageReads(ids=ids, corpus=corpus, experiments=added))
     builder.flush()
     check_plan(builder.claims, [s.path for s in there], _patterns(recipe))
     return Plan(
@@ -125,6 +142,7 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
         stages=builder.stages,
         claims=builder.claims,
         given=shards,
+        reads=reads,
         warnings=[*shared_files(there), *dict.fromkeys(builder.warnings)],
         provisional=builder.provisional,
     )

@@ -72,8 +72,8 @@ def test_help_lists_every_command_and_no_other(capsys: pytest.CaptureFixture[str
         (["-c", "x"], "the following arguments are required: COMMAND (`dolma --help` lists what it takes)"),
         (
             ["tags"],
-            "unknown command `tags`; did you mean `tag`? (known: `clean`, `dedupe`, `fertility`, `list`, `mix`, "
-            "`plan`, `run`, `stat`, `tag`, `tokens`, `tokens convert`, `tokens inspect`, `tokens reshard`, "
+            "unknown command `tags`; did you mean `tag`? (known: `clean`, `dedupe`, `explain`, `fertility`, `list`, "
+            "`mix`, `plan`, `run`, `stat`, `tag`, `tokens`, `tokens convert`, `tokens inspect`, `tokens reshard`, "
             "`train-classifier`, `train-tokenizer`, `verify`)",
         ),
         (

@@ -1,0 +1,1 @@
+"""Why a document of a finished run stayed or went: `dolma explain`."""
