@@ -51,9 +51,7 @@ def _rule(arguments: argparse.Namespace) -> int:
     if arguments.sample < 1:
         raise ConfigError(f"--sample: expected a number from 1, found {arguments.sample}")
     if arguments.source is not None:
-        raise ConfigError(
-            "--source: expected the ID of a document beside it; those of a rule are of all sources"
-        )
+        raise ConfigError("--source: expected the ID of a document beside it; those of a rule are of all sources")
     found = sample_rule(arguments.run, arguments.rule, arguments.sample)
     if arguments.json:
         for each in found:
