@@ -182,7 +182,10 @@ mod tests {
         let keys = bands(&texts, SCHEME, 2, 2).expect("keys");
         assert_eq!(VERSION, 1);
         assert_eq!(found.value(0).as_primitive::<UInt32Type>().values().to_vec(), [429736256, 930494404, 245029862]);
-        assert_eq!(keys.value(0).as_primitive::<UInt64Type>().values().to_vec(), [1814244213200898784, 5791302230180093130]);
+        assert_eq!(
+            keys.value(0).as_primitive::<UInt64Type>().values().to_vec(),
+            [1814244213200898784, 5791302230180093130]
+        );
     }
 
     #[test]

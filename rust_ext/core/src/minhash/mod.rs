@@ -16,6 +16,7 @@
 //! Letters and word boundaries are those of the tables that were compiled in (Unicode 16 and later), so the tokens of
 //! characters that a later version of Unicode adds may change with it.
 
+mod avx2;
 mod chars;
 mod compare;
 mod kernel;

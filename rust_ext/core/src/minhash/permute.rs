@@ -1,7 +1,12 @@
 //! Permutations of 32-bit hashes, and the least value of each.
 
+use super::avx2;
+
 /// Permutations that one turn of the inner loop does: two AVX2 registers.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
+
+/// `a` and `b` of so many permutations.
+pub type Block = ([u32; LANES], [u32; LANES]);
 
 /// `a * x + b` modulo 2^32 for each permutation, `a` odd.
 ///
@@ -10,7 +15,7 @@ const LANES: usize = 16;
 pub struct Permutations {
     count: usize,
     /// Filled up with permutations that are calculated for nothing.
-    blocks: Vec<([u32; LANES], [u32; LANES])>,
+    blocks: Vec<Block>,
 }
 
 fn splitmix64(state: &mut u64) -> u64 {
@@ -38,27 +43,14 @@ impl Permutations {
     /// Replaces `signature` by the least value of each permutation over the hashes; of none they are 2^32 - 1.
     pub fn signature(&self, hashes: &[u32], signature: &mut Vec<u32>) {
         signature.clear();
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2, which is all that the function asks for.
-            unsafe { least_avx2(&self.blocks, hashes, signature) };
-            signature.truncate(self.count);
-            return;
-        }
-        least(&self.blocks, hashes, signature);
+        avx2::least(&self.blocks, hashes, signature);
         signature.truncate(self.count);
     }
 }
 
-/// The same code as [`least`], compiled for AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn least_avx2(blocks: &[([u32; LANES], [u32; LANES])], hashes: &[u32], signature: &mut Vec<u32>) {
-    least(blocks, hashes, signature);
-}
-
+/// Appends the least value of each permutation.
 #[inline(always)]
-fn least(blocks: &[([u32; LANES], [u32; LANES])], hashes: &[u32], signature: &mut Vec<u32>) {
+pub fn least(blocks: &[Block], hashes: &[u32], signature: &mut Vec<u32>) {
     for (a, b) in blocks {
         let mut least = [u32::MAX; LANES];
         for x in hashes {

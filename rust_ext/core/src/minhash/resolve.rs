@@ -239,7 +239,7 @@ fn repetitive(ngrams: &Ngrams) -> bool {
 
 /// Whether `tokens` has all of `run` in a row; linear in both (Knuth, Morris, Pratt).
 fn has_run(tokens: &[u64], run: &[u64]) -> bool {
-    // Of each beginning of the run, the length of the longest shorter one that it ends with.
+    // For each beginning of the run the length of the longest shorter one that it ends with.
     let mut shorter = vec![0; run.len()];
     let mut length = 0;
     for at in 1..run.len() {
@@ -263,5 +263,4 @@ fn has_run(tokens: &[u64], run: &[u64]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "resolve_tests.rs"]
 mod tests;

@@ -1,5 +1,6 @@
 //! Sets of n-grams and what two of them have in common.
 
+use super::avx2;
 use super::shingles::{each_ngram, ngram_count};
 
 /// The distinct n-grams of a text.
@@ -85,26 +86,14 @@ impl Bitmap {
 
     /// The most that the sets can have in common: each bit that only one has is an n-gram at least that only it has.
     pub fn most_shared(&self, other: &Bitmap, left: usize, right: usize) -> usize {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
-            // SAFETY: the processor has what the function asks for.
-            let (only_left, only_right) = unsafe { differences_avx2(&self.0, &other.0) };
-            return left.saturating_sub(only_left).min(right.saturating_sub(only_right));
-        }
-        let (only_left, only_right) = differences(&self.0, &other.0);
+        let (only_left, only_right) = avx2::differences(&self.0, &other.0);
         left.saturating_sub(only_left).min(right.saturating_sub(only_right))
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,popcnt")]
-fn differences_avx2(left: &[u64; 64], right: &[u64; 64]) -> (usize, usize) {
-    differences(left, right)
-}
-
 /// Bits that only one of the two has.
 #[inline(always)]
-fn differences(left: &[u64; 64], right: &[u64; 64]) -> (usize, usize) {
+pub fn differences(left: &[u64; 64], right: &[u64; 64]) -> (usize, usize) {
     let (mut only_left, mut only_right) = (0, 0);
     for (a, b) in left.iter().zip(right) {
         only_left += (a & !b).count_ones() as usize;
@@ -138,6 +127,7 @@ mod tests {
             let (first, second) = (Bitmap::of(&left), Bitmap::of(&right));
             prop_assert!(first.most_shared(&second, overlap.left, overlap.right) >= shared);
             prop_assert!(shared < a.len() || first.may_be_within(&second));
+            prop_assert_eq!(avx2::differences(&first.0, &second.0), differences(&first.0, &second.0));
             prop_assert_eq!(differences(&first.0, &second.0), {
                 let count = |a: &Bitmap, b: &Bitmap| a.0.iter().zip(&b.0).map(|(a, b)| (a & !b).count_ones() as usize).sum();
                 (count(&first, &second), count(&second, &first))
