@@ -58,6 +58,7 @@ from dolma_pipeline.formats.columns import Columns
 from dolma_pipeline.formats.documents import Documents
 from dolma_pipeline.formats.documents import read_documents as _stream
 from dolma_pipeline.io.files import find_files
+from dolma_pipeline.stages.decontaminate.config import Decontaminate, EvaluationFields
 from dolma_pipeline.taggers.registry import load_taggers
 from dolma_pipeline.train.dataset import TokenDataset
 
@@ -69,10 +70,12 @@ __all__ = [
     "Columns",
     "Convert",
     "CustomTagger",
+    "Decontaminate",
     "Dedupe",
     "DocumentKey",
     "DolmaError",
     "Edit",
+    "EvaluationFields",
     "Fertility",
     "Mix",
     "Pack",

@@ -32,12 +32,18 @@ def test_one_noun_per_file(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MOST_LINES
 
 
+COMPILED_TWICE = ROOT / "rust_ext" / "core" / "src" / "minhash" / "avx2.rs"
+"""Calls functions that are compiled for AVX2, once the processor is known to have it: Rust has no safe way to."""
+
+
 @pytest.mark.parametrize("path", RUST, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_rust_does_not_panic_on_input(path: Path) -> None:
     if path.name == "tests.rs":
         return
     code = path.read_text().split("#[cfg(test)]")[0]
     code = "\n".join(line.split("//")[0] for line in code.splitlines())
+    if path == COMPILED_TWICE:
+        code = code.replace("unsafe { compiled(", "")
     assert re.findall(r"\.unwrap\(\)|\.expect\(|panic!|todo!|unimplemented!|unsafe ", code) == []
 
 

@@ -14,12 +14,14 @@ from tests.recipe_messages import TAG, TOKENS, messages
     [
         (
             [{}],
-            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `reshard`, "
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `decontaminate`, `mix`, `stat`, `tokens`, "
+            "`reshard`, "
             "`convert`, `fertility`, `classifier`, `train`, found none",
         ),
         (
             [TAG | TOKENS],
-            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `reshard`, "
+            "$.stages[0]: expected exactly one of `tag`, `dedupe`, `decontaminate`, `mix`, `stat`, `tokens`, "
+            "`reshard`, "
             "`convert`, `fertility`, `classifier`, `train`, found `tag` and `tokens`",
         ),
         (

@@ -40,6 +40,15 @@ BUILT_IN = (
         needs_ids=False,
     ),
     StageKind(
+        kind="decontaminate",
+        config=f"{_STAGES}.decontaminate.config:Decontaminate",
+        plan=f"{_STAGES}.decontaminate.plan:plan",
+        validate=f"{_STAGES}.decontaminate.check:check_decontaminate",
+        accounts=True,
+        role="attributes",
+        needs_ids=False,
+    ),
+    StageKind(
         kind="mix",
         config=f"{_CONFIG}.recipe_documents:Mix",
         plan=f"{_STAGES}.mix:plan",

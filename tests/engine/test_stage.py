@@ -171,7 +171,8 @@ def test_a_recipe_in_python_takes_settings_of_a_kind_of_ones_own(place: Path) ->
     ("old", "new", "message"),
     [
         ("lengths: {", "lenths: {",
-         "recipe.yaml:6: $.stages[0].lenths: unknown stage; did you mean `lengths`? (known: `tag`, `dedupe`, `mix`, "
+         "recipe.yaml:6: $.stages[0].lenths: unknown stage; did you mean `lengths`? (known: `tag`, `dedupe`, "
+         "`decontaminate`, `mix`, "
          "`stat`, `tokens`, `reshard`, `convert`, `fertility`, `classifier`, `train`, `lengths`; a stage of your own "
          "is in a module that `stage_modules` names)"),
         ("most: 2", "mosst: 2",
@@ -179,7 +180,8 @@ def test_a_recipe_in_python_takes_settings_of_a_kind_of_ones_own(place: Path) ->
         ("most: 2", "most: x", 'recipe.yaml:6: $.stages[0].lengths.most: expected `int`, found "x"'),
         ("most: 2", "most: 7", "recipe.yaml:6: $.stages[0].lengths.most: expected at most 5, found 7"),
         ("{most: 2}", "{most: 2}\n    tag: {taggers: [c4_v2]}",
-         "recipe.yaml:6: $.stages[0]: expected exactly one of `tag`, `dedupe`, `mix`, `stat`, `tokens`, `reshard`, "
+         "recipe.yaml:6: $.stages[0]: expected exactly one of `tag`, `dedupe`, `decontaminate`, `mix`, `stat`, "
+         "`tokens`, `reshard`, "
          "`convert`, `fertility`, `classifier`, `train`, `lengths`, found `tag` and `lengths`"),
         ("[lengths.py]", "[none.py]",
          "recipe.yaml:3: $.stage_modules[0]: expected a module name, a .py file or the directory of a package, found "

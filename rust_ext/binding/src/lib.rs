@@ -10,6 +10,7 @@ mod digest;
 mod documents;
 mod door;
 mod fasttext;
+mod minhash;
 mod packing;
 mod select;
 mod taggers;
@@ -23,6 +24,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fasttext::register(module)?;
     select::register(module)?;
     dedupe::register(module)?;
+    minhash::register(module)?;
     bpe::register(module)?;
     packing::register(module)?;
     content::register(module)

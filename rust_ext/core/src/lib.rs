@@ -26,6 +26,7 @@ pub mod licenses;
 pub mod lines;
 pub mod marks;
 pub mod members;
+pub mod minhash;
 pub mod packing;
 pub mod pieces;
 pub mod rewrite;

@@ -23,7 +23,7 @@ mod punctuation;
 mod repeats;
 mod repetition;
 mod secrets;
-mod segments;
+pub mod segments;
 pub mod text;
 mod uniseg;
 

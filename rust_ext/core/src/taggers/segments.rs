@@ -187,6 +187,40 @@ fn unicode(text: &str) -> Segments {
     Segments { all, solid: solid + u32::from(!blank) }
 }
 
+/// Bytes of the first segment of `text`; the text must begin where a segment does.
+pub fn first_segment(text: &str) -> usize {
+    let classes = classes();
+    let mut rest = text.chars();
+    let mut touching = rest.next().map_or(0, |c| classes.of(c) & CLASS);
+    let (mut last, mut before_last, mut flags) = (touching, 0, u32::from(touching == FLAG));
+    loop {
+        let end = text.len() - rest.as_str().len();
+        let Some(c) = rest.next() else { return end };
+        let bits = classes.of(c);
+        let class = bits & CLASS;
+        if matches!(touching, CR | LF | NEWLINE) || matches!(class, CR | LF | NEWLINE) {
+            return end + usize::from(touching == CR && class == LF);
+        }
+        let ignored = is_ignored(class);
+        let join = ignored
+            || (touching == ZWJ && bits & PICTOGRAPH != 0)
+            || (touching == SPACE && class == SPACE)
+            || goes_on(before_last, last, class, || {
+                let ahead = rest.clone().map(|c| classes.of(c) & CLASS);
+                ahead.into_iter().find(|class| !is_ignored(*class)).unwrap_or(0)
+            })
+            || (last == FLAG && class == FLAG && flags % 2 == 1);
+        if !join {
+            return end;
+        }
+        touching = class;
+        if !ignored {
+            flags = if class == FLAG { flags + 1 } else { 0 };
+            (before_last, last) = (last, class);
+        }
+    }
+}
+
 /// Rules 5 to 13b: whether there is no boundary before `class`. `ahead` is the class after it.
 fn goes_on(before_last: u8, last: u8, class: u8, ahead: impl Fn() -> u8) -> bool {
     let word = |c| matches!(c, LETTER | HEBREW | NUMERIC);
@@ -249,6 +283,11 @@ mod tests {
             prop_assume!(!solid.windows(2).any(|w| ":.,;'\"’".contains(w[0]) && w[1] == '\u{200d}'));
             prop_assert_eq!(segments(&text), of_the_crate(&text), "{:?}", text);
             prop_assert_eq!(unicode(&text), of_the_crate(&text), "{:?}", text);
+            let mut rest = text.as_str();
+            for segment in text.split_word_bounds() {
+                prop_assert_eq!(first_segment(rest), segment.len(), "{:?}", text);
+                rest = &rest[segment.len()..];
+            }
             let stripped = of_the_crate(python_strip(&text));
             prop_assert_eq!(stripped_segments(&Text::new(&text)), stripped.all as usize);
             // This space alone joins what follows it, so that stripping it can add a boundary.

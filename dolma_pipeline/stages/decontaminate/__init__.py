@@ -1,0 +1,1 @@
+"""decontaminate: marks documents that hold questions, answers or passages of evaluation sets."""
