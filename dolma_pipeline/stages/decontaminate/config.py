@@ -61,7 +61,9 @@ class Decontaminate(Base, frozen=True):
             "found (default 0.8), of `ngrams` the share of its n-grams (default: one n-gram)"
         ),
     ] = None
-    fields: Annotated[EvaluationFields, Meta(description="the fields of an item that hold its parts")] = EvaluationFields()
+    fields: Annotated[EvaluationFields, Meta(description="the fields of an item that hold its parts")] = (
+        EvaluationFields()
+    )
     min_words: Annotated[
         int, Meta(ge=1, description="leave out items of fewer words, which are found everywhere; a run says how many")
     ] = 20
