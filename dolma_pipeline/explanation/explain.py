@@ -20,6 +20,7 @@ from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.explanation.attributes import attributes_of, duplicate_key, first_of
 from dolma_pipeline.explanation.find import Found, documents_of, set_aside
 from dolma_pipeline.explanation.mix import MixAnswer, input_of
+from dolma_pipeline.explanation.pair import pair_of
 from dolma_pipeline.explanation.story import StageStory, Story, TokenRange
 from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.io import fs
@@ -145,6 +146,10 @@ def _stage(run: RunDirectory, reads: StageReads, config: Any, found: Found) -> t
         shards = sorted(reads.corpus.shards, key=lambda s: -run.recipe.sources[s.source].priority)
         told.first = first_of(config, shards, found)
         told.note = None if told.first else "an earlier run wrote its key into the filter"
+    kept = attributes.get(f"{reads.experiments[0]}__duplicate_of") if reads.experiments else None
+    if isinstance(config, Dedupe) and isinstance(kept, str):
+        told.first, told.note = None, None
+        told.pair = pair_of(reads.corpus.shards, found, kept)
     return told, None
 
 

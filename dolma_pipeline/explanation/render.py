@@ -28,6 +28,11 @@ def _stage(stage: StageStory) -> Iterator[str]:
     yield from _pairs({key: _value(value) for key, value in stage.attributes.items()})
     if stage.first is not None:
         yield f"first seen at {stage.first}"
+    if stage.pair is not None:
+        yield f"{stage.pair.words_in_common:.1%} of its words stand in {stage.pair.place} in the same order"
+        for each in stage.pair.differences:
+            yield f"  - {_short(each.here)}"
+            yield f"  + {_short(each.there)}"
     if stage.note is not None:
         yield stage.note
     reached = True

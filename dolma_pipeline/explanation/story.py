@@ -38,6 +38,26 @@ class TokenRange(Struct, frozen=True, kw_only=True):
     end: int
 
 
+class Difference(Struct, frozen=True, kw_only=True):
+    """Words that stand in one of two texts at a place, and those that stand in the other instead."""
+
+    here: str
+    there: str
+
+
+class Pair(Struct, frozen=True, kw_only=True):
+    """The document that stays, and how this one differs from it."""
+
+    kept: str
+    """Its id."""
+    place: str
+    """Its file and line."""
+    differences: list[Difference]
+    """The first of them."""
+    words_in_common: float
+    """Share of the words of this document that the other has in the same order."""
+
+
 class StageStory(Struct, kw_only=True, omit_defaults=True):
     """What a stage found, or did."""
 
@@ -46,6 +66,8 @@ class StageStory(Struct, kw_only=True, omit_defaults=True):
     """The attributes that it gave the document, by their keys; those that the document does not have are left out."""
     first: str | None = None
     """Where the document stands that this one is a duplicate of, and its id."""
+    pair: Pair | None = None
+    """The document that a near-duplicate was compared with, and how they differ."""
     rules: list[RuleAnswer] = []
     dropped_by: str | None = None
     """The first rule that is true of the document."""
