@@ -10,6 +10,7 @@ mod digest;
 mod documents;
 mod door;
 mod fasttext;
+mod look;
 mod packing;
 mod select;
 mod taggers;
@@ -19,6 +20,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     attributes::register(module)?;
     documents::register(module)?;
     digest::register(module)?;
+    look::register(module)?;
     taggers::register(module)?;
     fasttext::register(module)?;
     select::register(module)?;
