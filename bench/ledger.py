@@ -13,15 +13,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from dolma_pipeline.engine.ledger import fingerprint, newest, stands
+from dolma_pipeline.engine.ledger import fingerprint, fingerprints, look_at, newest, standing
 from dolma_pipeline.engine.roots import default_roots
-from dolma_pipeline.engine.segments import LEDGER, MOST_ENTRIES, Entry, make_entry, write
-from dolma_pipeline.engine.standing import look_up
+from dolma_pipeline.engine.segments import LEDGER, MOST_ENTRIES, Entry, make_entry, places, read, write
+from dolma_pipeline.engine.standing import MOST_TASKS, look_up
 from dolma_pipeline.engine.state import State
 from dolma_pipeline.engine.task import Counts, Output, Report, Task, make_task
 
@@ -79,12 +80,17 @@ def read_all(base: str) -> int:
 
 
 def stand_all(base: str) -> int:
-    return sum(stands(each) for _, entry in newest(default_roots(base), PHASE) for each in entry.outputs)
+    roots = default_roots(base)
+    return sum(sum(standing(read(place, roots), roots)) for place in places(base, PHASE))
 
 
 def mark_all(count: int, base: str) -> int:
-    state = State()
-    return len([fingerprint(task, state.known, state.given, roots=default_roots(base)) for task in tasks(count, base)])
+    every, roots, state = (make(number, base) for number in range(count)), default_roots(base), State()
+    marks: list[bytes] = []
+    while part := list(islice(every, MOST_TASKS)):
+        seen = look_at([path for task in part for path in task.inputs])
+        marks += fingerprints(part, state.known, state.given, roots=roots, seen=seen)
+    return len(marks)
 
 
 def resume(count: int, base: str) -> int:

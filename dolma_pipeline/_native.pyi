@@ -169,6 +169,8 @@ def content_ids(texts: Any) -> Any:
     """An id for each text that has none: the 128 bits of its xxh3 in hexadecimal."""
 
 def blake3_file(path: str) -> str: ...
+def look_at_files(paths: Sequence[str]) -> list[tuple[int, int] | None]:
+    """The size of each file and when it was written, in ns; None for one that cannot be looked at."""
 
 @final
 class Blake3:

@@ -44,7 +44,7 @@ from dolma_pipeline.config.validation import validate
 from dolma_pipeline.engine.clean import Cleaned, clean_run
 from dolma_pipeline.engine.manifest import RunManifest, read_manifest
 from dolma_pipeline.engine.plan import Plan, make_plan
-from dolma_pipeline.engine.progress import EventProgress
+from dolma_pipeline.engine.progress import ObservedProgress
 from dolma_pipeline.engine.registry import kinds
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.verify import verify_run
@@ -227,7 +227,7 @@ def run(
         keep_scratch=keep_scratch,
         progress="none",
     )
-    progress = None if on_event is None else EventProgress(on_event)
+    progress = None if on_event is None else ObservedProgress(on_event)
     run_recipe(recipe, options, progress=progress)
     return open_run(recipe.work_dir)
 

@@ -95,6 +95,18 @@ def where(error: BaseException) -> Where | None:
     return found if isinstance(found, Where) else None
 
 
+def put_caller(error: BaseException, function: str) -> None:
+    """Notes that `error` is not this program's: `function`, which its caller has given, raised it."""
+    with contextlib.suppress(AttributeError):  # some exceptions of native code take no attributes
+        error.dolma_caller = function  # type: ignore[attr-defined]
+
+
+def caller(error: BaseException) -> str | None:
+    """The function of the caller that raised `error`, if one did."""
+    found = getattr(error, "dolma_caller", None)
+    return found if isinstance(found, str) else None
+
+
 def of_the_machine(error: OSError) -> str:
     """The disk is full, a directory is read only: no fault of this program."""
     name = None if error.filename is None else str(error.filename)
@@ -119,6 +131,11 @@ def add_note(error: BaseException, text: str) -> None:
 def listed(names: Iterable[Any], joint: str = ", ") -> str:
     """`` `a`, `b` ``: each in backquotes, in their order."""
     return joint.join(f"`{name}`" for name in names)
+
+
+def excerpt(text: str, most: int = 200) -> str:
+    """The text for a message: of a longer one its first characters."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -12,13 +12,26 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from dolma_pipeline.errors import ConfigError, suggest
+from msgspec import Struct
+
+from dolma_pipeline.errors import ConfigError, excerpt, suggest
 
 _Test: TypeAlias = Callable[[list[str], str, str], bool]
 ANY = "*"
 """The end of a key that stands for all attributes of a tagger which tells them only with its documents."""
 LISTED = 24
 """Most names in a message; of more only the nearest are shown."""
+
+
+class Earlier(Struct, frozen=True, kw_only=True):
+    """The attributes that the documents had before a stage wrote them anew."""
+
+    stage: str
+    """Where the stage stands: `$.stages[1].mix`."""
+    keys: Mapping[str, Sequence[str]]
+    """The keys of each experiment, where they are known before it has run."""
+    files: Mapping[str, Mapping[str, str]]
+    """The attribute file of each shard, by experiment."""
 
 
 def sanitize(part: str) -> str:
@@ -100,4 +113,4 @@ def _unknown(name: str, available: Mapping[str, Sequence[str]]) -> str:
         shown = difflib.get_close_matches(name, known, n=LISTED, cutoff=0.0)[:LISTED]
     listed = ", ".join(f"`{n}`" for n in shown) or "none"
     more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
-    return f"unknown attribute `{name}`{suggest(name, known)} (known: {listed}{more})"
+    return f"unknown attribute `{excerpt(name)}`{suggest(name, known)} (known: {listed}{more})"

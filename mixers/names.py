@@ -11,7 +11,7 @@ from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.attributes import attribute_keys, attribute_kinds
 from dolma_pipeline.formats.kinds import Kind
 from dolma_pipeline.mixers import edits, expression, rule_kinds
-from dolma_pipeline.mixers.keys import resolve
+from dolma_pipeline.mixers.keys import Earlier, resolve
 
 Kinds: TypeAlias = Mapping[str, Mapping[str, Kind]]
 """The kinds of attributes by experiment and key, as far as the plan knows them."""
@@ -23,18 +23,20 @@ def resolve_names(
     files: Mapping[str, Mapping[str, str]],
     where: str,
     kinds: Kinds | None = None,
+    earlier: Sequence[Earlier] = (),
 ) -> dict[str, tuple[str, str]]:
     """The (experiment, key) of every attribute that the rules and edits of `mix` name.
 
     `keys` are those of experiments that may not have run yet; `files` (experiment -> shard -> attribute file) are asked
     for the keys of the others. Raises ConfigError for what in `mix` cannot be meant, with its path below `where`, and
-    for an attribute whose kind, by `kinds` or its files, is not what a rule or edit wants.
+    for an attribute whose kind, by `kinds` or its files, is not what a rule or edit wants. `earlier` has the attributes
+    before each earlier stage that wrote the documents anew: whoever names one of these is told so.
     """
     rules = expression.compile_all(mix.drop, f"{where}.drop")
     for i, edit in enumerate(mix.edit):
         edits.check(edit, f"{where}.edit[{i}]")
     selectors(mix, where)
-    found = _search(lambda available: _resolve(mix, rules, available, where), keys, files)
+    found = _search(lambda available: _resolve(mix, rules, available, where), keys, files, earlier)
     wanted = [*expression.needs_of(rules), *edits.needs(mix.edit, f"{where}.edit")]
     rule_kinds.check_planned(wanted, _kinds(found, keys, files, kinds or {}))
     return found
@@ -45,9 +47,10 @@ def resolve_rules(
     keys: Mapping[str, Sequence[str]],
     files: Mapping[str, Mapping[str, str]],
     kinds: Kinds | None = None,
+    earlier: Sequence[Earlier] = (),
 ) -> dict[str, tuple[str, str]]:
     """The same for rules that are compiled already."""
-    found = _search(lambda available: expression.resolve_all(rules, available), keys, files)
+    found = _search(lambda available: expression.resolve_all(rules, available), keys, files, earlier)
     rule_kinds.check_planned(expression.needs_of(rules), _kinds(found, keys, files, kinds or {}))
     return found
 
@@ -71,6 +74,7 @@ def _search(
     resolved: Callable[[Mapping[str, Sequence[str]]], dict[str, tuple[str, str]]],
     keys: Mapping[str, Sequence[str]],
     files: Mapping[str, Mapping[str, str]],
+    earlier: Sequence[Earlier],
 ) -> dict[str, tuple[str, str]]:
     """What `resolved` finds among as few keys as it takes; its ConfigError where it takes more than there are."""
     available: Mapping[str, Sequence[str]] = dict(keys)
@@ -80,7 +84,32 @@ def _search(
             return resolved(available)
         except ConfigError:
             continue
-    return resolved(available)
+    try:
+        return resolved(available)
+    except ConfigError as error:
+        before = next((each for each in reversed(earlier) if _would_find(resolved, available, each)), None)
+        if before is None:
+            raise
+        raise ConfigError(
+            f"{error}; the documents had it before {before.stage}, which has written them anew: give that stage the "
+            "rule, or tag the documents again behind it"
+        ) from None
+
+
+def _would_find(
+    resolved: Callable[[Mapping[str, Sequence[str]]], dict[str, tuple[str, str]]],
+    available: Mapping[str, Sequence[str]],
+    before: Earlier,
+) -> bool:
+    """Whether `resolved` would find everything if the attributes before an earlier stage were still there."""
+    for more in _more_keys(before.keys, before.files):
+        both = {e: [*dict.fromkeys([*available.get(e, ()), *more.get(e, ())])] for e in {**available, **more}}
+        try:
+            resolved(both)
+        except ConfigError:
+            continue
+        return True
+    return False
 
 
 class Selectors(NamedTuple):

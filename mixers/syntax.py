@@ -15,7 +15,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Literal, NoReturn
 
-from dolma_pipeline.errors import ConfigError, suggest
+from dolma_pipeline.errors import ConfigError, excerpt, suggest
 from dolma_pipeline.mixers.nodes import (
     NUMBERS,
     Arithmetic,
@@ -36,6 +36,8 @@ from dolma_pipeline.mixers.nodes import (
 )
 
 MAX_DEPTH = 64
+SHOWN = 300
+"""Characters of an expression that an error shows on either side of the place."""
 FUNCTIONS = (*NUMBERS, "any")
 FIELDS = ("length", "bytes")
 TEXTS = ("source", "id")
@@ -96,9 +98,14 @@ class _Parser:
         self.fail(at, "expected a name, a number or a sign", f", found `{found}`{hint}")
 
     def fail(self, at: int, what: str, more: str = "") -> NoReturn:
-        """The message, the text on one line, and a caret below the place."""
+        """The message, the text around the place on one line, and a caret below the place."""
         line = re.sub(r"\s", " ", self.text)
-        raise ConfigError(f"{self.where}: {what} at column {at + 1}{more}\n    {line}\n    {' ' * at}^")
+        first, end = max(0, at - SHOWN), min(len(line), at + SHOWN)
+        before, behind = "… " if first > 0 else "", " …" if end < len(line) else ""
+        caret = " " * (len(before) + at - first) + "^"
+        raise ConfigError(
+            f"{self.where}: {what} at column {at + 1}{more}\n    {before}{line[first:end]}{behind}\n    {caret}"
+        )
 
     def peek(self) -> _Token:
         return self.tokens[self.next] if self.next < len(self.tokens) else self.end
@@ -115,8 +122,8 @@ class _Parser:
         token = self.peek()
         if after is None:
             after = self.tokens[self.next - 1].text if self.next else ""
-        place = f" after `{after}`" if after else ""
-        found = token.text if token.kind == "end" else f"`{token.text}`"
+        place = f" after `{excerpt(after)}`" if after else ""
+        found = token.text if token.kind == "end" else f"`{excerpt(token.text)}`"
         self.fail(token.at, f"expected {what}{place}", f", found {found}")
 
     def parse(self) -> Node:
@@ -347,5 +354,5 @@ class _Parser:
         if "." not in token.text:
             known = (*FUNCTIONS, *FIELDS, *TEXTS)
             hint = suggest(token.text, known) or "; a name with a hyphen goes in backquotes"
-            self.fail(token.at, "expected `tagger.attribute`", f", found `{token.text}`{hint}")
+            self.fail(token.at, "expected `tagger.attribute`", f", found `{excerpt(token.text)}`{hint}")
         return Attribute(token.text.replace("`", ""), token.at + 1)

@@ -13,10 +13,12 @@ import pytest
 from dolma_pipeline.cli.main import main
 from dolma_pipeline.config.load import decode
 from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine import bad_input
 from dolma_pipeline.engine.manifest import RunManifest
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.engine.verify import verify_run
 from dolma_pipeline.errors import BadInputError, DataError, StageError, VerifyError
+from tests.tokens.token_toys import write_byte_tokenizer
 
 MODULE = """
 import os
@@ -306,3 +308,22 @@ def test_verify_notes_sources_that_changed(documents: Path, tmp_path: Path, caps
             "every file and every count is as its manifest says",
         ],
     )
+
+
+def test_readings_by_other_fields_have_quarantine_files_of_their_own(documents: Path, tmp_path: Path) -> None:
+    """Line 1 has both texts, 2 and 3 have one of them each, and 4 has none."""
+    (documents / "b.jsonl").unlink()
+    rows = [{"text": "t", "body": "b"}, {"text": "t"}, {"body": "b"}, {}]
+    write(documents / "a.jsonl", [{"id": str(n), **row} for n, row in enumerate(rows)])
+    write_byte_tokenizer(tmp_path / "bytes" / "tokenizer.json")
+    tokenizer = {"path": str(tmp_path / "bytes" / "tokenizer.json"), "eos": "<eos>"}
+    tokens = {"tokens": {"tokenizer": tokenizer, "text_field": "body"}}
+    again = {"tokens": {**tokens["tokens"], "destination": str(tmp_path / "again"), "id_field": None}}
+    manifest = run(recipe(tmp_path, tag("char_length_v1"), tokens, again))
+    assert verify_run(tmp_path / "run") == []
+    assert [sum(c.quarantined for c in stage.counts.values()) for stage in manifest.stages] == [2, 2, 2]
+    files = {bad.quarantine for stage in manifest.stages for bad in stage.bad["s"]}
+    lines = {f: [json.loads(x)["line"] for x in (tmp_path / "run" / f).read_text().splitlines()] for f in files}
+    assert lines.pop("quarantine/s/a.jsonl.jsonl") == [3, 4]
+    assert list(lines.values()) == [[2, 4], [2, 4]]
+    assert bad_input.find(manifest, tmp_path / "run").documents == 3

@@ -91,6 +91,9 @@ def test_an_exception_of_the_observer_ends_the_run_and_a_later_call_resumes_it(t
 
     with pytest.raises(KeyError, match="stop"):
         dp.run(made, on_event=stop)
+    failure = json.loads((Path(made.work_dir) / "failure.json").read_text())
+    assert (failure["kind"], failure["exit_code"]) == ("caller", 1)
+    assert failure["message"] == "`on_event`, which the caller of `run` has given, raised KeyError: 'stop'"
     skipped: list[object] = []
     dp.run(made, on_event=lambda event: skipped.append(event.get("skipped")))
     assert skipped[0] == 2
@@ -104,6 +107,17 @@ def test_mistakes_in_a_recipe_are_those_of_a_recipe_file(tmp_path: Path) -> None
         dp.plan(wrong)
     with pytest.raises(dp.DolmaError, match=r"expected a stage \(Tag, Dedupe, .*\), found Source"):
         dp.recipe("r", {"web": dp.Source(documents="x/*")}, [dp.Source(documents="y")], work_dir=tmp_path)
+
+
+def test_a_rule_that_comes_too_late_is_told_where_its_attribute_was(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    rule = {"short": "char_length_v1.length < 2"}
+    tag = dp.Tag(experiment="e", taggers=["char_length_v1"])
+    late = dp.recipe(
+        "r", made.sources, [tag, dp.Mix(name="one"), dp.Mix(name="two", drop=rule)], work_dir=tmp_path / "late"
+    )
+    with pytest.raises(dp.DolmaError, match=r"the documents had it before \$\.stages\[1\]\.mix, which has written"):
+        dp.plan(late)
 
 
 def test_tag_texts_in_memory() -> None:

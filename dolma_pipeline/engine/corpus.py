@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, structs
 
 from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.yaml_file import json_path
@@ -18,6 +20,7 @@ from dolma_pipeline.io.files import find_files, fixed_directory, relative_name, 
 from dolma_pipeline.io.fs import real_path
 from dolma_pipeline.io.url import local
 from dolma_pipeline.mixers.computed import ComputedTags
+from dolma_pipeline.mixers.keys import Earlier
 from dolma_pipeline.report.units import counted
 
 FORMS = ("parquet", "jsonl.gz", "jsonl.zst", "jsonl")
@@ -64,6 +67,8 @@ class Corpus(Struct, kw_only=True):
     """Experiments whose files mark the documents on which a tagger failed."""
     read_in_pieces: str | None = None
     """The phase of a task for each piece of the large shards, whose reports say how many documents it has."""
+    earlier: list[Earlier] = []
+    """The attributes before each stage that has written the documents anew."""
     raw: bool = True
     """Whether these are the sources themselves, whose bad lines go to quarantine."""
 
@@ -105,6 +110,17 @@ class Places(Struct, frozen=True, kw_only=True):
         if shard.piece is not None:
             return f"{self.scratch_dir}/{QUARANTINE}/{shard.id}.jsonl"
         return f"{self.work_dir}/quarantine/{shard.source}/{shard.name}.jsonl"
+
+    def quarantine_of(self, shard: Shard, columns: Columns | None) -> str:
+        """The file for lines in which `columns` do not find a document.
+
+        Who looks for the fields elsewhere than the other stages finds other lines bad, and so has a file of its own,
+        which depends on the fields alone: stages that look for the same ones may share a reading.
+        """
+        if columns == shard.columns:
+            return self.quarantine(shard)
+        mark = hashlib.blake2b(msgspec.json.encode(columns), digest_size=4).hexdigest()
+        return self.quarantine(structs.replace(shard, name=f"{shard.name}.{mark}"))
 
     def failures(self, phase: str, shard: Shard) -> str:
         """Documents of `shard` that a tagger of `phase` failed on."""

@@ -17,14 +17,14 @@ from typing import Literal
 from msgspec import Struct
 
 from dolma_pipeline import errors
-from dolma_pipeline.errors import DolmaError, WorkerFault, of_the_machine, where
+from dolma_pipeline.errors import DolmaError, WorkerFault, caller, of_the_machine, where
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import read_json, write_json
 from dolma_pipeline.secrets import hide
 
 NAME = "failure.json"
 FORMAT = 1
-Kind = Literal["config", "data", "stage", "account", "bad_input", "disk_full", "system", "signal", "fault"]
+Kind = Literal["config", "data", "stage", "account", "bad_input", "disk_full", "system", "signal", "caller", "fault"]
 _KINDS: dict[type[DolmaError], Kind] = {
     errors.ConfigError: "config",
     errors.DataError: "data",
@@ -41,7 +41,8 @@ class RunFailure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     format: int
     exit_code: int
     kind: Kind
-    """What sort of error it was; `fault` is a mistake in this program."""
+    """What sort of error it was; `caller` is an exception of the program that called `run`, and `fault` a mistake in
+    this one."""
     message: str
     """What the command printed; a value of an environment variable as it was written, `${oc.env:NAME}`."""
     stage: str = ""
@@ -123,7 +124,7 @@ def describe(error: BaseException, stage: str = "") -> RunFailure:
     number = error.errno if isinstance(error, OSError) and error.errno is not None else None
     return RunFailure(
         format=FORMAT,
-        exit_code=error.exit_code if isinstance(error, DolmaError) else 1,
+        exit_code=error.exit_code if isinstance(error, DolmaError) and caller(error) is None else 1,
         kind=_kind(error),
         message=message,
         stage=stage,
@@ -147,6 +148,8 @@ def _of_signal(number: int, stage: str) -> RunFailure:
 
 
 def _kind(error: BaseException) -> Kind:
+    if caller(error) is not None:
+        return "caller"
     if isinstance(error, OSError) and error.errno is not None:
         return "disk_full" if error.errno in _FULL else "system"
     if not isinstance(error, DolmaError):
@@ -155,6 +158,9 @@ def _kind(error: BaseException) -> Kind:
 
 
 def _message(error: BaseException) -> str:
+    function = caller(error)
+    if function is not None:
+        return f"`{function}`, which the caller of `run` has given, raised {type(error).__name__}: {error}"
     if isinstance(error, DolmaError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:

@@ -8,8 +8,9 @@ work directory, no database: they work on any file system, and anyone can read t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,8 @@ from dolma_pipeline.engine.segments import LEDGER, Entry, Place, Written, make_e
 from dolma_pipeline.engine.task import Report, Task
 from dolma_pipeline.io import fs
 from dolma_pipeline.io.atomic import output, write_bytes
+
+_encoder = msgspec.json.Encoder()
 
 
 class GivenFile(Struct, frozen=True, kw_only=True, gc=False):
@@ -34,6 +37,15 @@ def given_file(path: str) -> GivenFile:
     return GivenFile(bytes=found.size, modified=int(found.version))
 
 
+def look_at(paths: Sequence[str]) -> dict[str, GivenFile]:
+    """Looks at many files at once; those that cannot be looked at are left out, and `given_file` says why."""
+    return {
+        path: GivenFile(bytes=found[0], modified=found[1])
+        for path, found in zip(paths, fs.look(paths), strict=True)
+        if found is not None
+    }
+
+
 def entry_path(work_dir: str, task: Task) -> str:
     """Where the worker that has done `task` enters it."""
     return f"{work_dir}/{LEDGER}/{task.phase}/{task.name}.json"
@@ -47,19 +59,38 @@ def fingerprint(
     `known`: BLAKE3 of the files that earlier phases wrote; any other input counts by size and modification time, as
     they stand now, and is entered in `given` if it is not there yet.
     """
-    inputs: list[tuple[str, str] | tuple[str, int, int]] = []
-    for path in task.inputs:
-        digest = known.get(path)
-        if digest is not None:
-            inputs.append((path, digest))
-        else:
+    return fingerprints([task], known, {} if given is None else given, roots=roots)[0]
+
+
+def fingerprints(
+    tasks: Iterable[Task],
+    known: Mapping[str, str],
+    given: dict[str, GivenFile],
+    *,
+    roots: Roots | None = None,
+    seen: Mapping[str, GivenFile] = MappingProxyType({}),
+) -> list[bytes]:
+    """The fingerprint of each task; `seen` has inputs that `known` does not, as they were when just looked at."""
+    marks = []
+    encode, portable = _encoder.encode, roots.portable if roots is not None else bytes
+    for task in tasks:
+        inputs: list[tuple[str, str] | tuple[str, int, int]] = []
+        for path in task.inputs:
+            found = seen.get(path)
+            if found is not None:
+                inputs.append((path, found.bytes, found.modified))
+                continue
+            digest = known.get(path)
+            if digest is not None:
+                inputs.append((path, digest))
+                continue
             found = given_file(path)
             inputs.append((path, found.bytes, found.modified))
-            if given is not None:
-                given.setdefault(path, found)
-    # Keys keep the order of the recipe: the first rule that is true of a document is the one that it counts under.
-    form = msgspec.json.encode((task.run, task.version, task.config, inputs))
-    return hashlib.blake2b(form if roots is None else roots.portable(form), digest_size=16).digest()
+            given.setdefault(path, found)
+        # Keys keep the order of the recipe: the first rule that is true of a document is the one that it counts under.
+        form = portable(encode((task.run, task.version, task.config, inputs)))
+        marks.append(hashlib.blake2b(form, digest_size=16).digest())
+    return marks
 
 
 def newest(roots: Roots, phase: str) -> Iterator[tuple[Place, Entry]]:
@@ -77,14 +108,19 @@ def written(roots: Roots, phase: str) -> Iterator[str]:
             yield from (each.path for each in entry.outputs)
 
 
-def holds(entry: Entry, expected: str, roots: Roots) -> bool:
-    """Whether a finished task has the fingerprint `expected`, and its outputs still stand.
+def standing(entries: Sequence[Entry], roots: Roots) -> list[bool]:
+    """For each finished task, whether its outputs still stand.
 
     Scratch files do not count: they are removed when their stage is done. See engine/scratch.py.
     """
-    if entry.fingerprint != expected:
-        return False
-    return all(roots.scratch_phase(file.path) is not None or stands(file) for file in entry.outputs)
+    scratch = f"{roots.scratch}/"
+    files = [file for entry in entries for file in entry.outputs if not file.path.startswith(scratch)]
+    looks = fs.look([file.path for file in files])
+    as_written = [(file.bytes, file.modified) for file in files]
+    if looks == as_written:
+        return [True] * len(entries)
+    others = {file.path for file, now, then in zip(files, looks, as_written, strict=True) if now != then}
+    return [all(file.path not in others or stands(file) for file in entry.outputs) for entry in entries]
 
 
 def stands(file: Written) -> bool:

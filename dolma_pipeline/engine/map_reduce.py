@@ -20,6 +20,7 @@ from dolma_pipeline.engine.reading import ShardInput
 from dolma_pipeline.engine.shared_reading import Op, op_task, reads_alike
 from dolma_pipeline.engine.task import Context, Report, Task, make_task
 from dolma_pipeline.errors import StageError
+from dolma_pipeline.formats.columns import Columns
 
 
 class Call(NamedTuple):
@@ -67,7 +68,11 @@ class MapReduce:
 
     def quarantine(self, shard: Shard) -> str | None:
         """The file for lines of `shard` that are no documents; None where an earlier stage has set them aside."""
-        return self._builder.places.quarantine(shard) if self._raw else None
+        return self.quarantine_of(shard, shard.columns)
+
+    def quarantine_of(self, shard: Shard, columns: Columns | None) -> str | None:
+        """The same for a reading that looks for the fields of documents in `columns`."""
+        return self._builder.places.quarantine_of(shard, columns) if self._raw else None
 
     def input(self, shard: Shard) -> ShardInput:
         """What a task that reads the documents of `shard` is told of it: see `Reading`."""

@@ -14,6 +14,7 @@ from dolma_pipeline.engine.bad_input import Found
 from dolma_pipeline.engine.builder import Phase
 from dolma_pipeline.engine.manifest import PhaseTiming
 from dolma_pipeline.engine.worker import FusedTasks
+from dolma_pipeline.errors import put_caller
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.secrets import hide
 
@@ -160,6 +161,20 @@ class EventProgress:
 
     def end(self, timing: PhaseTiming) -> None:
         self._event({"event": "end", **msgspec.to_builtins(timing)})
+
+
+class ObservedProgress(EventProgress):
+    """The same for a function of the program that called `run`: what that raises is no fault of this one."""
+
+    def __init__(self, on_event: Callable[[dict[str, Any]], None]) -> None:
+        def emit(event: dict[str, Any]) -> None:
+            try:
+                on_event(event)
+            except Exception as error:
+                put_caller(error, "on_event")
+                raise
+
+        super().__init__(emit)
 
 
 class RichProgress:

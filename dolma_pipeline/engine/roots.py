@@ -30,15 +30,15 @@ class Roots(Struct, frozen=True):
 
     def portable(self, form: bytes) -> bytes:
         """Returns JSON in which strings that begin with one of the directories begin with its name instead."""
-        if self.scratch != self._default:
-            form = _replaced(form, self.scratch, f"{WORK_DIR}/{SCRATCH}")
-        return _replaced(form, self.work_dir, WORK_DIR)
+        for directory, name in _named(self.work_dir, self.scratch):
+            form = form.replace(directory, name)
+        return form
 
     def located(self, form: bytes) -> bytes:
         """Returns JSON in which the names of the directories are replaced by where they are: undoes `portable`."""
-        if self.scratch != self._default:
-            form = _replaced(form, f"{WORK_DIR}/{SCRATCH}", self.scratch)
-        return _replaced(form, WORK_DIR, self.work_dir)
+        for directory, name in _named(self.work_dir, self.scratch):
+            form = form.replace(name, directory)
+        return form
 
     def scratch_phase(self, path: str) -> str | None:
         """Returns the id of the phase that wrote the scratch file `path`; None if it is another kind of file."""
@@ -78,11 +78,15 @@ def default_roots(work_dir: str | Path) -> Roots:
     return Roots(str(work_dir), f"{work_dir}/{SCRATCH}")
 
 
-def _replaced(form: bytes, old: str, new: str) -> bytes:
-    return form.replace(_beginning(old), _beginning(new))
-
-
 @lru_cache(maxsize=16)
+def _named(work_dir: str, scratch: str) -> tuple[tuple[bytes, bytes], ...]:
+    """How the strings of paths below each directory begin, with it and with its name, in the order to replace them."""
+    named = [(_beginning(work_dir), _beginning(WORK_DIR))]
+    if scratch != f"{work_dir}/{SCRATCH}":
+        named.insert(0, (_beginning(scratch), _beginning(f"{WORK_DIR}/{SCRATCH}")))
+    return tuple(named)
+
+
 def _beginning(directory: str) -> bytes:
     """How the JSON string of a path below `directory` begins."""
     return msgspec.json.encode(f"{directory}/")[:-1]

@@ -6,7 +6,7 @@ outputs, in a third of the memory, and are decoded when a later phase or the man
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,8 @@ from msgspec import Struct, field
 from dolma_pipeline.engine.ledger import GivenFile
 from dolma_pipeline.engine.segments import Entry, Written
 from dolma_pipeline.engine.task import Output, Report, Task
+
+_WARNINGS = b'"warnings"'
 
 
 class Known(MutableMapping[str, str]):
@@ -49,8 +51,7 @@ class Known(MutableMapping[str, str]):
 
     def enter(self, path: str, digest: str) -> bytes | str:
         """Enters a file; returns its digest in the form that it is kept in."""
-        kept = packed(digest)
-        self._digests[path] = kept
+        self._digests[path] = kept = packed(digest)
         return kept
 
 
@@ -71,9 +72,9 @@ class _Warned(Struct):
     warnings: list[str] = []
 
 
-def warnings_of(report: bytes | msgspec.Raw) -> list[str]:
+def warnings_of(report: bytes) -> list[str]:
     """The warnings of a report in JSON."""
-    return msgspec.json.decode(report, type=_Warned).warnings if b'"warnings"' in bytes(report) else []
+    return msgspec.json.decode(report, type=_Warned).warnings if _WARNINGS in report else []
 
 
 class Reports(Mapping[str, Report]):
@@ -103,8 +104,13 @@ class Reports(Mapping[str, Report]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    def enter(self, name: str, kept: tuple[Any, ...]) -> None:
-        self._kept[name] = kept
+    def enter(self, name: str, rest: bytes, outputs: Iterable[Output | Written], known: Known) -> None:
+        """Enters the report of a task: as JSON without its outputs, and these, which are entered in `known` too."""
+        kept: list[Any] = [rest]
+        for each in outputs:
+            path = each.path
+            kept += (path, each.bytes, known.enter(path, each.blake3))
+        self._kept[name] = tuple(kept)
 
     def outputs(self) -> Iterator[Output]:
         """Every output, without a look at the rest of the reports."""
@@ -132,17 +138,22 @@ class State(Struct, kw_only=True):
     def enter(self, task: Task, report: Report) -> None:
         """Notes what a task has reported."""
         rest = msgspec.json.encode(msgspec.structs.replace(report, outputs=[]))
-        self._keep(task.phase, task.name, rest, report.outputs)
+        self._reports(task.phase).enter(task.name, rest, report.outputs, self.known)
 
-    def enter_again(self, phase: str, entry: Entry) -> None:
-        """Notes what the ledger says of a task that is up to date."""
-        self._keep(phase, entry.task, bytes(entry.report), entry.outputs)
+    def enter_again(self, phase: str, entries: Iterable[Entry]) -> list[str]:
+        """Notes what the ledger says of tasks that are up to date, and returns their warnings."""
+        reports = self._reports(phase)
+        warnings: list[str] = []
+        for entry in entries:
+            # A copy: it stands in the bytes of the whole segment.
+            rest = bytes(entry.report)
+            reports.enter(entry.task, rest, entry.outputs, self.known)
+            if _WARNINGS in rest:
+                warnings += warnings_of(rest)
+        return warnings
 
-    def _keep(self, phase: str, name: str, rest: bytes, outputs: Sequence[Output | Written]) -> None:
-        kept: list[Any] = [rest]
-        for each in outputs:
-            kept += (each.path, each.bytes, self.known.enter(each.path, each.blake3))
+    def _reports(self, phase: str) -> Reports:
         reports = self.kept.get(phase)
         if reports is None:
             self.reports[phase] = self.kept[phase] = reports = Reports()
-        reports.enter(name, tuple(kept))
+        return reports

@@ -6,7 +6,7 @@ before while its size and version are, and a directory is what the names in it h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
@@ -27,6 +27,9 @@ class Backend(Protocol):
     """Files under one scheme. A name that is not there raises FileNotFoundError, and the system's errors pass."""
 
     def stat(self, path: str) -> Stat: ...
+
+    def look(self, paths: Sequence[str]) -> list[tuple[int, int] | None]:
+        """Returns the size of each file and when it was written, in ns; None for one that `stat` would tell more of."""
 
     def open_input(self, path: str) -> IO[bytes]: ...
 

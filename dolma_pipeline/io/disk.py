@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import stat as modes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +25,11 @@ class LocalFiles:
         found = os.stat(path)  # noqa: PTH116
         mode = found.st_mode
         return Stat(found.st_size, str(found.st_mtime_ns), modes.S_ISREG(mode), modes.S_ISDIR(mode))
+
+    def look(self, paths: Sequence[str]) -> list[tuple[int, int] | None]:
+        from dolma_pipeline import _native
+
+        return _native.look_at_files(paths)
 
     def open_input(self, path: str) -> IO[bytes]:
         return Path(path).open("rb")

@@ -36,6 +36,7 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
 
     def measure(shard: Shard, out: str) -> Call:
         beside = corpus.attributes[experiment][shard.id] if found is not None else None
+        columns = with_fields(shard.columns, config.text_field, config.id_field) if raw else shard.columns
         settings = MeasureFertility(
             path=shard.path,
             label=shard.label,
@@ -45,10 +46,10 @@ def plan(builder: Builder, number: int, config: Fertility) -> None:
             by_tagger=GroupByTagger(path=beside, prefix=prefix) if beside is not None else None,
             sample=config.sample,
             seed=seed,
-            columns=with_fields(shard.columns, config.text_field, config.id_field) if raw else shard.columns,
+            columns=columns,
             text_field="text" if raw else config.text_field,
             id_field="id" if raw and config.id_field is not None else config.id_field,
-            quarantine=stage.quarantine(shard),
+            quarantine=stage.quarantine_of(shard, columns),
             out=out,
         )
         inputs = [shard.path, *tokenizers.values(), *([beside] if beside is not None else [])]

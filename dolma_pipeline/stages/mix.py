@@ -25,7 +25,7 @@ from dolma_pipeline.io.atomic import read_json
 from dolma_pipeline.mixers.attribute_files import MixInput
 from dolma_pipeline.mixers.computed import Computed, ComputedTags, computed_inputs
 from dolma_pipeline.mixers.decide import Decider
-from dolma_pipeline.mixers.keys import sanitize
+from dolma_pipeline.mixers.keys import Earlier, sanitize
 from dolma_pipeline.mixers.names import resolve_names
 from dolma_pipeline.mixers.sampling import Rate
 from dolma_pipeline.report.units import counted
@@ -165,7 +165,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     if config.format == "input" and config.max_size_in_bytes:
         raise ConfigError(f"{where}.format: `input` goes with one output per input, found max_size_in_bytes")
     computed = corpus.computed
-    names = resolve_names(config, corpus.keys, corpus.attributes, where, corpus.kinds)
+    names = resolve_names(config, corpus.keys, corpus.attributes, where, corpus.kinds, corpus.earlier)
     deciding = sorted({e for e, _ in names.values() if e in corpus.attributes})
     if config.select is not None or any(e.span is not None for e in config.edit):
         deciding = list(corpus.attributes)
@@ -256,4 +256,5 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
     phases = (*measured, *in_pieces, final)
     builder.stages.append(StageInfo(id=final, kind="mix", counted=(final,), phases=phases, described=measured[1:]))
     builder.count_with((c.stage for c in computed), final)
-    builder.corpus = Corpus(shards=[g.output for g in all_groups], raw=False)
+    earlier = [*corpus.earlier, Earlier(stage=where, keys=corpus.keys, files=corpus.attributes)]
+    builder.corpus = Corpus(shards=[g.output for g in all_groups], earlier=earlier, raw=False)

@@ -15,7 +15,7 @@ class RuleInputs:
 
     def __init__(self, stage: MapReduce, rules: Mapping[str, Rule]) -> None:
         corpus: Corpus = stage.corpus
-        self.names = resolve_rules(rules, corpus.keys, corpus.attributes, corpus.kinds)
+        self.names = resolve_rules(rules, corpus.keys, corpus.attributes, corpus.kinds, corpus.earlier)
         self._files = {e: corpus.attributes[e] for e in sorted({e for e, _ in self.names.values()})}
         self._stage = stage
 

@@ -36,7 +36,6 @@ class TokenPhases(TokenFilePhases):
         self.config = config
         self.corpus = list(builder.corpus.shards)
         self.raw = builder.corpus.raw
-        self.quarantine = {s.id: builder.quarantine(s) for s in self.corpus}
         self.splits = (TRAIN, VALIDATION) if config.holdout > 0 else (TRAIN,)
         self.tokenizer = config.tokenizer
         self.dtype = config.dtype
@@ -104,7 +103,7 @@ class TokenPhases(TokenFilePhases):
             columns=columns,
             text_field=text_field,
             id_field=id_field,
-            quarantine=self.quarantine[shard.id],
+            quarantine=self.places.quarantine_of(shard, columns) if self.raw else None,
         )
         inputs = [shard.path, *self.tokenizer_files()]
         return op_task(self.phase("encode"), shard.id, shard, EncodeOp, config, inputs, self.version)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from dolma_pipeline.engine.ledger import entry_path, fingerprint, holds
+from dolma_pipeline.engine.ledger import entry_path, fingerprint, standing
 from dolma_pipeline.engine.roots import default_roots
 from dolma_pipeline.engine.segments import Place, read, report_of
 from dolma_pipeline.engine.task import Context, Counts, Report, Task
@@ -39,7 +39,8 @@ ROOTS = default_roots("/none")
 
 def up_to_date(path: Path, mark: str) -> Report | None:
     """The report in an entry, if it holds."""
-    return next((report_of(entry) for entry in read(Place(path=str(path))) if holds(entry, mark, ROOTS)), None)
+    entries = [entry for entry in read(Place(path=str(path))) if entry.fingerprint == mark]
+    return report_of(entries[0]) if standing(entries, ROOTS) == [True] else None
 
 
 @pytest.fixture

@@ -35,6 +35,21 @@ def test_what_is_there(tmp_path: Path) -> None:
     assert fs.is_file(f"file://{tmp_path}/f")
 
 
+def test_a_look_at_many_files_says_of_each_what_stat_does(tmp_path: Path) -> None:
+    """The directories change, and names in none of them; some files are missing."""
+    (tmp_path / "é").mkdir()
+    paths = [f"{tmp_path}/{'é/' * (n // 300 % 2)}{n}" for n in range(2000)]
+    for n, path in enumerate(paths):
+        if n % 7:
+            Path(path).write_bytes(b"x" * n)
+    (tmp_path / "link").symlink_to(paths[1])
+    paths[5:5] = [f"{tmp_path}/link", f"{tmp_path}/zero\0byte", f"{tmp_path}/1/below", "", "none", str(tmp_path)]
+    found = [None if (s := fs.find_stat(path)) is None else (s.size, int(s.version)) for path in paths]
+    assert fs.look(paths) == found
+    assert fs.look([f"file://{path}" for path in paths[:3]]) == found[:3]
+    assert fs.look([]) == []
+
+
 def test_size_and_version(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"four")

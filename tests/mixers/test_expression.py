@@ -300,3 +300,21 @@ def test_rules_agree_with_their_slow_twin(condition: Condition, batch: list[Docu
     found = expression.compile(text, "$").evaluate(columns, len(batch))
     assert found.dtype == np.bool_
     assert found.tolist() == [truth(d) is True for d in batch]
+
+
+def test_of_a_long_expression_an_error_shows_what_is_around_the_place() -> None:
+    rules = [f"length == {n:04d}" for n in range(1000)]
+    rules[500] = "length = 0500"
+    with pytest.raises(ConfigError) as error:
+        expression.compile(" or ".join(rules), "$.drop.long")
+    head, line, caret = str(error.value).splitlines()
+    assert head == "$.drop.long: expected a name, a number or a sign at column 9008, found `=`; write `==`"
+    assert (line[:6], line[-2:], len(line)) == ("    … ", " …", 4 + 2 + 600 + 2)
+    assert line[caret.index("^") - 7 :][:13] == rules[500]
+
+
+@pytest.mark.parametrize("text", ["a" * 10_000 + " < 1", "length < 1 " + "a" * 10_000, "'" + "a" * 10_000])
+def test_an_error_names_only_the_beginning_of_a_long_word(text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        expression.compile(text, "$.drop.long")
+    assert len(str(error.value)) < 1000

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dolma_pipeline.config.recipe import Mix
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers.expression import compile, compile_all, resolve_all
-from dolma_pipeline.mixers.keys import readable, resolve
+from dolma_pipeline.mixers.keys import Earlier, readable, resolve
+from dolma_pipeline.mixers.names import resolve_names
 
 AVAILABLE = {
     "base": ["base__gopher_v2__word_count", "base__ft_v2__en", "base__jigsaw_v2____label__toxic"],
@@ -95,3 +97,17 @@ def test_an_attribute_that_its_tagger_tells_with_its_documents() -> None:
     for wrong in ("other_v1.upper", "mine_v1", "mine_v1.a.b"):
         with pytest.raises(ConfigError, match=r"unknown attribute .*\(known: `mine_v1\.\*`, `other_v1\.n`\)"):
             resolve(wrong, available, "$")
+
+
+def test_an_attribute_of_the_documents_before_a_mix_is_told_of_as_such() -> None:
+    tagged = Earlier(stage="$.stages[1].mix", keys=AVAILABLE, files={})
+    twice = [tagged, Earlier(stage="$.stages[3].mix", keys={}, files={})]
+    with pytest.raises(ConfigError) as error:
+        resolve_names(Mix(drop={"short": "gopher_v2.word_count < 5"}), {}, {}, "$.stages[4].mix", earlier=twice)
+    assert str(error.value) == (
+        "$.stages[4].mix.drop.short: column 1: unknown attribute `gopher_v2.word_count` (known: none); the documents "
+        "had it before $.stages[1].mix, which has written them anew: give that stage the rule, or tag the documents "
+        "again behind it"
+    )
+    with pytest.raises(ConfigError, match=r"unknown attribute `gopher_v2\.words` \(known: none\)$"):
+        resolve_names(Mix(drop={"short": "gopher_v2.words < 5"}), {}, {}, "$", earlier=twice)

@@ -86,3 +86,15 @@ def test_wrong_arrays_are_errors() -> None:
         selector.select(DOCUMENTS, columns=[("k", pa.array([1, 2], pa.int32()))])
     with pytest.raises(ValueError, match="expected raw documents without nulls"):
         selector.select(pa.array([None], pa.large_binary()))
+
+
+@pytest.mark.parametrize(("syntax", "middle"), [("jq", ".b == ]"), ("jsonpath", "@.b == ]")])
+def test_of_a_long_expression_an_error_shows_what_is_around_the_place(syntax: str, middle: str) -> None:
+    part = middle.replace("]", "1")
+    text = f" {'or' if syntax == 'jq' else '||'} ".join([part] * 500 + [middle] + [part] * 500)
+    with pytest.raises(ValueError, match="column") as error:
+        Selector([text if syntax == "jq" else f"$[?({text})]"], [], syntax)
+    message = str(error.value)
+    assert message.startswith(f"{syntax} `… ")
+    assert middle in message
+    assert 600 < len(message) < 800

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import operator
 import os
 import random
 import re
@@ -30,6 +31,14 @@ FEWEST, ENOUGH = 12, 300
 """Documents of a file, and of a configuration with few files."""
 KEY = re.compile(r"(?:@|attributes)\.([A-Za-z]\w+)")
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+COMPARE = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 COMMANDS = ("mix", "dedupe", "tokens", "tag")
 
 
@@ -87,8 +96,33 @@ def make_documents(rng: random.Random, name: str, count: int) -> list[dict[str, 
     return rows
 
 
-def make_attributes(rng: random.Random, config: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
-    """A value for each key that a stream's expressions name; now and then none."""
+def fitting(key: str, scores: list[float], config: dict[str, Any]) -> list[float]:
+    """The scores of an attribute with which no comparison of a filter drops a document; all where none is such."""
+    filters = config.get("filter") or {}
+    wanted = comparisons(key, json.dumps(filters.get("include")))
+    unwanted = comparisons(key, json.dumps(filters.get("exclude")))
+    found = [
+        score
+        for score in scores
+        if all(COMPARE[sign](score, number) for sign, number in wanted)
+        and not any(COMPARE[sign](score, number) for sign, number in unwanted)
+    ]
+    return found or scores
+
+
+def comparisons(key: str, expressions: str) -> list[tuple[str, float]]:
+    """The sign and number of each comparison of an attribute's score: `@.KEY[0][2] < 5`, `.KEY | … .[0][2] < 5`."""
+    found = re.findall(rf"{key}(?:\[\d\]|\b[^()]*?\.\[\d\])\[2\]\s*([<>=!]+)\s*(-?[\d.]+)", expressions)
+    return [(sign, float(number)) for sign, number in found]
+
+
+def make_attributes(
+    rng: random.Random, config: dict[str, Any], row: dict[str, Any], *, kept: bool = False
+) -> dict[str, Any]:
+    """A value for each key that a stream's expressions name; now and then none.
+
+    With `kept` no score is one that drops the document: of filters with twenty thresholds no document would pass all.
+    """
     expressions = json.dumps([config.get("filter"), config.get("span_replacement")])
     spans = json.dumps(config.get("span_replacement") or [])
     attributes: dict[str, Any] = {}
@@ -96,10 +130,10 @@ def make_attributes(rng: random.Random, config: dict[str, Any], row: dict[str, A
     ranges = list(zip(cuts[::2], cuts[1::2], strict=False))
     rng.shuffle(ranges)
     for key in dict.fromkeys(KEY.findall(expressions)):
-        if rng.random() < 0.2:
+        if rng.random() < (0.05 if kept else 0.2):
             continue
-        numbers = re.findall(rf"{key}\[\d\]\[2\]\s*[<>=!]+\s*(-?[\d.]+)", expressions)
-        around = [float(n) + d for n in numbers or ["0.5"] for d in (-0.625, -0.125, 0.125, 0.625, 7.5)]
+        numbers = [number for _, number in comparisons(key, expressions)]
+        around = [n + d for n in numbers or [0.5] for d in (-0.625, -0.125, 0.125, 0.625, 7.5)]
         length = len(row["text"])
         if key in spans and not numbers:
             # The ranges of all keys together, so that no span of one overlaps one of another.
@@ -107,7 +141,7 @@ def make_attributes(rng: random.Random, config: dict[str, Any], row: dict[str, A
             scores = [rng.choice([-12.5, -3.5, 0.125, 0.375, 0.625, 0.875]) for _ in mine]
             attributes[key] = [[a, b, score] for (a, b), score in zip(mine, scores, strict=True)]
         else:
-            attributes[key] = [[0, length, rng.choice(around)]]
+            attributes[key] = [[0, length, rng.choice(fitting(key, around, config) if kept else around)]]
     return attributes
 
 
@@ -130,7 +164,9 @@ def populate(config: dict[str, Any], root: Path) -> None:
                 known = {}
                 if beside.is_file():
                     known = {r["id"]: r for r in map(json.loads, gzip.decompress(beside.read_bytes()).splitlines())}
-                made = [make_attributes(rng, part, row) if number == 0 else {} for row in rows]
+                made: list[dict[str, Any]] = [{} for _ in rows]
+                if number == 0:
+                    made = [make_attributes(rng, part, row, kept=n % 3 == 0) for n, row in enumerate(rows)]
                 old = [known.get(row["id"], {}).get("attributes", {}) for row in rows]
                 write_rows(
                     beside, [{"id": r["id"], "attributes": {**m, **o}} for r, m, o in zip(rows, made, old, strict=True)]
@@ -177,15 +213,13 @@ def main(checkout: Path, words: list[str]) -> int:
     peer = Path(os.environ["DOLMA_PEER_VENV"]) / "bin" / "dolma"
     ours = [sys.executable, "-m", "dolma_pipeline"]
     chosen = [p for p in configurations(checkout) if not words or any(w in p.as_posix() for w in words)]
+    os.environ["ALPHA"] = "0.5"  # one of the configurations asks for it
     problems = 0
     totals: Counter[str] = Counter()
     for path in chosen:
         name = path.relative_to(checkout).as_posix()
         kind = command_of(path.read_text()) or ""
-        environment = {**os.environ, "ALPHA": "0.5"}
-        read = subprocess.run(
-            [*ours, "-c", str(path), kind, "--dryrun"], capture_output=True, text=True, env=environment, check=False
-        )
+        read = subprocess.run([*ours, "-c", str(path), kind, "--dryrun"], capture_output=True, text=True, check=False)
         totals["read"] += read.returncode == 0
         if read.returncode:
             print(f"REFUSED {name}: {read.stderr.strip().splitlines()[-1][:200]}")
@@ -201,15 +235,16 @@ def main(checkout: Path, words: list[str]) -> int:
                 shutil.rmtree(root)
         (code, said, mine), (their_code, _, theirs) = results
         same = mine == theirs and (code == 0) == (their_code == 0)
-        totals[f"{kind} same"] += same
+        # Two commands that write nothing are the same, and show nothing.
+        totals[f"{kind} same"] += same and bool(mine)
         totals[kind] += 1
         problems += not same
-        state = "same   " if same else "DIFFERS"
+        state = "DIFFERS" if not same else "same   " if mine else "nothing"
         detail = "" if same else f" exit {code} | {their_code}; only ours {sum((mine - theirs).values())}, only theirs "
         detail += "" if same else f"{sum((theirs - mine).values())}; {said[:200]}"
         print(f"{state} {kind:<6} {sum(mine.values()):>6} | {sum(theirs.values()):>6} {name}{detail}", flush=True)
     for kind in ("mix", "dedupe"):
-        print(f"{kind}: {totals[f'{kind} same']} of {totals[kind]} the same")
+        print(f"{kind}: {totals[f'{kind} same']} of {totals[kind]} the same, and not empty")
     print(f"read: {totals['read']} of {len(chosen)}")
     return 1 if problems else 0
 

@@ -11,6 +11,7 @@ mod documents;
 mod door;
 mod fasttext;
 mod minhash;
+mod look;
 mod packing;
 mod select;
 mod taggers;
@@ -20,6 +21,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     attributes::register(module)?;
     documents::register(module)?;
     digest::register(module)?;
+    look::register(module)?;
     taggers::register(module)?;
     fasttext::register(module)?;
     select::register(module)?;

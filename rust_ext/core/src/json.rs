@@ -118,6 +118,16 @@ pub fn excerpt(text: &str, limit: usize) -> String {
     short
 }
 
+/// `text` for a message, of which only the part around the character `place` is shown if it is long.
+pub fn around(text: &str, place: usize) -> String {
+    const SIDE: usize = 300;
+    let first = place.saturating_sub(SIDE);
+    let mut characters = text.chars().skip(first);
+    let shown: String = characters.by_ref().take(place - first + SIDE).collect();
+    let (before, behind) = (if first > 0 { "… " } else { "" }, if characters.next().is_some() { " …" } else { "" });
+    format!("{before}{shown}{behind}")
+}
+
 /// The JSON text of the value at a dotted path (`metadata.url`, with or without a leading `$.`), if there is one.
 pub fn at_path<'a>(json: &'a str, path: &[&str]) -> Option<&'a str> {
     let mut deserializer = serde_json::Deserializer::from_str(json);

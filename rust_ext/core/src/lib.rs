@@ -24,6 +24,7 @@ pub mod keys;
 pub mod kinds;
 pub mod licenses;
 pub mod lines;
+pub mod look;
 pub mod marks;
 pub mod members;
 pub mod minhash;

@@ -8,6 +8,7 @@ use serde_json::{Number, Value};
 
 use super::evaluate::Numbers;
 use super::strict;
+use crate::json::{around, excerpt};
 
 type Data = data::JustLut<Val>;
 type Filter = jaq_core::Filter<Data>;
@@ -28,18 +29,25 @@ impl Program {
     /// Fails with the place and the reason. `strict`: indexing null is an error, as in Dolma's jq.
     pub fn new(text: &str, strict: bool) -> Result<Self, String> {
         if let Some(word) = words(text).find(|w| UNFIT.contains(w)) {
-            return Err(format!("jq `{text}`: `{word}` is not available: a filter sees nothing but the document"));
+            let shown = around(text, character(text, word).unwrap_or(0));
+            return Err(format!("jq `{shown}`: `{word}` is not available: a filter sees nothing but the document"));
         }
         let mut filter = compile(text)?;
         if strict {
-            let rewritten = strict::rewrite(text).ok_or_else(|| format!("jq `{text}`: not a program"))?;
-            filter = compile(&rewritten).map_err(|_| format!("jq `{text}`: cannot be checked for indexes of null"))?;
+            let refused = |why: &str| format!("jq `{}`: {why}", around(text, 0));
+            let rewritten = strict::rewrite(text).ok_or_else(|| refused("not a program"))?;
+            filter = compile(&rewritten).map_err(|_| refused("cannot be checked for indexes of null"))?;
         }
         Ok(Program { text: text.to_owned(), filter })
     }
 
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The program, for a message.
+    pub fn shown(&self) -> String {
+        around(&self.text, 0)
     }
 
     /// All outputs for one document, or the program's error.
@@ -52,7 +60,7 @@ impl Program {
                 Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
                 other => other.to_string(),
             };
-            format!("jq `{}`: {}", self.text, crate::json::excerpt(&message, 200))
+            format!("jq `{}`: {}", self.shown(), excerpt(&message, 200))
         })
     }
 }
@@ -65,13 +73,13 @@ fn compile(text: &str) -> Result<Filter, String> {
     let arena = Arena::default();
     let modules = Loader::new(defs).load(&arena, File { code: text, path: () }).map_err(|errors| {
         let first = errors.into_iter().next().map(|(_, error)| explain(text, error));
-        first.unwrap_or_else(|| format!("jq `{text}`: not a program"))
+        first.unwrap_or_else(|| format!("jq `{}`: not a program", around(text, 0)))
     })?;
     Compiler::default().with_funs(funs).compile(modules).map_err(|errors| {
         let unknown = errors.into_iter().flat_map(|(_, found)| found).next();
         unknown.map_or_else(
-            || format!("jq `{text}`: does not compile"),
-            |(name, what)| format!("jq `{text}`: undefined {} `{name}`{}", what.as_str(), place(text, name)),
+            || format!("jq `{}`: does not compile", around(text, 0)),
+            |(name, what)| refusal(text, &format!("undefined {} `{}`", what.as_str(), excerpt(name, 200)), name),
         )
     })
 }
@@ -95,16 +103,20 @@ fn explain(text: &str, error: jaq_core::load::Error<&str>) -> String {
         Error::Lex(errors) => errors.first().map(|(e, s)| (e.as_str().to_owned(), *s)).unwrap_or_default(),
         Error::Parse(errors) => errors.first().map(|(e, s)| (e.as_str().to_owned(), *s)).unwrap_or_default(),
     };
-    format!("jq `{text}`: expected {expected}{}", place(text, found))
+    refusal(text, &format!("expected {expected}"), found)
 }
 
-/// ` at column N` of `part`, which is a slice of `text`.
-fn place(text: &str, part: &str) -> String {
-    let offset = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize);
-    match offset.and_then(|o| text.get(..o)) {
-        Some(before) => format!(" at column {}", before.chars().count() + 1),
-        None => String::new(),
-    }
+/// The message that `text` has a mistake at `part`, which is a slice of it.
+fn refusal(text: &str, what: &str, part: &str) -> String {
+    let place = character(text, part);
+    let column = place.map_or_else(String::new, |place| format!(" at column {}", place + 1));
+    format!("jq `{}`: {what}{column}", around(text, place.unwrap_or(0)))
+}
+
+/// The number of the character of `text` at which its slice `part` begins.
+fn character(text: &str, part: &str) -> Option<usize> {
+    let offset = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    Some(text.get(..offset)?.chars().count())
 }
 
 /// Dolma's truth: null, false, 0, "", [] and {} are not. A `0.0` that a document spells is true in Dolma, false here.

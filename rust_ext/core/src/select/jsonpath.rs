@@ -134,9 +134,10 @@ impl<'t> Parser<'t> {
     }
 
     fn expected(&self, what: &str) -> String {
-        let column = self.text.get(..self.at).unwrap_or_default().chars().count() + 1;
+        let place = self.text.get(..self.at).unwrap_or_default().chars().count();
+        let (text, column) = (crate::json::around(self.text, place), place + 1);
         let found = self.rest().chars().next().map_or("the end".to_owned(), |c| format!("`{c}`"));
-        format!("jsonpath `{}`: expected {what} at column {column}, found {found}", self.text)
+        format!("jsonpath `{text}`: expected {what} at column {column}, found {found}")
     }
 
     fn path(&mut self) -> Result<Path, String> {

@@ -35,6 +35,6 @@ impl Replacement {
             [] => "nothing".to_owned(),
             several => format!("{} values", several.len()),
         };
-        Err(format!("jq `{}`: expected one string, found {found}", self.0.text()))
+        Err(format!("jq `{}`: expected one string, found {found}", self.0.shown()))
     }
 }
