@@ -164,7 +164,8 @@ def _kinds(modules: Sequence[str], wanted: Sequence[str] = ()) -> dict[str, str]
 def _key(part: Struct, known: Mapping[str, str]) -> str:
     name = type(part).__name__
     if name not in known:
-        raise ConfigError(f"expected a stage ({', '.join(known)}), found {name}")
+        own = 'name the module of a stage of your own: `recipe(..., stage_modules=["my_stage.py"])`'
+        raise ConfigError(f"expected a stage ({', '.join(known)}), found {name}; {own}")
     return known[name]
 
 
