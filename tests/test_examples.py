@@ -70,7 +70,7 @@ def test_a_stage_of_a_file_is_planned_run_resumed_verified_and_reported(place: P
     counts = {s: (c.documents_in, c.documents_out, c.quarantined) for s, c in first.counts.items()}
     assert counts == {"web": (6, 5, 1), "books": (3, 3, 0)}
     assert judge("runs/hosts").problems == []
-    table = "01-hosts: hosts\n  source   host  documents\n  web     a.org          2\n"
+    table = "01-hosts: hosts\n  source  host   documents\n  web     a.org          2\n"
     assert table in render_summary(place / "runs" / "hosts")
     assert "<h2>01-hosts: hosts</h2>" in render_page(load_run(place / "runs" / "hosts"))
     written = hosts.stat().st_mtime_ns

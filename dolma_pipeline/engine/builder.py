@@ -76,11 +76,14 @@ class Builder:
 
     def __init__(self, recipe: Recipe, sizes: Mapping[str, int] | None = None) -> None:
         self.recipe = recipe
+        """The whole recipe, with all defaults."""
         self.roots = roots_of(recipe)
         self.places = Places(work_dir=Path(self.roots.work_dir), scratch_dir=self.roots.scratch, recipe=recipe)
+        """Where files go."""
         self.phases: list[Phase] = []
         self.stages: list[StageInfo] = []
         self.corpus = Corpus(shards=[])
+        """What the stage finds: the documents as the stages before it leave them, and their attributes."""
         self.sizes = sizes or {}
         """Bytes of the files that earlier phases have written, as far as they have."""
         self.provisional: int | None = None
@@ -176,6 +179,7 @@ class Builder:
         self._ops, self._names, self._pieces, self._later, self._makes = [], [], [], [], set()
 
     def add_phase(self, phase: Phase) -> None:
+        """Adds a phase behind all that were added before; it begins once they are done."""
         self.flush()
         phase.build = self._brought(phase.build)
         self.phases.append(phase)

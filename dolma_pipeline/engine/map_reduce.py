@@ -27,8 +27,10 @@ class Call(NamedTuple):
     """What a task does: a function of a module or an op, its settings, and the files that it reads."""
 
     run: Callable[[Any, Context], Report] | type[Op]
+    """A function, or an `Op` in a `map` that is not `alone`. It stands at the top level of a module."""
     config: Struct
-    inputs: Sequence[str]
+    """What it gets: a frozen struct, in the annotation of its first parameter."""
+    inputs: Sequence[str] = ()
     """The task is done again if one of them has changed. `MapReduce` adds what it knows to be read: the shard of an op,
     the scratch files of a reduction, the result that `apply` applies, and what the settings name of the shard."""
 
@@ -143,7 +145,7 @@ class MapReduce:
         self._add(phase, what, build, before)
 
     def apply(self, part: str, what: str, shards: Sequence[Shard], call: Callable[[Shard], Call]) -> None:
-        """Adds a task for each shard behind the reduction, whose outputs `call` names as inputs."""
+        """Adds a task for each shard behind the reduction, whose outputs are inputs of it."""
         phase, reduced = self.phase(part), self._reduced
         if reduced is None:
             raise StageError(f"stage {self.id}: expected `reduce` before `apply`, found none before `{part}`")

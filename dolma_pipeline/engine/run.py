@@ -289,7 +289,7 @@ class Runner:
 
     @contextlib.contextmanager
     def _at_fault(self) -> Iterator[None]:
-        """Of stages that share a reading, the one whose task fails is the stage at work."""
+        """Where stages share a reading, the one whose task fails is the stage at work."""
         try:
             yield
         except BaseException as error:

@@ -13,8 +13,13 @@ from dolma_pipeline.config.load import load_recipe
 from dolma_pipeline.engine import failure
 from dolma_pipeline.engine.manifest import RunManifest
 from dolma_pipeline.engine.run import RunOptions, run_recipe
+from dolma_pipeline.engine.stage import Table, open_attributes
 from dolma_pipeline.engine.state import State
-from dolma_pipeline.errors import ConfigError, DolmaError, StageError
+from dolma_pipeline.errors import ConfigError, DataError, DolmaError, StageError
+from dolma_pipeline.formats.documents import read_documents
+from dolma_pipeline.report.account import load_run
+from dolma_pipeline.report.html import render_page
+from dolma_pipeline.report.summary import render_summary
 
 RECIPE = """\
 name: lines
@@ -99,6 +104,11 @@ def plan(builder, number, config):
 
 STAGE = stage.StageKind(kind="lines", config=Lines, plan=plan, validate=validate, accounts=True)
 '''
+BESIDE = (
+    ("    out: str\n\n\nclass Merge", "    out: str\n    beside: str\n\n\nclass Merge"),
+    ("out=o), [])", 'out=o, beside=lines.corpus.attributes["base"][s.id]), [])'),
+)
+"""The op is told of the attribute file of its shard."""
 Run = Callable[..., RunManifest]
 
 
@@ -156,9 +166,7 @@ def test_what_a_task_reads_counts_without_being_listed(run: Run, alone: bool) ->
 
 def test_an_attribute_file_that_the_settings_name_counts(run: Run) -> None:
     run()
-    more = CODE.replace("    out: str\n\n\nclass Merge", "    out: str\n    beside: str\n\n\nclass Merge")
-    beside = 'out=o, beside=lines.corpus.attributes["base"][s.id]), [])'
-    Path("lines.py").write_text(more.replace("out=o), [])", beside))
+    Path("lines.py").write_text(CODE.replace(*BESIDE[0]).replace(*BESIDE[1]))
     plan = api.plan(load_recipe("recipe.yaml"))
     tasks = [task for task in plan.phases[0].build(State()) if task.phase == "02-lines-shards"]
     work_dir = Path.cwd() / "run"
@@ -278,5 +286,53 @@ def test_a_module_that_a_recipe_in_python_does_not_name_is_asked_for(run: Run) -
         api.recipe("l", {"a": api.Source(documents="*.jsonl")}, [names["Lines"]()], work_dir="run")
     assert str(error.value) == (
         "expected a stage (Tag, Dedupe, Mix, Stat, Tokens, Reshard, Convert, Fertility, Classifier, Train), found "
-        'Lines; name the module of a stage of your own: `recipe(..., stage_modules=["my_stage.py"])`'
+        'Lines; name the module of your own stage: `recipe(..., stage_modules=["my_stage.py"])`'
     )
+
+
+def test_a_key_that_no_attribute_has_is_refused(run: Run) -> None:
+    key, wrong = "base__char_length_v1__length", "base__char_length_v1__lenght"
+    opened = "self.lines = config, 0\n        self.columns = stage.open_attributes(config.beside, [KEY], context.made)"
+    added = '.to_pylist())\n        self.lines += int(sum(self.columns.next(documents)["KEY"].to_pylist()))\n'
+    changes = ((".to_pylist())\n\n    def finish", f"{added}\n    def finish"), ("self.lines = config, 0", opened))
+
+    def with_key(key: str) -> list[tuple[str, str]]:
+        return [*BESIDE, *((old, new.replace("[KEY]", f'["{key}"]').replace("KEY", key)) for old, new in changes)]
+
+    run(*with_key(key))
+    assert results()[0] == 12
+    path = str(Path.cwd() / "run/attributes/base/a/x.parquet")
+    message = (
+        f"{path}: expected an attribute of the file, found the key `{wrong}`; did you mean `{key}`? (keys: `{key}`)"
+    )
+    with pytest.raises(DataError) as error:
+        open_attributes(path, [wrong])
+    assert str(error.value) == message
+    (batch,) = read_documents("x.jsonl")
+    columns = open_attributes(path, [key, wrong], absent=True)
+    assert {name: column.to_pylist() for name, column in columns.next(batch).items()} == {
+        key: [1.0, 2.0],
+        wrong: [None, None],
+    }
+    # In the reading of the stage that makes it.
+    Path("run/ledger").rename("away")
+    with pytest.raises(DataError) as error:
+        run(*with_key(wrong))
+    assert str(error.value) == message
+
+
+def test_columns_of_text_stand_on_the_left_in_a_table(run: Run) -> None:
+    rows: list[list[str | int | float]] = [["a", "one", 1], ["b", "three", 22], ["c", "", 3.5]]
+    table = Table(title="t", head=["x", "text", "n"], rows=rows)
+    assert table.of_numbers() == [False, False, True]
+    run(
+        (
+            "[stage.write_json(config.out, total)]",
+            "[stage.write_json(config.out, total)], "
+            f"details=stage.Table(title='t', head=['x', 'text', 'n'], rows={rows}).details()",
+        )
+    )
+    shown = "02-lines: t\n  x  text     n\n  a  one      1\n  b  three   22\n  c         3.5\n"
+    assert shown in render_summary(Path("run"))
+    page = render_page(load_run(Path("run")))
+    assert '<td class="name">three</td><td class="number">22</td>' in page
