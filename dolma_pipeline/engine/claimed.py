@@ -10,14 +10,12 @@ from dolma_pipeline.io import fs
 
 
 def check_claims(claims: Sequence[Claim], known: Collection[str], work_dir: str) -> list[str]:
-    """Returns a warning for each file that a user's stage claims and that is not there.
-
-    `known`: the files of all reports.
+    """Returns a warning for each file that a stage of a user claims and lacks; `known`: the files of all reports.
 
     Raises StageError for one that is there and that no report names: the manifest would lack it. A claim of patterns
     may stay without a file, and so may one of a built-in stage: not all settings make each of its files.
     """
-    left = [claim for claim in claims if not claim.names and claim.place not in known]
+    left = [claim for claim in claims if claim.kind and not claim.names and claim.place not in known]
     # A report may name the file by another path, which is rare.
     others = {fs.real_path(path) for path in known} if left else set()
     warnings = []
@@ -30,11 +28,10 @@ def check_claims(claims: Sequence[Claim], known: Collection[str], work_dir: str)
                 "found none, so that the manifest would lack it; let the task return "
                 "`Report(outputs=[stage.output(path)])`"
             )
-        if claim.kind:
-            # Where it was run is no part of what was made.
-            place = claim.place.removeprefix(f"{work_dir}/")
-            warnings.append(
-                f"{claim.where}: the stage `{claim.kind}` claims {place} and has not written it; it should claim "
-                "what it writes, or files that may be missing by a pattern: `builder.claim(directory, pattern, ...)`"
-            )
+        # Where it was run is no part of what was made.
+        place = claim.place.removeprefix(f"{work_dir}/")
+        warnings.append(
+            f"{claim.where}: the stage `{claim.kind}` claims {place} and has not written it; it should claim what it "
+            "writes, or files that may be missing by a pattern: `builder.claim(directory, pattern, ...)`"
+        )
     return warnings

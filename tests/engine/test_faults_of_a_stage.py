@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from dolma_pipeline import api
@@ -336,3 +337,17 @@ def test_columns_of_text_stand_on_the_left_in_a_table(run: Run) -> None:
     assert shown in render_summary(Path("run"))
     page = render_page(load_run(Path("run")))
     assert '<td class="name">three</td><td class="number">22</td>' in page
+
+
+def test_parquet_is_written_whole_to_a_directory_that_is_made(run: Run) -> None:
+    run(
+        ("    return Report(outputs=[stage.write_json(config.out, total)])",
+         "    import pyarrow, pyarrow.parquet\n"
+         "    with stage.publishing(config.out) as published:\n"
+         '        pyarrow.parquet.write_table(pyarrow.table({"total": [total]}), published.file)\n'
+         "    return Report(outputs=[published.output])"),
+        ('"total.json"', '"deep" / "total.parquet"'),
+        ("[documents, stage.read_json(config.total)]", "[documents]"),
+    )  # fmt: skip
+    assert pq.read_table("run/lines/deep/total.parquet").to_pydict() == {"total": [6]}
+    assert api.verify("run") == []
