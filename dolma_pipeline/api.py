@@ -171,9 +171,9 @@ def _kinds(modules: Sequence[str], wanted: Sequence[str] = ()) -> dict[str, str]
 
 
 def _key(part: Struct, known: Mapping[str, str]) -> str:
-    name = type(part).__name__
+    name, own = type(part).__name__, 'name the module of your own stage: `recipe(..., stage_modules=["my_stage.py"])`'
     if name not in known:
-        raise ConfigError(f"expected a stage ({', '.join(known)}), found {name}")
+        raise ConfigError(f"expected a stage ({', '.join(known)}), found {name}; {own}")
     return known[name]
 
 
@@ -336,7 +336,7 @@ class Run(Struct, frozen=True):
         return [self.directory / self.manifest.work_dir / path for path in files]
 
     def details(self, stage: str) -> dict[str, Any]:
-        """Returns what a stage found out, by its id, such as `03-exact`: rates of a budget, figures of a filter."""
+        """Returns what a stage found out, by its id, such as `03-exact`; the table of your own stage is in `table`."""
         found = {s.id: s.details for s in self.manifest.stages}
         if stage not in found:
             raise ConfigError(f"expected a stage of the run, found `{stage}`{suggest(stage, list(found))}")

@@ -12,12 +12,15 @@ import importlib
 import importlib.util
 import re
 import sys
+import traceback
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from dolma_pipeline.errors import ConfigError, StageError
 from dolma_pipeline.io import fs
 
+_imported: set[str] = set()
+"""The names of modules of users that this process has imported; of a module in a package, that of the package."""
 _ORIGIN = re.compile(r"(?P<source>.+)@(?P<digest>[0-9a-f]{16})(/(?P<module>[\w.]+))?")
 
 
@@ -28,8 +31,8 @@ def import_module(module: str, where: str, *, kind: str = "tagger", renewed: boo
     """
     try:
         if module.endswith(".py"):
-            return _import_file(Path(module), kind, renewed)
-        return _import_package(Path(module)) if _is_directory(module) else importlib.import_module(module)
+            return _noted(_import_file(Path(module), kind, renewed))
+        return _noted(_import_package(Path(module)) if _is_directory(module) else importlib.import_module(module))
     except ConfigError as error:
         raise ConfigError(f"{where}{error}") from None
     except FileNotFoundError as error:
@@ -40,6 +43,21 @@ def import_module(module: str, where: str, *, kind: str = "tagger", renewed: boo
         raise ConfigError(f"{where}importing `{module}` failed: FileNotFoundError: {error}") from error
     except Exception as error:
         raise ConfigError(f"{where}importing `{module}` failed: {type(error).__name__}: {error}") from error
+
+
+def _noted(module: ModuleType) -> ModuleType:
+    _imported.add(module.__name__.partition(".")[0])
+    return module
+
+
+def innermost(error: BaseException) -> tuple[FrameType, int] | None:
+    """The last call, and the line in it, in a module of a user that an exception came by; None if it came by none."""
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        name = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if name in _imported and name != "dolma_pipeline":
+            found = (frame, line)
+    return found
 
 
 def files_of(module: ModuleType) -> list[Path]:
@@ -72,7 +90,7 @@ def _load_origin(source: str, name: str) -> ModuleType:
     expected, _, other = name.removeprefix(source).partition("/")
     if origin("", module) != expected:
         raise StageError(f"{source}: expected the module as it was when the run began, found it changed; run again")
-    return importlib.import_module(other) if other else module
+    return _noted(importlib.import_module(other)) if other else module
 
 
 def _is_directory(module: str) -> bool:

@@ -58,21 +58,21 @@ def merge_hosts(config: MergeHosts, context: Context) -> Report:
 
 
 def plan(builder: Builder, number: int, config: Hosts) -> None:
-    stage = MapReduce(builder, number, "hosts", version=1)
+    hosts = MapReduce(builder, number, "hosts", version=1)
     out = str(builder.places.directory(None, "hosts") / "hosts.json")
     builder.claim(out, where=f"$.stages[{number - 1}].hosts", remedy="one `hosts` stage alone")
 
     def count(shard: Shard, scratch: str) -> Call:
-        return Call(HostCounter, CountHosts(read=stage.input(shard), field=config.field, out=scratch), [shard.path])
+        return Call(HostCounter, CountHosts(read=hosts.input(shard), field=config.field, out=scratch), [shard.path])
 
     def merge(state: State) -> Call:
         counts = dict(zip(scratch, (s.source for s in shards), strict=True))
         return Call(merge_hosts, MergeHosts(counts=counts, top=config.top, out=out), scratch)
 
-    shards = stage.corpus.shards
-    scratch = stage.map("shards", f"count the hosts of {len(shards)} files", shards, count, suffix=".json")
-    stage.reduce("merge", "add the counts up", merge)
-    stage.finish(counted=["shards"])
+    shards = hosts.corpus.shards
+    scratch = hosts.map("shards", f"count the hosts of {len(shards)} files", shards, count, suffix=".json")
+    hosts.reduce("merge", "add the counts up", merge)
+    hosts.finish(counted=["shards"])
 
 
 STAGE = stage.StageKind(kind="hosts", config=Hosts, plan=plan, accounts=True)

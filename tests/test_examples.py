@@ -9,10 +9,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
 
+import dolma_pipeline
 from dolma_pipeline.config.load import load_recipe
 from dolma_pipeline.engine.manifest import read_manifest
 from dolma_pipeline.engine.plan import make_plan
@@ -70,7 +72,7 @@ def test_a_stage_of_a_file_is_planned_run_resumed_verified_and_reported(place: P
     counts = {s: (c.documents_in, c.documents_out, c.quarantined) for s, c in first.counts.items()}
     assert counts == {"web": (6, 5, 1), "books": (3, 3, 0)}
     assert judge("runs/hosts").problems == []
-    table = "01-hosts: hosts\n  source   host  documents\n  web     a.org          2\n"
+    table = "01-hosts: hosts\n  source  host   documents\n  web     a.org          2\n"
     assert table in render_summary(place / "runs" / "hosts")
     assert "<h2>01-hosts: hosts</h2>" in render_page(load_run(place / "runs" / "hosts"))
     written = hosts.stat().st_mtime_ns
@@ -105,7 +107,8 @@ def test_the_commands_of_the_page_on_stages_run(place: Path) -> None:
 def test_the_page_on_stages_shows_the_example() -> None:
     page = (EXAMPLES.parent / "docs" / "stages.md").read_text()
     code = {line.strip() for line in (EXAMPLES / "my_stage.py").read_text().splitlines()}
-    shown = [b for b in re.findall(r"^```\n(.*?)^```$", page, re.M | re.S) if not b.startswith("dolma ")]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.M | re.S)
+    shown = [text for language, text in blocks if not language and not text.startswith("dolma ")]
     assert len(shown) == 4
     lines = [line.strip() for block in shown for line in block.splitlines() if line.strip() not in ("", "...")]
     assert [line for line in lines if line not in code] == []
@@ -145,3 +148,18 @@ def test_a_tagger_with_a_text_a_whole_number_and_a_flag(tmp_path: Path, monkeypa
 def read(path: Path) -> str:
     with path.open("rb") as file:
         return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read().decode()
+
+
+def test_the_stage_runs_on_the_documents_beside_it_and_its_result_is_read_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("runs", "__pycache__"))
+    monkeypatch.chdir(tmp_path / "examples")
+    run_recipe(load_recipe("my_stage.yaml"), RunOptions(progress="none"))
+    page = (EXAMPLES.parent / "docs" / "stages.md").read_text()
+    (code,) = [b for b in re.findall(r"^```py\n(.*?)^```$", page, re.M | re.S) if "open_run" in b]
+    names: dict[str, Any] = {"json": json, "dolma_pipeline": dolma_pipeline}
+    exec(code, names)
+    assert names["hosts"]["books"] == {"library.example.org": 1, "none": 1}
+    assert names["rows"][0] == ["web", "rivers.example.org", 3]
+    assert names["counts"].column("documents_out").to_pylist() == [2, 6, 2, 6, 2, 5]

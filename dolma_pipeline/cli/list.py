@@ -1,8 +1,9 @@
-"""`dolma list`: the taggers there are, those of `--tagger_modules` included."""
+"""`dolma list`: the taggers there are, or with `--stages` the kinds of stages, those of modules of users included."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,16 +12,30 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from dolma_pipeline.cli import arguments as cli
+from dolma_pipeline.errors import ConfigError
 
+STAGE_COLUMNS = ("kind", "from", "what the stage does")
 COLUMNS = ("name", "kind", "needs", "MB/s", "what it measures", "attributes")
 
 
 class ListConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Dolma's configuration of `list`."""
+    """Dolma's configuration of `list`, with a key for modules of stages beside it."""
 
     tagger_modules: Annotated[
         list[str], Meta(description="modules, .py files or package directories that add taggers")
     ] = field(default_factory=list)
+    stage_modules: Annotated[
+        list[str], Meta(description="with --stages: modules, .py files or package directories that add kinds of stages")
+    ] = field(default_factory=list)
+
+
+class StageRow(Struct, frozen=True):
+    """A kind of stage as it is listed."""
+
+    kind: str
+    brought_by: str
+    """`built in`, or the module that brings it."""
+    about: str
 
 
 class Row(Struct, frozen=True, omit_defaults=True):
@@ -45,14 +60,28 @@ class Row(Struct, frozen=True, omit_defaults=True):
 def add_options(parser: argparse.ArgumentParser) -> None:
     cli.add_options(parser, ListConfig)
     parser.add_argument(
+        "--stages",
+        action="store_true",
+        help="list the kinds of stages that a recipe may have, those of installed packages included",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
-        help="print one JSON object for each tagger: name, kind, about, attributes and more",
+        help="print one JSON object for each tagger: name, kind, about, attributes and more; or for each kind of stage",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     config = cli.load_config(arguments, ListConfig)
+    if arguments.stages:
+        kinds = stage_rows(config.stage_modules)
+        lines = (
+            [msgspec.json.encode(row).decode() for row in kinds] if arguments.json else [columns(STAGE_COLUMNS, kinds)]
+        )
+        print("\n".join(lines))
+        return 0
+    if config.stage_modules:
+        raise ConfigError("expected `--stages` beside `--stage_modules`, found none; without it, taggers are listed")
     rows = tagger_rows(config.tagger_modules)
     if arguments.json:
         print("\n".join(msgspec.json.encode(row).decode() for row in rows))
@@ -61,6 +90,26 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(plain_table(rows))
     return 0
+
+
+def stage_rows(modules: Sequence[str]) -> list[StageRow]:
+    """A row for each kind of stage: built-in ones, those of `modules`, and those of installed packages."""
+    from dolma_pipeline.engine.registry import kinds
+
+    # The packages are looked into for a kind that nobody has.
+    found = kinds(modules, wanted=("",), place="--stage_modules[{}]".format).values()
+    return [StageRow(k.kind, k.origin.rpartition("@")[0] or "built in", _first_line(k.config_type)) for k in found]
+
+
+def _first_line(form: type[Struct]) -> str:
+    """The first paragraph of a docstring, without its full stop."""
+    text = inspect.cleandoc(form.__doc__ or "").partition("\n\n")[0]
+    return " ".join(text.split()).removesuffix(".")
+
+
+def columns(head: Sequence[str], rows: Sequence[StageRow]) -> str:
+    """Columns that line up."""
+    return _lined_up([head, *((row.kind, row.brought_by, row.about) for row in rows)])
 
 
 def tagger_rows(modules: Sequence[str]) -> list[Row]:
@@ -76,8 +125,11 @@ def tagger_rows(modules: Sequence[str]) -> list[Row]:
 
 def plain_table(rows: Sequence[Row]) -> str:
     """Columns that line up, for files and pipes; attributes, which can be many, come last."""
-    cells = [COLUMNS, *(row.cells() for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(COLUMNS))]
+    return _lined_up([COLUMNS, *(row.cells() for row in rows)])
+
+
+def _lined_up(cells: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
 
 

@@ -50,7 +50,7 @@ COMMANDS: Mapping[str, Command] = {
         "dolma_pipeline.cli.train_tokenizer", "train a byte-level BPE tokenizer on a weighted sample of documents"
     ),
     "fertility": Command("dolma_pipeline.cli.fertility", "measure how many tokens texts need, by source and language"),
-    "list": Command("dolma_pipeline.cli.list", "list the taggers"),
+    "list": Command("dolma_pipeline.cli.list", "list the taggers, or the kinds of stages"),
 }
 LATER = ("warc",)
 """Commands of Dolma that this version does not have."""

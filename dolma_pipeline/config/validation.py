@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dolma_pipeline.config.checks import Checks, Path
 from dolma_pipeline.config.recipe import Recipe, Source, configs
 from dolma_pipeline.config.yaml_file import Step, json_path
+from dolma_pipeline.engine.blame import blaming
 from dolma_pipeline.engine.registry import BUILT_IN, kinds_of, names
 from dolma_pipeline.errors import ConfigError, listed
 from dolma_pipeline.formats.columns import AS_DOLMA, Columns
@@ -26,7 +27,8 @@ def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path)
         found = configs(stage)
         checks.exactly_one(("stages", i), {kind: found.get(kind) for kind in kinds})
         for kind, config in found.items():
-            kinds[kind].validate_function(checks, config, ("stages", i, kind))
+            with blaming(f"{where(('stages', i, kind))}: its `validate`"):
+                kinds[kind].validate_function(checks, config, ("stages", i, kind))
     _token_sources(checks)
     if checks.problems:
         raise ConfigError("\n".join(f"{where(path)}: {text}" for path, text in checks.problems))

@@ -10,12 +10,14 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from dolma_pipeline.config.recipe import Recipe, Source
 from dolma_pipeline.config.yaml_file import json_path
+from dolma_pipeline.engine.blame import blaming
 from dolma_pipeline.engine.corpus import Corpus, Places, Shard
 from dolma_pipeline.engine.file_list import FileList
 from dolma_pipeline.engine.kind import StageKind
 from dolma_pipeline.engine.outputs import Claim
 from dolma_pipeline.engine.roots import roots_of
 from dolma_pipeline.engine.task import Report, Task
+from dolma_pipeline.errors import StageError
 from dolma_pipeline.formats.piece import pieces
 from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
@@ -26,6 +28,11 @@ class State(Protocol):
 
     @property
     def reports(self) -> Mapping[str, Mapping[str, Report]]: ...
+
+    @property
+    def known(self) -> Mapping[str, str]:
+        """The BLAKE3 of each file that they wrote, by path."""
+        ...
 
 
 class Phase(Struct, kw_only=True):
@@ -69,11 +76,14 @@ class Builder:
 
     def __init__(self, recipe: Recipe, sizes: Mapping[str, int] | None = None) -> None:
         self.recipe = recipe
+        """The whole recipe, with all defaults."""
         self.roots = roots_of(recipe)
         self.places = Places(work_dir=Path(self.roots.work_dir), scratch_dir=self.roots.scratch, recipe=recipe)
+        """Where files go."""
         self.phases: list[Phase] = []
         self.stages: list[StageInfo] = []
         self.corpus = Corpus(shards=[])
+        """What the stage finds: the documents as the stages before it leave them, and their attributes."""
         self.sizes = sizes or {}
         """Bytes of the files that earlier phases have written, as far as they have."""
         self.provisional: int | None = None
@@ -169,6 +179,7 @@ class Builder:
         self._ops, self._names, self._pieces, self._later, self._makes = [], [], [], [], set()
 
     def add_phase(self, phase: Phase) -> None:
+        """Adds a phase behind all that were added before; it begins once they are done."""
         self.flush()
         phase.build = self._brought(phase.build)
         self.phases.append(phase)
@@ -178,11 +189,31 @@ class Builder:
         before = len(self.stages)
         self._before_stage = len(self.claims)
         self._kind = kind if kind.origin else None
-        kind.plan_function(self, number, config)
+        what = f"{json_path(('stages', number - 1, kind.kind))}: its `plan`"
+        with blaming(what):
+            kind.plan_function(self, number, config)
         if kind.origin:
+            self._check_account(kind, what, self.stages[before:])
             own = {"kind": kind.kind, "accounts": kind.accounts, "role": kind.role}
             self.stages[before:] = [structs.replace(stage, **own) for stage in self.stages[before:]]
         self._kind = None
+
+    def _check_account(self, kind: StageKind, what: str, entered: list[StageInfo]) -> None:
+        """Raises StageError for a stage of a user that no account will show."""
+        if not entered:
+            raise StageError(
+                f"{what}: expected a stage that is entered at the end, found none: `MapReduce.finish` does it"
+            )
+        if kind.accounts and not any(stage.counted for stage in entered):
+            raise StageError(
+                f"{what}: expected a phase that counts the documents, as `accounts=True` says, found none; name the "
+                "maps that do in `finish(counted=[...])`"
+            )
+
+    @property
+    def of_user(self) -> bool:
+        """Whether the stage that is planning itself is one that a user brings."""
+        return self._kind is not None
 
     def _brought(self, build: Callable[[State], Iterable[Task]]) -> Callable[[State], Iterable[Task]]:
         """The tasks of `build`, which name the module that brought the stage in a way that workers can import."""
@@ -197,7 +228,12 @@ class Builder:
                 return task
             return structs.replace(task, run=f"{origin}:{function}" if module == own else f"{origin}/{task.run}")
 
-        return lambda state: map(located, build(state))
+        def told(state: State) -> Iterator[Task]:
+            # Where an input is not written yet, the tasks are not known yet, and a plan says so.
+            with blaming(f"the tasks of the stage `{kind.kind}`", FileNotFoundError):
+                yield from map(located, build(state))
+
+        return told
 
     def size_of(self, shard: Shard) -> int | None:
         """Bytes of the shard's file; None, and the plan is provisional from here on, where it is not written yet.
@@ -222,7 +258,8 @@ class Builder:
 
     def claim(self, place: str | Path, *names: str, where: str, remedy: str, source: str | None = None) -> None:
         """Declares a file that a stage writes, or with `names` (patterns) files below the directory `place`."""
-        self.claims.append(Claim(place=str(place), names=names, where=where, remedy=remedy, source=source))
+        kind = self._kind.kind if self._kind is not None else ""
+        self.claims.append(Claim(place=str(place), names=names, where=where, remedy=remedy, source=source, kind=kind))
 
     def claim_attributes(self, shard: Shard, path: str, where: str, remedy: str) -> None:
         """Declares the attribute file of `shard`; `where` and `remedy` are for one that no `destination` has placed."""

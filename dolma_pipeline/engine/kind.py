@@ -26,9 +26,12 @@ class StageKind(Struct, frozen=True, kw_only=True):
     plan: Callable[..., None] | str
     """`plan(builder, number, config)` adds the phases; `number` counts the stages of the recipe from 1."""
     validate: Callable[..., None] | str | None = None
-    """`validate(checks, config, path)` notes what types cannot say: `checks.note((*path, "key"), "expected ...")`."""
+    """`validate(checks, config, path)` notes what types cannot say: `checks.note((*path, "key"), "expected ...")`.
+
+    It is called once types and bounds are right. `path` is that of the settings: `("stages", 1, "hosts")`."""
     accounts: bool = False
-    """Whether the stage counts every document of the corpus: `verify` then compares its counts with its neighbours'."""
+    """Whether the stage counts every document of the corpus: `run` and `verify` then compare its counts with those of
+    its neighbours, and documents that it missed are a problem. Reports show the counts of other stages too."""
     role: Role = ""
     """What the stage does to the run: `attributes` adds some, `filter` decides which documents go on, `duplicates`
     marks them, `tokens` writes token files, `training` trains a model on those. Reports show the stage accordingly."""

@@ -52,6 +52,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     """Patterns of the files below the directory `place`."""
     source: str | None = None
     """The file that the claimed one is made from, if it is one file."""
+    kind: str = ""
+    """The kind of the stage, if a user brings it."""
 
     @property
     def keys(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +15,14 @@ from dolma_pipeline.config.recipe import Recipe
 from dolma_pipeline.engine import bad_input, failure, given, idle_rules, scratch
 from dolma_pipeline.engine.asked import notes
 from dolma_pipeline.engine.builder import Phase
+from dolma_pipeline.engine.claimed import check_claims
 from dolma_pipeline.engine.manifest import NAME, TIMINGS, PhaseTiming, RunManifest, Timings, make_manifest
 from dolma_pipeline.engine.outputs import Existing, check_places, claim_places, read_owner, release_places, remove_stale
 from dolma_pipeline.engine.plan import Plan, State, make_plan
 from dolma_pipeline.engine.progress import Progress, make_progress
 from dolma_pipeline.engine.segments import MOST_ENTRIES, compact
 from dolma_pipeline.engine.worker import FusedTasks, ReadyTask
-from dolma_pipeline.errors import DolmaError, StageError, VerifyError, of_the_machine
+from dolma_pipeline.errors import DolmaError, StageError, VerifyError, of_the_machine, where
 from dolma_pipeline.executors import Done, Executor, LocalExecutor, make_executor
 from dolma_pipeline.formats.detect import refuse_foreign
 from dolma_pipeline.io import fs
@@ -121,6 +123,10 @@ def run_recipe(
                 remove_leftovers(runner.state.known)
             if part is None:
                 _remove_stale(work_dir, runner, progress)
+            unwritten = check_claims(plan.claims, runner.state.known, plan.roots.work_dir)
+            for line in unwritten:
+                progress.warning(line)
+            plan.warnings = [*plan.warnings, *unwritten]
             manifest = make_manifest(plan, runner.state, account)
             given.write(account, runner.state.given)
             if not (whole and runner.idle):
@@ -167,7 +173,7 @@ class Runner:
 
     def run(self, phase: Phase) -> None:
         """Does what is not up to date, and enters the reports of all tasks."""
-        self.stage = self._stage(phase)
+        self.stage = self._stage(phase.id)
         timing = PhaseTiming(phase=phase.id, stage=self.stage)
         found = self.plan.look_up(phase, self.state, force=self._options.force)
         if found.pending and self._restore(phase, found.pending):
@@ -191,12 +197,13 @@ class Runner:
             entered = 0
             for each in phase.lists:
                 each.write(self.state.known)
-            for done in self.executor(driver=pending[0].task.driver).run(fuse(pending)):
-                self._enter(done, timing)
-                entered += len(done.reports)
-                if entered >= MOST_ENTRIES:
-                    self.compact()
-                    entered = 0
+            with self._at_fault():
+                for done in self.executor(driver=pending[0].task.driver).run(fuse(pending)):
+                    self._enter(done, timing)
+                    entered += len(done.reports)
+                    if entered >= MOST_ENTRIES:
+                        self.compact()
+                        entered = 0
         self.compact()
         self._loose = []
         timing.seconds = time.perf_counter() - started
@@ -280,11 +287,22 @@ class Runner:
         self._said.update(new)
         return new
 
-    def _stage(self, phase: Phase) -> str:
+    @contextlib.contextmanager
+    def _at_fault(self) -> Iterator[None]:
+        """Where stages share a reading, the one whose task fails is the stage at work."""
+        try:
+            yield
+        except BaseException as error:
+            at = where(error)
+            if at is not None:
+                self.stage = self._stage(at.phase)
+            raise
+
+    def _stage(self, phase: str) -> str:
         for stage in self.plan.stages:
-            if phase.id.rstrip("+") in stage.phases:
+            if phase.rstrip("+") in stage.phases:
                 return stage.id
-        return phase.id
+        return phase
 
 
 def _remove_stale(work_dir: Path, runner: Runner, progress: Progress) -> None:

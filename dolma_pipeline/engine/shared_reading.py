@@ -12,6 +12,7 @@ from msgspec import Struct
 from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.reading import ROWS, ShardInput
 from dolma_pipeline.engine.task import Context, Counts, Report, Task, call, make_task
+from dolma_pipeline.errors import Where, put_where
 from dolma_pipeline.formats.documents import Documents, read_documents
 from dolma_pipeline.formats.quarantine import SetAside
 
@@ -78,13 +79,29 @@ def op_task(
     return make_task(phase, name, run, config, inputs, version, fuse=fuse, fused_run=FUSED_RUN)
 
 
+def _made(task: Task, context: Context) -> Op:
+    """The op of a task, made with its settings."""
+    try:
+        op: Op = call(task, context)
+    except BaseException as error:
+        put_where(error, _place(task))
+        raise
+    return op
+
+
+def _place(task: Task) -> Where:
+    return Where(task.phase, task.name, task.inputs)
+
+
 def run_fused(tasks: list[Task], context: Context) -> list[Report]:
     """Runs `tasks` in one reading, and returns their reports in the same order."""
     context = context.of_reading()
     ops: list[Op] = []
+    op: Op | None = None
+    """The one that is at work, by which it is known whose exception it is."""
     try:
         for task in tasks:
-            ops.append(call(task, context))
+            ops.append(_made(task, context))
         shard = shard_input(ops[0].config)
         keep_raw = any(op.keep_raw for op in ops)
         stream = read_documents(shard.path, columns=shard.columns, keep_raw=keep_raw, piece=shard.piece)
@@ -97,14 +114,20 @@ def run_fused(tasks: list[Task], context: Context) -> list[Report]:
                 context.made.update(dict.fromkeys(context.made))
                 for op in ops:
                     op.add(documents)
+                op = None
                 aside.take()
             aside.end()
             counts.bytes_out = counts.bytes_in
             read = [ShardRead(counts=counts.copy(), damage=stream.damage) for _ in ops]
-            reports = [op.finish(mine) for op, mine in zip(ops, read, strict=True)]
-    except BaseException:
-        for op in ops:
-            op.abort()
+            reports = []
+            for op, mine in zip(ops, read, strict=True):
+                reports.append(op.finish(mine))
+            op = None
+    except BaseException as error:
+        if op is not None:
+            put_where(error, _place(tasks[next(n for n, each in enumerate(ops) if each is op)]))
+        for each in ops:
+            each.abort()
         raise
     for mine, report in zip(read, reports, strict=True):
         mine.counts.unread += counts.unread

@@ -14,11 +14,13 @@ A stage consists of
   measures together: `MapReduce` plans those;
 - a `StageKind`, which says all that the rest of the package must know of the stage.
 
-See docs/stages.md.
+See docs/stages.md and docs/reference/stages.md.
 """
 
 from __future__ import annotations
 
+from dolma_pipeline.config.checks import Checks as Checks
+from dolma_pipeline.config.checks import Path as RecipePath
 from dolma_pipeline.config.recipe_base import Base as Config
 from dolma_pipeline.engine.builder import Builder as Builder
 from dolma_pipeline.engine.builder import Phase as Phase
@@ -43,14 +45,20 @@ from dolma_pipeline.engine.task import Report as Report
 from dolma_pipeline.engine.task import Task as Task
 from dolma_pipeline.engine.task import make_task as make_task
 from dolma_pipeline.formats.documents import Documents as Documents
-from dolma_pipeline.formats.made_attributes import open_attributes as open_attributes
+from dolma_pipeline.formats.named_attributes import NamedAttributes
+from dolma_pipeline.io.atomic import Published as Published
 from dolma_pipeline.io.atomic import output as output
+from dolma_pipeline.io.atomic import publishing as publishing
 from dolma_pipeline.io.atomic import read_json as read_json
 from dolma_pipeline.io.atomic import write_json as write_json
+
+open_attributes = NamedAttributes
+"""Opens the attribute file of a shard."""
 
 __all__ = [
     "Builder",
     "Call",
+    "Checks",
     "Config",
     "Context",
     "Corpus",
@@ -61,7 +69,9 @@ __all__ = [
     "Output",
     "Phase",
     "Places",
+    "Published",
     "Reading",
+    "RecipePath",
     "Report",
     "Shard",
     "ShardInput",
@@ -75,6 +85,7 @@ __all__ = [
     "op_task",
     "open_attributes",
     "output",
+    "publishing",
     "read_json",
     "write_json",
 ]

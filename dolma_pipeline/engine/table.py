@@ -13,11 +13,21 @@ KEY = "table"
 
 
 class Table(Struct, frozen=True, kw_only=True):
-    """Rows below a title; numbers stand on the right."""
+    """Rows below a title. A column of numbers alone stands on the right; whole numbers are shown as `1,234`.
+
+    The summary shows the first 20 rows, and the HTML report all of them.
+    """
 
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str | int | float]]
+
+    def of_numbers(self) -> list[bool]:
+        """Whether each column has numbers alone."""
+        return [
+            all(isinstance(row[i], int | float) and not isinstance(row[i], bool) for row in self.rows)
+            for i in range(len(self.head))
+        ]
 
     def details(self) -> dict[str, Any]:
         """The details of the task whose report shows the table: `Report(details=table.details())`."""

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from dolma_pipeline.engine.blame import blame
 from dolma_pipeline.engine.ledger import drop_if_replaced, enter, put_aside
 from dolma_pipeline.engine.roots import Roots
 from dolma_pipeline.engine.task import Context, Report, Task, call, named
-from dolma_pipeline.errors import DolmaError, StageError, add_note
+from dolma_pipeline.errors import DolmaError, StageError, add_note, where
 from dolma_pipeline.io import fs
 from dolma_pipeline.secrets import adopt, hide
 
@@ -48,10 +49,12 @@ class FusedTasks(Struct, frozen=True, kw_only=True):
         return max(t.task.weight for t in self.tasks)
 
 
-def _what(fused: FusedTasks) -> str:
-    """Returns the tasks in words: which phase of which file."""
-    read = next((p for t in fused.tasks for p in t.task.inputs), None)
-    return f"{fused.tasks[0].task.phase} of {fused.name}" + ("" if read is None else f", which reads {read}")
+def _what(fused: FusedTasks, error: BaseException | None = None) -> str:
+    """Returns the tasks in words: which phase of which file. If it is known which of them `error` ended, that one."""
+    at = where(error) if error is not None else None
+    read = next(iter(at.inputs), None) if at else next((p for t in fused.tasks for p in t.task.inputs), None)
+    phase, name = (at.phase, at.task) if at else (fused.tasks[0].task.phase, fused.name)
+    return f"{phase} of {name}" + ("" if read is None else f", which reads {read}")
 
 
 def _reports(tasks: list[Task], context: Context) -> list[Report]:
@@ -71,11 +74,16 @@ def execute(fused: FusedTasks, context: Context) -> list[Report]:
             reports += _reports([t.task for t in fused.tasks], context)
     except SystemExit as error:
         # Code of a user may call it; the command must not end as if all were done.
-        raise StageError(f"{_what(fused)}: expected a result, found a call of sys.exit({error.code!r})") from error
-    except (DolmaError, OSError, KeyboardInterrupt):
+        what = _what(fused, error)
+        raise StageError(f"{what}: expected a result, found a call of sys.exit({error.code!r})") from error
+    except (DolmaError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a panic of native code is no Exception
-        add_note(error, f"in {_what(fused)}")
+        of_user = blame(error, _what(fused, error))
+        if of_user is not None:
+            raise of_user from error
+        if not isinstance(error, OSError):
+            add_note(error, f"in {_what(fused, error)}")
         raise
     for ready, report, old in zip(fused.tasks, reports, aside, strict=True):
         report.warnings = [hide(w) for w in report.warnings]

@@ -38,6 +38,10 @@ class MadeCursor:
         self._begun, self._rows = self._rows, self._rows + len(documents)
         return {key: columns[key] for key in (columns if self._keys is None else self._keys) if key in columns}
 
+    def keys(self) -> list[str]:
+        """The keys of all attributes that were made of the last batch."""
+        return list(self._made[self._path] or ())
+
     def place(self, row: int) -> str:
         """Returns the place that a row of the last batch has in the file."""
         return f"{self._path}: row {self._begun + row + 1}"

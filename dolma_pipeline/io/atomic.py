@@ -113,7 +113,7 @@ def _array(view: memoryview) -> Any:
 
 
 class Published:
-    """What a block writes to, and what is known of its file afterwards."""
+    """The `file` that a block writes to, and its `output` afterwards: what is known of the file that was written."""
 
     def __init__(self, draft: Draft) -> None:
         self.file = draft
@@ -122,10 +122,12 @@ class Published:
 
 @contextlib.contextmanager
 def publishing(path: Location, *, durable: bool = True) -> Iterator[Published]:
-    """A file to write to, published when the block ends and given up when it fails.
+    """A file to write to, published when the block ends and given up when it fails: `with publishing(path) as f`.
 
-    The bytes are on the disk before the name is, unless `durable` is off: then a machine that loses its power may have
-    the name with other bytes. That the name is on the disk too takes `sync_directories`.
+    `f.file` takes bytes, and libraries that write to a file take it; `f.output` is known behind the block.
+
+    Its directory is made. The bytes are on the disk before the name is, unless `durable` is off: then a machine that
+    loses its power may have the name with other bytes. That the name is on the disk too takes `sync_directories`.
     """
     draft = Draft(path, durable=durable)
     published = Published(draft)

@@ -31,12 +31,20 @@ def section(title: str, *content: Content) -> Markup:
 
 
 def data_table(
-    head: Sequence[str], rows: Sequence[Sequence[Content]], wide: int = -1, last_is_sum: bool = False
+    head: Sequence[str],
+    rows: Sequence[Sequence[Content]],
+    wide: int = -1,
+    last_is_sum: bool = False,
+    numbers: Sequence[bool] = (),
 ) -> Markup:
-    """A table whose first column is names; column `wide` is of charts and takes the room that is left."""
+    """A table whose first column is names; column `wide` is of charts and takes the room that is left.
+
+    The other columns have numbers, unless `numbers` says of each column whether it has.
+    """
 
     def cell(kind: str, i: int, content: Content) -> Markup:
-        style = "name" if i == 0 else "wide" if i == wide else "number"
+        number = numbers[i] if numbers else i > 0
+        style = "wide" if i == wide else "number" if number else "name"
         return element(kind, content, class_=style)
 
     body = [
@@ -238,7 +246,10 @@ def own_tables(run: Run) -> list[Markup]:
     """Shows the tables that stages have put into their details."""
     found = [(stage, table) for stage in run.manifest.stages for table in table_of(stage.details)]
     return [
-        section(f"{run.label(stage)}: {table.title}", data_table(list(table.head), [shown_row(r) for r in table.rows]))
+        section(
+            f"{run.label(stage)}: {table.title}",
+            data_table(list(table.head), [shown_row(r) for r in table.rows], numbers=table.of_numbers()),
+        )
         for stage, table in found
     ]
 

@@ -42,13 +42,14 @@ def render_summary(run_dir: Path) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def table(rows: Sequence[Row], indent: int = 2) -> str:
-    """Columns as wide as their widest cell: the first aligned to the left, the others, of numbers, to the right."""
+def table(rows: Sequence[Row], indent: int = 2, right: Sequence[bool] = ()) -> str:
+    """Columns as wide as their widest cell, aligned to the right where `right` says so; else all but the first."""
     clean = [[_printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in clean) for i in range(len(clean[0]))]
     lines = []
     for row in clean:
-        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        sides = right or [i > 0 for i in range(len(row))]
+        cells = [c.rjust(w) if side else c.ljust(w) for c, w, side in zip(row, widths, sides, strict=True)]
         lines.append((" " * indent + "  ".join(cells)).rstrip())
     return "\n".join(lines)
 
@@ -155,7 +156,8 @@ def _own_tables(run: Run) -> Iterator[str]:
         for found in table_of(stage.details):
             cells = [[count(cell) if isinstance(cell, int) else str(cell) for cell in row] for row in found.rows[:ROWS]]
             more = f"\n  and {counted(len(found.rows) - ROWS, 'row')} more" if len(found.rows) > ROWS else ""
-            yield f"{run.label(stage)}: {_printable(found.title)}\n{table([list(found.head), *cells])}{more}"
+            shown = table([list(found.head), *cells], right=found.of_numbers())
+            yield f"{run.label(stage)}: {_printable(found.title)}\n{shown}{more}"
 
 
 def _training(training: Training | None) -> str:

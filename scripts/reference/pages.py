@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from scripts.reference import commands, errors, python, recipe, taggers
+from scripts.reference import commands, errors, python, recipe, stages, taggers
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
 MAKERS: Mapping[str, Callable[[], str]] = {
@@ -14,6 +14,7 @@ MAKERS: Mapping[str, Callable[[], str]] = {
     "taggers.md": taggers.page,
     "errors.md": errors.page,
     "python.md": python.page,
+    "stages.md": stages.page,
 }
 
 

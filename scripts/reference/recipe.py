@@ -49,6 +49,10 @@ def page() -> str:
     blocks += ["## Stage", prose(Stage)]
     does = [[f"[`{kind}`](#{kind})", prose(form).partition("\n")[0]] for kind, form in stages.items()]
     blocks.append(table(("Key", "What the stage does"), does))
+    blocks.append(
+        "A recipe may have [stages of your own](../stages.md) too; `dolma list --stages` lists all kinds that there "
+        "are, those of installed packages included."
+    )
     for kind, form in stages.items():
         blocks += [f"## {kind}", prose(form), fenced(example(kind), "yaml"), table(HEAD, rows(form))]
         blocks += _parts(form, shown, "###")

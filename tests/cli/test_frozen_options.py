@@ -78,6 +78,8 @@ FROZEN = {
     """,
     "list": """
         --json
+        --stage_modules
+        --stages
         --tagger_modules
     """,
 }

@@ -9,6 +9,7 @@ import pytest
 
 from dolma_pipeline.cli.list import Row, plain_table, print_table
 from dolma_pipeline.cli.main import main
+from dolma_pipeline.engine.registry import KINDS
 
 ROWS = [
     Row("c4_v2", "native", "C4's rules", ["has_javascript", "line_count"], mb_per_second=123.456),
@@ -59,3 +60,19 @@ def test_every_tagger_and_those_of_a_module(tmp_path: Path, capsys: pytest.Captu
     assert {"gopher_v2", "c4_v2", "ft_lang_id_en_doc_v2"} <= set(names)
     (mine,) = [line for line in lines if line.startswith("list_test_v1 ")]
     assert "Counts nothing." in mine
+
+
+def test_kinds_of_stages_and_those_of_a_module(capsys: pytest.CaptureFixture[str]) -> None:
+    module = str(Path(__file__).resolve().parents[2] / "examples" / "my_stage.py")
+    assert main(["list", "--stages", "--json", "--stage_modules", module]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["kind"] for row in rows] == [*KINDS, "hosts"]
+    assert [row["brought_by"] for row in rows] == [*["built in"] * len(KINDS), module]
+    assert rows[-1]["about"] == "Count the documents of each host"
+    assert main(["list", "--stages"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "kind        from      what the stage does",
+        "tag         built in  Measure documents: each tagger writes attributes, and nothing is dropped",
+    ]
+    assert main(["list", "--stage_modules", module]) == 2
+    assert "expected `--stages` beside `--stage_modules`, found none" in capsys.readouterr().err
