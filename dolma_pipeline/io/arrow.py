@@ -36,6 +36,16 @@ def map_batch(location: Location) -> pa.RecordBatch:
         return pa.ipc.open_file(source).get_batch(0)
 
 
+def open_arrow(location: Location) -> pa.ipc.RecordBatchFileReader:
+    """An Arrow file, mapped into memory; the columns of its batches hold the mapping, not the file."""
+    return pa.ipc.open_file(pa.memory_map(str(local_copy(location))))
+
+
+def arrow_writer(draft: Draft, schema: pa.Schema) -> pa.ipc.RecordBatchFileWriter:
+    """Writes an Arrow file into a draft."""
+    return pa.ipc.new_file(draft, schema)
+
+
 def parquet_writer(draft: Draft, schema: pa.Schema, **options: Any) -> pq.ParquetWriter:
     """Writes Parquet into a draft; `options` are those of pyarrow."""
     return pq.ParquetWriter(draft, schema, **options)
