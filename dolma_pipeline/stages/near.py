@@ -222,7 +222,7 @@ def _add(near: Near) -> None:
             id=near.components,
             what=f"join links in one task, or in rounds over {partitions} if they take more than `memory`",
             build=partial(build_components, near),
-            after=[*read_again, near.links, *rounds],
+            after=[*rounds, *read_again, near.links],
             later_lists=lambda state: [link_list(near, near.components, last(near, state))],
         ),
         Phase(
