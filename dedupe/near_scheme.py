@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from dolma_pipeline.config.recipe_minhash import MinHash
 
-PRESETS = {"fineweb": (14, 8), "dolma3": (26, 11)}
+PRESETS = {"thorough": (20, 5), "fineweb": (14, 8), "dolma3": (26, 11)}
 MOST_PERMUTATIONS = 256
 """Most minima per document in a scheme that a threshold chooses."""
 FOUND = 0.9
@@ -46,7 +46,7 @@ def scheme_of(config: MinHash) -> Scheme | None:
         return for_threshold(config.threshold)
     if config.bands is not None and config.rows is not None:
         return Scheme(config.bands, config.rows)
-    return Scheme(*PRESETS[config.preset or "fineweb"])
+    return Scheme(*PRESETS[config.preset or "thorough"])
 
 
 def for_threshold(threshold: float) -> Scheme | None:

@@ -241,7 +241,7 @@ def test_ids_of_other_kinds(tmp_path: Path) -> None:
 
 def test_a_plan_shows_the_curve_and_no_round(tmp_path: Path) -> None:
     documents(tmp_path, "a", a="a")
-    shown = str(make_plan(decode(Recipe, recipe(tmp_path, tmp_path / "w"))))
+    shown = str(make_plan(decode(Recipe, recipe(tmp_path, tmp_path / "w", minhash={"preset": "fineweb"}))))
     assert (
         "link what shares one of 14 bands of 8 rows, in 8 partitions; found by similarity: 0.5: 5.3 %, 0.6: 21.1 %, "
         "0.7: 56.5 %, 0.75: 77.2 %, 0.8: 92.4 %, 0.85: 98.8 %, 0.9: 100.0 %, 0.95: 100.0 %\n"

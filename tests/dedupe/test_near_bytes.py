@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import random
 import signal
@@ -11,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -45,14 +48,44 @@ def test_partitions_and_ways_to_join(
     assert not (tmp_path / "w" / "scratch").exists()
 
 
-def test_pieces_of_large_files(corpus: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
-    settings = recipe(corpus, tmp_path / "w", piece_bytes=5000)
+@pytest.mark.parametrize("score", [False, True])
+def test_pieces_of_large_files(corpus: Path, tmp_path: Path, score: bool) -> None:
+    keep = [{"score": "gopher_v2.word_count"}, {"newest": "source"}] if score else []
+    tag = [{"tag": {"taggers": ["gopher_v2"]}}] if score else []
+    warnings = []
+    for name, piece_bytes in (("whole", None), ("pieces", 1000)):
+        work_dir = tmp_path / name
+        manifest = run(recipe(corpus, work_dir, minhash={"keep": keep}, before=tag, piece_bytes=piece_bytes))
+        phases = {path.name.partition("-")[2] for path in (work_dir / "ledger").iterdir()}
+        assert ("near-keys-pieces" in phases) == (name == "pieces")
+        assert details(manifest)["duplicates"] == 60
+        warnings.append(manifest.warnings)
+        assert verify_run(work_dir) == []
+    assert attributes(tmp_path / "pieces") == attributes(tmp_path / "whole")
+    assert warnings[0] == warnings[1]
+    assert len(warnings[0]) == 3
+
+
+def test_bad_lines_and_a_truncated_file(tmp_path: Path) -> None:
+    """What cannot be read is set aside once, though the file is read twice, and all rows stay in step."""
+    rows = [{"id": str(n), "text": text(n // 2, changed=[n])} for n in range(8)]
+    good = [json.dumps(row).encode() for row in rows]
+    path = tmp_path / "a" / "documents" / "1.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\n".join([b"{", *good[:3], b"\xff", b"", *good[3:], b'{"id": "x"}']) + b"\n")
+    cut = gzip.compress(b"\n".join(good[:4]) + b"\n", mtime=0)
+    (path.parent / "2.jsonl.gz").write_bytes(cut[:-9])
+    settings = recipe(tmp_path, tmp_path / "w") | {"max_bad_fraction": 1.0}
     manifest = run(settings)
-    phases = {p.name for p in (tmp_path / "w" / "ledger").iterdir()}
-    assert "01-near-keys-pieces" in phases
-    assert files(tmp_path / "w") == expected
-    assert details(manifest)["duplicates"] == 60
+    counts = manifest.stages[0].counts["a"]
+    assert (counts.quarantined, counts.documents_out) == (3, len(attributes_of(tmp_path)))
+    assert [row["duplicate"] for row in attributes_of(tmp_path)[:8]].count(1.0) == 4
     assert verify_run(tmp_path / "w") == []
+
+
+def attributes_of(directory: Path) -> list[dict[str, Any]]:
+    paths = sorted((directory / "w" / "attributes").rglob("*.parquet"))
+    return [row for path in paths for row in pq.read_table(path).to_pylist()]
 
 
 @pytest.mark.parametrize("memory", [0, 1 << 30])
