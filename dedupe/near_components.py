@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from msgspec import Struct
 
-from dolma_pipeline.dedupe.near_edges import Space, partitions_of, read_links, write_links
+from dolma_pipeline.dedupe.near_edges import Space, partitions_of, read_links, unique, write_links
 from dolma_pipeline.dedupe.near_files import Ordinals, Parts, divided, ordinal_bounds, write_parts
 from dolma_pipeline.engine.file_list import read_list
 from dolma_pipeline.engine.task import Context, Output, Report
 
 SCHEMA = pa.schema([pa.field("node", pa.uint64(), nullable=False), pa.field("component", pa.uint64(), nullable=False)])
-LINK_BYTES = 80
+LINK_BYTES = 160
 """Memory that a link takes where one task joins all of them."""
 
 
@@ -50,7 +50,7 @@ class Joined(NamedTuple):
 def star_partition(config: StarPartition, context: Context) -> Report:
     """Writes the links of the partition anew; details: their number, and how many documents have `changed` ones.
 
-    Memory: 60 bytes for each link of the partition.
+    Memory: 120 bytes for each link of the partition.
     """
     nodes, others = read_links(read_list(config.links), config.space.header(), config.partition)
     found = (large_star if config.star == "large" else small_star)(nodes, others)
@@ -71,7 +71,7 @@ def large_star(nodes: Ordinals, others: Ordinals) -> Joined:
     sizes = np.diff(np.append(starts, len(nodes)))
     least = np.repeat(np.minimum(smallest, nodes[starts]), sizes)
     larger = others > nodes
-    changed = len(np.unique(nodes[larger & (least < nodes)]))
+    changed = int(np.logical_or.reduceat(larger & (least < nodes), starts).sum()) if len(nodes) else 0
     return Joined(others[larger], least[larger], changed)
 
 
@@ -159,7 +159,7 @@ def components_of(nodes: Ordinals, others: Ordinals) -> tuple[Ordinals, Ordinals
     """Each document that has a link, in order, and the first document of its component."""
     above = nodes > others
     nodes, others = nodes[above], others[above]
-    known = np.unique(np.concatenate([nodes, others]))
+    known = unique(np.concatenate([nodes, others]))
     one, two = np.searchsorted(known, nodes), np.searchsorted(known, others)
     root = np.arange(len(known))
     while len(one):
