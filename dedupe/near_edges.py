@@ -58,19 +58,26 @@ def link_partition(config: LinkPartition, context: Context) -> Report:
 
     Memory: 60 to 80 bytes for each key of the partition, the more of them are shared.
     """
-    keys, ordinals = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
-    offset = 0
-    for path in read_list(config.keys):
-        file = Parts(path, config.header)
-        batch = file.batch(config.partition)
-        keys.append(batch.column("key").to_numpy())
-        ordinals.append(batch.column("row").to_numpy().astype(np.uint64) + np.uint64(offset))
-        offset += file.header["documents"]
-    first, other = stars(np.concatenate(keys), np.concatenate(ordinals))
+    first, other = stars(*_read_keys(config))
     links = len(first)
     # A link is for both of its ends.
     written = write_links(config.links, np.concatenate([first, other]), np.concatenate([other, first]), config.space)
     return Report(outputs=[written], details={"links": links})
+
+
+def _read_keys(config: LinkPartition) -> tuple[Ordinals, Ordinals]:
+    """The keys of the partition, and the documents that have them."""
+    keys, ordinals = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+    offset = 0
+    paths = read_list(config.keys)
+    for path in paths:
+        file = Parts(path, config.header, files=len(paths))
+        batch = file.batch(config.partition)
+        if len(batch):
+            keys.append(batch.column("key").to_numpy())
+            ordinals.append(batch.column("row").to_numpy().astype(np.uint64) + np.uint64(offset))
+        offset += file.header["documents"]
+    return np.concatenate(keys), np.concatenate(ordinals)
 
 
 def stars(keys: Ordinals, ordinals: Ordinals) -> tuple[Ordinals, Ordinals]:

@@ -22,6 +22,8 @@ from dolma_pipeline.io.atomic import publishing
 Ordinals = npt.NDArray[np.uint64]
 """Documents of the corpus, numbered in canonical order: by priority of the source, file and row."""
 HEADER = b"dolma_pipeline.near"
+MOST_MAPPED = 10_000
+"""Most files of which a task holds a mapping; a process may have 65,530 of them on Linux."""
 BATCH_KEYS = 1 << 64
 """Number of different band keys."""
 
@@ -38,13 +40,14 @@ def write_parts(path: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema,
 class Parts:
     """A file that `write_parts` has written. Raises DataError if it is none, or one with another header.
 
-    `expected`: the values that its header must have; it may have others beside them.
+    `expected`: the values that its header must have; it may have others beside them. `files`: how many files the task
+    reads; a process may not have a mapping of each of very many.
     """
 
-    def __init__(self, path: str, expected: Mapping[str, Any]) -> None:
+    def __init__(self, path: str, expected: Mapping[str, Any], *, files: int = 1) -> None:
         self.path = path
         try:
-            self._reader = open_arrow(path)
+            self._reader = open_arrow(path, mapped=files <= MOST_MAPPED)
             found = (self._reader.schema.metadata or {})[HEADER]
         except (pa.ArrowInvalid, KeyError) as error:
             why = "it has no header" if isinstance(error, KeyError) else str(error).rstrip(".")

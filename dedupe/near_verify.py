@@ -59,9 +59,10 @@ def verify_partition(config: VerifyPartition, context: Context) -> Report:
 
     Memory: 8 bytes for each token of TOKENS_AT_ONCE, or of the largest component.
     """
-    batches = [Parts(path, header(config.space)).batch(config.partition) for path in read_list(config.texts)]
-    schema = schema_of(config.keep)
-    table = pa.Table.from_batches([batch for batch in batches if len(batch)], schema)
+    paths = read_list(config.texts)
+    files = (Parts(path, header(config.space), files=len(paths)) for path in paths)
+    batches = (file.batch(config.partition) for file in files)
+    table = pa.Table.from_batches([batch for batch in batches if len(batch)], schema_of(config.keep))
     found = [SCHEMA.empty_table()]
     details: dict[str, Any] = {
         "components": 0, "largest_component": 0, "clusters": 0, "largest_cluster": 0, "duplicates": 0, "compared": 0,

@@ -36,9 +36,10 @@ def map_batch(location: Location) -> pa.RecordBatch:
         return pa.ipc.open_file(source).get_batch(0)
 
 
-def open_arrow(location: Location) -> pa.ipc.RecordBatchFileReader:
-    """An Arrow file, mapped into memory; the columns of its batches hold the mapping, not the file."""
-    return pa.ipc.open_file(pa.memory_map(str(local_copy(location))))
+def open_arrow(location: Location, *, mapped: bool = True) -> pa.ipc.RecordBatchFileReader:
+    """An Arrow file. The columns of its batches hold a mapping of it, or are in memory where it is not `mapped`."""
+    path = str(local_copy(location))
+    return pa.ipc.open_file(pa.memory_map(path) if mapped else pa.OSFile(path))
 
 
 def arrow_writer(draft: Draft, schema: pa.Schema) -> pa.ipc.RecordBatchFileWriter:

@@ -13,10 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from dolma_pipeline.config.load import decode
+from dolma_pipeline.config.recipe import Recipe
+from dolma_pipeline.engine.plan import State, make_plan
 from dolma_pipeline.engine.verify import verify_run
 from tests.corpus import entered
 from tests.dedupe.near_corpus import attributes, details, files, make_corpus, recipe, run, text, write
@@ -166,3 +170,16 @@ def test_the_order_of_files_decides_only_the_numbers(tmp_path: Path) -> None:
     one, two = attributes(tmp_path / "one" / "w"), attributes(tmp_path / "two" / "w")
     assert {id: row["duplicate_of"] for id, row in one.items()} == {id: row["duplicate_of"] for id, row in two.items()}
     assert sum(row["duplicate"] is not None for row in one.values()) == 10
+
+
+def test_messages_stay_small_and_a_plan_linear(corpus: Path, tmp_path: Path) -> None:
+    settings = recipe(corpus, tmp_path / "w", minhash={"memory": 0}, partitions=200)
+    run(settings)
+    plan, state = make_plan(decode(Recipe, settings)), State()
+    tasks = []
+    for phase in plan.phases:
+        plan.look_up(phase, state)
+        tasks += list(phase.build(state))
+    rounds = {task.phase for task in tasks if "-large-" in task.phase or "-small-" in task.phase}
+    assert len(tasks) == 3 * 6 + (3 + len(rounds)) * 200 + 1
+    assert max(len(msgspec.json.encode(task)) for task in tasks) < 3000

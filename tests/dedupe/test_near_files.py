@@ -85,3 +85,14 @@ def test_links_of_a_range(tmp_path: Path) -> None:
     assert parts == [[(0, 3)], [(4, 2)], [(9, 1)]]
     with pytest.raises(DataError, match=r"found another: `documents` is 10 and not 11; "):
         read_links([path], Space(documents=11, partitions=3).header(), 0)
+
+
+@pytest.mark.parametrize("most", [10_000, 2])
+def test_many_files_are_not_mapped_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr("dolma_pipeline.dedupe.near_files.MOST_MAPPED", most)
+    path = write_keys(tmp_path / "a.keys")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    batches = [Parts(str(path), HASHING.header(), files=300).batch(1) for _ in range(300)]
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 10
+    assert {str(path) in line for line in Path("/proc/self/maps").read_text().splitlines()} == {most > 300, False}
+    assert {batch.num_rows for batch in batches} == {2}
