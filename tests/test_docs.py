@@ -83,7 +83,7 @@ def test_the_page_on_python_runs(tmp_path: Path) -> None:
     assert "['id', 'base__char_length_v1__length']" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["stat", "classifiers", "packing", "tokens", "tokenizers"])
+@pytest.mark.parametrize("name", ["stat", "classifiers", "packing", "tokens", "tokenizers", "near_duplicates"])
 def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
     """Its bash blocks in order, in a directory with the data sets that it speaks of."""
     if name == "classifiers":
@@ -99,6 +99,10 @@ def test_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
         assert (tmp_path / "reports" / "words" / "report.html").is_file()
         assert done.stdout.count("gopher_v2.word_count < {t}") == 2
         assert re.search(r"all rules +\d+ ", done.stdout)
+    elif name == "near_duplicates":
+        assert "20 bands of 5 rows" in done.stdout
+        assert "near-duplicates of near" in done.stdout
+        assert len(list((tmp_path / "runs" / "near" / "attributes" / "near").rglob("*.parquet"))) == 4
     elif name == "tokens":
         assert "120 of 120 documents have the tokens of their text" in done.stdout
         assert len(list((tmp_path / "runs" / "mixture" / "tokens").glob("part-*.npy"))) > 1

@@ -40,7 +40,7 @@ from tests.recipe_messages import TAG, TOKENS, messages
         ),
         (
             [{"dedupe": {"name": "d"}}],
-            "$.stages[0].dedupe: expected exactly one of `documents`, `paragraphs`, found none",
+            "$.stages[0].dedupe: expected exactly one of `documents`, `paragraphs`, `minhash`, found none",
         ),
         (
             [{"dedupe": {"name": "d", "documents": {"key": "$.text"}}}],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from dolma_pipeline.config.check_minhash import check_minhash
 from dolma_pipeline.config.checks import Checks, Path
 from dolma_pipeline.config.recipe import Budget, Dedupe, Edit, Mix, Select, Stat, Tag, config_of, configs
 from dolma_pipeline.errors import ConfigError, unknown
@@ -74,7 +75,10 @@ def _check_names(checks: Checks, tag: Tag, path: Path) -> None:
 def check_dedupe(checks: Checks, dedupe: Dedupe, path: Path) -> None:
     checks.name(dedupe.name, (*path, "name"))
     checks.experiment(dedupe.name, (*path, "name"))
-    checks.exactly_one(path, {"documents": dedupe.documents, "paragraphs": dedupe.paragraphs})
+    kinds = {"documents": dedupe.documents, "paragraphs": dedupe.paragraphs, "minhash": dedupe.minhash}
+    checks.exactly_one(path, kinds)
+    if dedupe.minhash is not None:
+        check_minhash(checks, dedupe, dedupe.minhash, path)
     if dedupe.documents is not None and not re.fullmatch(r"[^.\s$]+(\.[^.\s$]+)*", dedupe.documents.key):
         text = f"expected a dotted path such as `text` or `metadata.url`, found `{dedupe.documents.key}`"
         checks.note((*path, "documents", "key"), text)

@@ -176,7 +176,8 @@ class _Check:
     def value(self, value: Any, form: Any, path: tuple[Step, ...]) -> Any:
         members = alternatives(form)
         struct = struct_of(form)
-        plain = (value is None and type(None) in members) or (isinstance(value, str) and str in members)
+        words = str in members or any(typing.get_origin(m) is Literal for m in members)
+        plain = (value is None and type(None) in members) or (isinstance(value, str) and words)
         if struct is not None and not plain:
             return self._struct(value, struct, path, text=str in members)
         for member in members:

@@ -31,6 +31,9 @@ from dolma_pipeline.config.recipe_documents import Paragraphs as Paragraphs
 from dolma_pipeline.config.recipe_documents import Stat as Stat
 from dolma_pipeline.config.recipe_documents import Sweep as Sweep
 from dolma_pipeline.config.recipe_documents import Tag as Tag
+from dolma_pipeline.config.recipe_minhash import KeepBy as KeepBy
+from dolma_pipeline.config.recipe_minhash import MinHash as MinHash
+from dolma_pipeline.config.recipe_minhash import Verification as Verification
 from dolma_pipeline.config.recipe_mix import Budget as Budget
 from dolma_pipeline.config.recipe_mix import Edit as Edit
 from dolma_pipeline.config.recipe_mix import OnError as OnError

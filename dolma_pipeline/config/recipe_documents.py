@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from dolma_pipeline.config.recipe_base import AttributeFormat, Base, DocumentFormat, Fraction, PositiveInt
+from dolma_pipeline.config.recipe_minhash import MinHash
 from dolma_pipeline.config.recipe_mix import Budget, Edit, Select
 
 
@@ -138,9 +139,9 @@ class KeyPart(Base, frozen=True):
 
 
 class Dedupe(Base, frozen=True):
-    """Mark documents or paragraphs that were seen before, in input order.
+    """Mark documents or paragraphs that were seen before, in input order, or documents that nearly repeat another.
 
-    A stage has exactly one of `documents` and `paragraphs`.
+    A stage has exactly one of `documents`, `paragraphs` and `minhash`.
     """
 
     name: Annotated[
@@ -149,6 +150,9 @@ class Dedupe(Base, frozen=True):
     ]
     documents: Annotated[DocumentKey | None, Meta(description="compare documents by one of their fields")] = None
     paragraphs: Annotated[Paragraphs | None, Meta(description="compare paragraphs by their text")] = None
+    minhash: Annotated[
+        MinHash | None, Meta(description="find documents whose text is nearly that of another, and compare them")
+    ] = None
     bloom: Annotated[
         Bloom | None, Meta(description="use a Bloom filter, which is approximate; without it the comparison is exact")
     ] = None

@@ -47,10 +47,19 @@ class Phase(Struct, kw_only=True):
     """Phases whose reports `build` needs."""
     lists: list[FileList] = []
     """Lists of files that the tasks read."""
+    later_lists: Callable[[State], list[FileList]] | None = None
+    """More of them, where earlier reports tell which files those are; like `build`, it may be called twice."""
+    repeats: bool = False
+    """Whether it is one of many like it, of which a run needs only the first ones: the others have no tasks, and a
+    plan does not show them."""
     reads: list[str] = []
     """Phases whose scratch files the tasks read without naming each of them as an input."""
     parts: list[str] = []
     """The phases of its tasks, where they are not all of the phase `id`."""
+
+    def lists_of(self, state: State) -> list[FileList]:
+        """All lists of files that the tasks read, once the phases in `after` are done."""
+        return self.lists if self.later_lists is None else [*self.lists, *self.later_lists(state)]
 
 
 class StageInfo(Struct, frozen=True, kw_only=True):

@@ -66,7 +66,7 @@ class Plan(Struct, kw_only=True):
 
         With `force` all tasks are. Raises FileNotFoundError if an input is not written yet.
         """
-        state.known.update({each.path: each.digest(state.known) for each in phase.lists})
+        state.known.update({each.path: each.digest(state.known) for each in phase.lists_of(state)})
         return look_up(self.roots, lambda: phase.build(state), state, force=force)
 
     def __str__(self) -> str:
@@ -89,6 +89,8 @@ class Plan(Struct, kw_only=True):
                 status = f"tasks known once the sizes of the files before {plan.phases[plan.provisional].id} are"
             else:
                 status = self._status(phase, state, blocked)
+            if phase.repeats and (phase.id in blocked or status.startswith("0 tasks")):
+                continue
             lines.append(f"{branch} {phase.id:<28} {phase.what}")
             lines.append(f"{'   ' if branch == '└─' else '│  '} {'':<28} {status}")
         return "\n".join(lines)

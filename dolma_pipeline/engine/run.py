@@ -188,6 +188,8 @@ class Runner:
             refuse_foreign([shard.path for shard in self.plan.given if shard.task is None])
             self._looked = True
         timing.tasks, timing.skipped = found.tasks, found.tasks - len(pending)
+        if phase.repeats and not found.tasks:
+            return
         self._progress.begin(phase, found.tasks, timing.skipped)
         for warning in self._unsaid(found.warnings):
             self._progress.warning(warning)
@@ -195,7 +197,7 @@ class Runner:
         if pending:
             self.idle = False
             entered = 0
-            for each in phase.lists:
+            for each in phase.lists_of(self.state):
                 each.write(self.state.known)
             with self._at_fault():
                 for done in self.executor(driver=pending[0].task.driver).run(fuse(pending)):
@@ -214,7 +216,7 @@ class Runner:
         """Does tasks of earlier phases again whose scratch files `pending` tasks of `phase` need; whether there are."""
         restored: set[str] = set()
         tasks = [ready.task for ready in pending]
-        while gone := scratch.missing(self.plan.roots, phase, tasks):
+        while gone := scratch.missing(self.plan.roots, phase, phase.lists_of(self.state), tasks):
             # The latest first: what it reads may bring back most of what the earlier ones are asked for.
             place, name = max((scratch.place_of(self.plan.phases, name), name) for name in gone)
             if place < 0 or name in restored:
@@ -233,7 +235,7 @@ class Runner:
         self._restore(writer, again)
         what = counted(len(again), "task")
         self._progress.note(f"{name}: {what} done again, because {reader.id} needs scratch files that are gone")
-        for each in writer.lists:
+        for each in writer.lists_of(self.state):
             each.write(self.state.known)
         for done in self.executor(driver=False).run(fuse(again)):
             for ready, report in zip(done.fused.tasks, done.reports, strict=True):

@@ -11,20 +11,24 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dolma_pipeline.engine.builder import Phase, StageInfo
+from dolma_pipeline.engine.file_list import FileList
 from dolma_pipeline.engine.ledger import newest, stands
 from dolma_pipeline.engine.roots import QUARANTINE, Roots
 from dolma_pipeline.engine.task import Task
 from dolma_pipeline.io import fs
 
 
-def missing(roots: Roots, phase: Phase, tasks: Iterable[Task]) -> dict[str, set[str]]:
-    """Returns which tasks of earlier phases must be done again before `tasks` of `phase` can be: names by phase."""
-    lists = {each.path for each in phase.lists}
+def missing(roots: Roots, phase: Phase, lists: Sequence[FileList], tasks: Iterable[Task]) -> dict[str, set[str]]:
+    """Returns which tasks of earlier phases must be done again before `tasks` of `phase` can be: names by phase.
+
+    `lists`: the lists of files that the tasks read.
+    """
+    own = {each.path for each in lists}
     wanted: dict[str, set[str]] = {}
-    for path in _read(phase, tasks):
+    for path in _read(lists, tasks):
         writer = roots.scratch_phase(path)
         # The task that set bad lines of a piece aside has written other scratch files too, by which it is found.
-        if writer is not None and writer != QUARANTINE and path not in lists:
+        if writer is not None and writer != QUARANTINE and path not in own:
             wanted.setdefault(writer, set()).add(path)
     whole = set(phase.reads)
     found: dict[str, set[str]] = {}
@@ -35,11 +39,11 @@ def missing(roots: Roots, phase: Phase, tasks: Iterable[Task]) -> dict[str, set[
     return found
 
 
-def _read(phase: Phase, tasks: Iterable[Task]) -> Iterable[str]:
-    """The files that the tasks name, each once for every task that does, and those of the lists of the phase."""
+def _read(lists: Sequence[FileList], tasks: Iterable[Task]) -> Iterable[str]:
+    """The files that the tasks name, each once for every task that does, and those of the lists."""
     for task in tasks:
         yield from task.inputs
-    for each in phase.lists:
+    for each in lists:
         yield from each.files
 
 

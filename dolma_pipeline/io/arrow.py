@@ -36,6 +36,17 @@ def map_batch(location: Location) -> pa.RecordBatch:
         return pa.ipc.open_file(source).get_batch(0)
 
 
+def open_arrow(location: Location, *, mapped: bool = True) -> pa.ipc.RecordBatchFileReader:
+    """An Arrow file. The columns of its batches hold a mapping of it, or are in memory where it is not `mapped`."""
+    path = str(local_copy(location))
+    return pa.ipc.open_file(pa.memory_map(path) if mapped else pa.OSFile(path))
+
+
+def arrow_writer(draft: Draft, schema: pa.Schema) -> pa.ipc.RecordBatchFileWriter:
+    """Writes an Arrow file into a draft."""
+    return pa.ipc.new_file(draft, schema)
+
+
 def parquet_writer(draft: Draft, schema: pa.Schema, **options: Any) -> pq.ParquetWriter:
     """Writes Parquet into a draft; `options` are those of pyarrow."""
     return pq.ParquetWriter(draft, schema, **options)

@@ -40,6 +40,7 @@ from dolma_pipeline.io import fs
 from dolma_pipeline.io.arrow import open_parquet
 from dolma_pipeline.io.url import local
 from dolma_pipeline.report.units import counted
+from dolma_pipeline.stages.near import plan_near
 
 VERSION = 5
 VERDICTS_VERSION = 6
@@ -153,6 +154,9 @@ def _marked(column: pa.Array) -> int:
 
 
 def plan(builder: Builder, number: int, config: Dedupe) -> None:
+    if config.minhash is not None:
+        plan_near(builder, number, config, config.minhash)
+        return
     if config.bloom is not None and config.bloom.file is not None:
         file = local(config.bloom.file)
         if fs.is_directory(file):
