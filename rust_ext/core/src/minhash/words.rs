@@ -41,11 +41,15 @@ impl Words {
     pub fn push_words(&mut self, text: &str, tokens: &mut Vec<u64>) {
         self.look(text.as_bytes());
         let mut at = 0;
+        // The next character that is no ASCII and the next word, each looked for once it is behind: both may be far.
         let mut high = self.next(0, |block| block.high);
+        let mut start = self.next(0, |block| block.word);
         // No segment begins before this.
         let mut boundary = 0;
         loop {
-            let start = self.next(at, |block| block.word);
+            if start < at {
+                start = self.next(at, |block| block.word);
+            }
             let mut from = None;
             let mut end = start;
             if high < start {
