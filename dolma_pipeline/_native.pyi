@@ -189,6 +189,21 @@ def keyed_hash(values: Any, seed: int) -> Any:
 def apply_edits(texts: Any, edits: Any, replacements: Sequence[str]) -> Any:
     """Texts with spans of code points replaced; null where nothing changed."""
 
+def edit_spans(
+    texts: Any,
+    rows: Any,
+    spans: Sequence[Any],
+    bounds: Sequence[tuple[float | None, float | None]],
+    replacements: Sequence[str],
+) -> tuple[Any | None, list[int], int]:
+    """Replaces spans of texts, by edits that each have a column of spans, bounds of scores and a replacement.
+
+    `rows`: the text that each row of the columns tells of, in order, -1 where it stays as it is; `bounds`: the least
+    score of the spans that go, and the least of those that stay. Returns the texts, null where nothing changed, or None
+    where no text changed; the spans found by each edit; and how many texts have spans that overlap so that replacing
+    their union is not replacing the first of them.
+    """
+
 def char_lengths(texts: Any) -> Any:
     """Code points per text: int64."""
 

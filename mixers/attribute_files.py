@@ -84,13 +84,23 @@ class BatchAttributes:
 
     def compute(self, names: Sequence[str], alive: npt.NDArray[np.bool_]) -> None:
         """Computes what no file has of `names` for the documents in `alive`."""
-        if self.computed is None:
-            return
-        self.computed.fill((self.resolved[name] for name in names), alive)
-        for name in names:
-            column = self.computed.whole_column(self.resolved[name])
-            if column is not None:
-                self.named[name] = column
+        if self.computed is not None:
+            self.computed.fill((self.resolved[name] for name in names), alive)
+
+    def column(self, name: str) -> pa.Array:
+        """Returns an attribute of all documents: null where it is not computed for one."""
+        computed = self.computed.whole_column(self.resolved[name]) if self.computed is not None else None
+        return self.named[name] if computed is None else computed
+
+    def left(self, names: Sequence[str]) -> tuple[Integers, list[pa.Array]]:
+        """Returns the rows of the documents that are left, and attributes of these: of all where a file has one."""
+        if self.computed is not None:
+            columns = [self.computed.column(self.resolved[name]) for name in names]
+            found = [column for column in columns if column is not None]
+            if len(found) == len(names):
+                return self.computed.rows, found
+        whole = [self.column(name) for name in names]
+        return np.arange(len(whole[0])), whole
 
     def objects(self, documents: Documents, wanted: npt.NDArray[np.bool_]) -> list[pa.LargeBinaryArray]:
         """The JSON objects of every file; those of columns are made only of the `wanted` documents."""
@@ -127,7 +137,9 @@ class AttributeFiles:
         `computed`: the attributes that no file has; `made`: what tasks of the same reading make; `needs`: what rules
         want of the named ones."""
         self._source = source
-        self._needs = list(needs)
+        read = {name for name, (experiment, _) in names.items() if experiment in source.attributes}
+        self._needs = [need for need in needs if need.name in read]
+        """Those on files; what is computed has the kinds that the plan knows."""
         self._computed = computed
         self._names = names
         self._whole = whole

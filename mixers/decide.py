@@ -90,6 +90,9 @@ class Decider:
         self.needs = [*expression.needs_of(self.drop), *edits.needs(mix.edit, "edit")]
         self.select, self.spans, self.replacements = selectors(mix)
         self._chains = self._chained()
+        chained = {name for chain in self._chains.values() for name in chain.rules}
+        self._fields = {f for name, rule in self.drop.items() if name not in chained for f in rule.fields}
+        """The fields of documents that rules read from columns."""
         self.rules = [*mix.drop, SELECT, TOO_SHORT, FAILED]
         self.warnings: list[str] = []
         """What ought to be known of the last file."""
@@ -161,11 +164,7 @@ class Decider:
         return self._decide(documents, columns)
 
     def _decide(self, documents: Documents, columns: BatchAttributes) -> Decision:
-        needs = {f for rule in self.drop.values() for f in rule.fields}
-        if self.mix.edit:
-            needs.add("length")
-        table = rule_columns(documents, columns.named, needs)
-        lengths = table.get("length")
+        table = rule_columns(documents, columns.named, self._fields)
         rule = self._first_hits(documents, table, columns)
         for field in self.mix.discard_fields:
             # What filters and spans read is not always written; a name with a dot is no path here.
@@ -182,8 +181,8 @@ class Decider:
         columns.compute([name for edit in self.mix.edit if (name := edits.attribute(edit))], rule < 0)
         texts: pa.LargeStringArray | None = None
         edited: dict[str, int] = {}
-        if self.mix.edit and lengths is not None:
-            texts, edited = self._edit(verdict, attributes.to_integers(lengths))
+        if self.mix.edit:
+            texts, edited = self._edit(verdict)
         if self.mix.min_text_length:
             final = documents.text if texts is None else pc.coalesce(texts, documents.text)
             stripped = attributes.to_integers(_native.stripped_bytes(final))
@@ -230,13 +229,30 @@ class Decider:
             self.use.reached(name, count, left)
             left -= count
 
-    def _edit(self, verdict: _Verdict, lengths: Integers) -> tuple[pa.LargeStringArray | None, dict[str, int]]:
+    def _edit(self, verdict: _Verdict) -> tuple[pa.LargeStringArray | None, dict[str, int]]:
+        texts = verdict.documents.text
+        applied = None
+        names = [name for edit in self.mix.edit if (name := edits.attribute(edit))]
+        if len(names) == len(self.mix.edit):
+            rows, found = verdict.columns.left(names)
+            applied = edits.apply(self.mix.edit, found, texts, np.where(verdict.rule[rows] < 0, rows, -1))
+        if applied is None:
+            plan = self._plan(verdict)
+            changed = _native.apply_edits(texts, plan.spans, plan.replacements) if len(plan.spans.values) else None
+            applied = edits.Applied(changed, plan.counts, plan.overlapping)
+        verdict.differ(OVERLAPS, applied.overlapping)
+        for i, edit in enumerate(self.mix.edit):
+            self.use.hits(f"edit[{i}]", applied.counts.get(edits.label(edit), 0))
+        return applied.texts, applied.counts
+
+    def _plan(self, verdict: _Verdict) -> edits.EditPlan:
+        """What the edits change, of whatever kind they and their attributes are."""
         documents, columns = verdict.documents, verdict.columns
         found = []
         for i, edit in enumerate(self.mix.edit):
             name = edits.attribute(edit)
             if name is not None:
-                found.append(columns.named[name])
+                found.append(columns.column(name))
             else:
                 found.append(self.spans[i].spans(documents.raw, columns.rows, columns.whole))
                 self._expressions(self.spans[i], [f"edit[{i}].span"], documents, columns)
@@ -249,13 +265,8 @@ class Decider:
             self._failures(f"replacement {edit.replacement}", edit.on_error, program.errors, verdict)
             return strings
 
-        plan = edits.plan_edits(self.mix.edit, found, documents.text, lengths, values, verdict.rule < 0)
-        verdict.differ(OVERLAPS, plan.overlapping)
-        for i, edit in enumerate(self.mix.edit):
-            self.use.hits(f"edit[{i}]", plan.counts.get(edits.label(edit), 0))
-        if len(plan.spans.values) == 0:
-            return None, plan.counts
-        return _native.apply_edits(documents.text, plan.spans, plan.replacements), plan.counts
+        lengths = attributes.to_integers(_native.char_lengths(documents.text))
+        return edits.plan_edits(self.mix.edit, found, documents.text, lengths, values, verdict.rule < 0)
 
     def _select_places(self) -> list[str]:
         """The place of each expression of `select`, in the order of the compiled filter."""

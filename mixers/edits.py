@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Edit
 from dolma_pipeline.errors import ConfigError
+from dolma_pipeline.formats.kinds import SPANS
 from dolma_pipeline.mixers import attributes
 from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.rule_kinds import NUMBERS, Need
@@ -44,6 +46,15 @@ class EditPlan(NamedTuple):
     """Spans found, by edit."""
     overlapping: int
     """Documents whose text would be another in Dolma, which changes only the first of spans that overlap."""
+
+
+class Applied(NamedTuple):
+    """Texts after edits, and the same account."""
+
+    texts: pa.LargeStringArray | None
+    """Null where nothing changed. None: nowhere."""
+    counts: dict[str, int]
+    overlapping: int
 
 
 class _Found(NamedTuple):
@@ -106,6 +117,24 @@ def label(edit: Edit) -> str:
 
 Values: TypeAlias = Callable[[int, list[int]], list[str | None]]
 """The strings that the program of an edit, at this position, gives for these documents; None leaves the spans alone."""
+
+
+def apply(
+    edits: Sequence[Edit], columns: Sequence[pa.Array], texts: pa.LargeStringArray, rows: Integers
+) -> Applied | None:
+    """Makes edits of spans that columns hold, in one native call; None where one of them has another form.
+
+    `columns`: the attribute of each edit; `rows`: the text that each row of these tells of, -1 where it stays as it is.
+    """
+    if any(edit.span is not None for edit in edits) or any(column.type != SPANS for column in columns):
+        return None
+    bounds = [(edit.min_score, edit.max_score) for edit in edits]
+    strings = [edit.with_ for edit in edits]
+    changed, found, overlapping = _native.edit_spans(texts, pa.array(rows, pa.int64()), columns, bounds, strings)
+    counts: dict[str, int] = {}
+    for edit, count in zip(edits, found, strict=True):
+        counts[label(edit)] = counts.get(label(edit), 0) + count
+    return Applied(changed, counts, overlapping)
 
 
 def plan_edits(

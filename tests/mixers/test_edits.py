@@ -12,7 +12,8 @@ from dolma_pipeline import _native
 from dolma_pipeline.config.recipe import Edit
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.formats.attributes import SPANS
-from dolma_pipeline.mixers.edits import EditPlan, attribute, check, label, plan_edits
+from dolma_pipeline.mixers.edits import Applied, EditPlan, attribute, check, label, plan_edits
+from dolma_pipeline.mixers.edits import apply as apply_natively
 
 Span = tuple[int, int, float]
 
@@ -201,3 +202,39 @@ def test_edits_agree_with_their_slow_twin(documents: list[tuple[str, list[list[t
     edits = [Edit(replace=f"t.{c}", with_=c) for c in "ABC"]
     columns = [column([[(s, e, 1.0) for s, e in spans[i]] for _, spans in documents]) for i in range(3)]
     assert apply(edits, columns, [t for t, _ in documents]) == [twin(t, spans) for t, spans in documents]
+
+
+scored = st.tuples(st.integers(-3, 14), st.integers(-3, 14), st.sampled_from((0.0, 0.5, 1.0, float("nan"))))
+of_three = st.lists(st.lists(scored, max_size=4), min_size=3, max_size=3)
+changes = st.sampled_from(
+    (CUT, MARK, Edit(replace="t.b", with_="é"), Edit(cut="t.b", min_score=0.5), Edit(cut="t.c", max_score=0.6))
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.text("xyé🙂", max_size=12), of_three, st.booleans()), max_size=5),
+    st.lists(changes, min_size=1, max_size=3),
+)
+def test_one_native_call_edits_as_the_plan_does(
+    documents: list[tuple[str, list[list[Span]], bool]], edits: list[Edit]
+) -> None:
+    texts = [text for text, _, _ in documents]
+    columns = [column([by_edit[i] for _, by_edit, _ in documents]) for i in range(len(edits))]
+    wanted = np.asarray([flag for _, _, flag in documents], np.bool_)
+    made = plan(edits, columns, texts, wanted=wanted)
+    array = pa.array(texts, pa.large_string())
+    expected = _native.apply_edits(array, made.spans, made.replacements) if len(made.spans.values) else None
+    rows = np.where(wanted, np.arange(len(texts)), -1)
+    assert apply_natively(edits, columns, array, rows) == Applied(expected, made.counts, made.overlapping)
+    # The same of the documents that are left.
+    left = pa.array(np.flatnonzero(wanted))
+    some = apply_natively(edits, [c.take(left) for c in columns], array, np.flatnonzero(wanted))
+    assert some == Applied(expected, made.counts, made.overlapping)
+
+
+def test_columns_of_other_forms_are_left_to_the_plan() -> None:
+    texts, rows = pa.array(["ab"], pa.large_string()), np.asarray([0])
+    assert apply_natively([CUT], [pa.array([0.9])], texts, rows) is None
+    assert apply_natively([CUT], [pa.nulls(1)], texts, rows) is None
+    assert apply_natively([Edit(span="$.x")], [column([[(0, 1, 1.0)]])], texts, rows) is None

@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef, LargeStringArray};
 use dolma_core::attributes::AttributeRows;
 use dolma_core::columns::{content_id, Mapping};
 use dolma_core::documents::{self, DocumentReader, Options, MAX_LINE_BYTES};
+use dolma_core::edits::{self, Edit};
 use dolma_core::fields;
 use dolma_core::marks::Piece;
 use dolma_core::rewrite::{self, Changes};
@@ -270,6 +271,33 @@ fn apply_edits<'py>(
     to_pyarrow(py, Arc::new(edited))
 }
 
+/// (texts with spans replaced or None where none is, the spans found by edit, texts in which spans overlap).
+type Edited<'py> = (Option<Bound<'py, PyAny>>, Vec<u64>, u64);
+
+/// `bounds`: of the scores of each edit, the least that goes and the least that stays.
+#[pyfunction]
+fn edit_spans<'py>(
+    py: Python<'py>,
+    texts: PyArray,
+    rows: PyArray,
+    spans: Vec<PyArray>,
+    bounds: Vec<(Option<f64>, Option<f64>)>,
+    replacements: Vec<String>,
+) -> PyResult<Edited<'py>> {
+    let (texts, rows) = (texts.into_inner().0, rows.into_inner().0);
+    let texts = typed(texts.as_string_opt::<i64>(), &texts, "large_string texts")?;
+    let rows = typed(rows.as_primitive_opt::<Int64Type>(), &rows, "int64 rows")?;
+    let spans: Vec<ArrayRef> = spans.into_iter().map(|column| column.into_inner().0).collect();
+    let lists = |column| typed(ArrayRef::as_list_opt::<i32>(column), column, "lists of spans");
+    let lists = spans.iter().map(lists).collect::<PyResult<Vec<_>>>()?;
+    let each = lists.into_iter().zip(bounds).zip(&replacements);
+    let edits: Vec<Edit<'_>> =
+        each.map(|((spans, (least, below)), replacement)| Edit { spans, least, below, replacement }).collect();
+    let edited = released(py, || edits::edit_spans(texts, rows.values(), &edits))?;
+    let texts = edited.texts.map(|texts| to_pyarrow(py, Arc::new(texts))).transpose()?;
+    Ok((texts, edited.counts, edited.overlapping))
+}
+
 #[pyfunction]
 fn char_lengths<'py>(py: Python<'py>, texts: PyArray) -> PyResult<Bound<'py, PyAny>> {
     let array = texts.into_inner().0;
@@ -349,6 +377,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(blake3_file, module)?)?;
     module.add_function(wrap_pyfunction!(keyed_hash, module)?)?;
     module.add_function(wrap_pyfunction!(apply_edits, module)?)?;
+    module.add_function(wrap_pyfunction!(edit_spans, module)?)?;
     module.add_function(wrap_pyfunction!(char_lengths, module)?)?;
     module.add_function(wrap_pyfunction!(stripped_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(string_field, module)?)?;

@@ -125,7 +125,7 @@ impl AttributeReader {
             let row: Row<'_> = line.parse()?;
             id.clear();
             match row.id.map(RawValue::get) {
-                _ if self.any_id => push_any(row.id, &mut id).map_err(|e| line.bad(e))?,
+                _ if self.any_id => push_any(row.id.map(RawValue::get), &mut id).map_err(|e| line.bad(e))?,
                 Some(json) if json.starts_with('"') => unescape_into(json, &mut id).map_err(|e| line.bad(e))?,
                 found => return Err(line.bad(no_string(found))),
             }

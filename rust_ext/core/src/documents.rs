@@ -1,10 +1,10 @@
 //! Documents: JSON lines to Arrow batches. Lines that are no document are set aside with their place and reason.
 
-use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::builder::LargeStringBuilder;
 use arrow_array::{Array, ArrayRef, Int64Array, LargeBinaryArray, RecordBatch};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Schema};
@@ -14,15 +14,18 @@ use serde_json::value::RawValue;
 use crate::codec::Stored;
 use crate::columns::{missing, Mapping};
 use crate::ids::push_any;
-use crate::json::{excerpt, unescape_into};
+use crate::json::excerpt;
 use crate::lines::{is_outside, no_room, Event, Lines, Position, KEPT};
 use crate::marks::{Marked, Piece};
-use crate::members::{Member, Members, ObjectWriter};
 use crate::{Error, Result};
 
 mod piece;
+mod split;
 mod strings;
+mod values;
+use split::{split, Escapes, Fields};
 use strings::Strings;
+use values::{last_of_each, optional_string, push_text, string_field};
 
 /// A line that is no document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +69,14 @@ struct Line<'a> {
     metadata: Option<&'a RawValue>,
 }
 
+impl<'a> Line<'a> {
+    fn fields(&self) -> Fields<'a> {
+        let [id, text, source, metadata] =
+            [self.id, self.text, self.source, self.metadata].map(|value| value.map(RawValue::get));
+        Fields { id, text, source, metadata }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Options {
     /// A batch ends after the document that brings its text to this many bytes.
@@ -105,7 +116,8 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 #[derive(Default)]
 struct Columns {
     id: Strings,
-    text: Strings,
+    /// It grows by strings, so that Arrow need not look at its bytes again.
+    text: LargeStringBuilder,
     source: Strings,
     has_source: Vec<bool>,
     line: Vec<i64>,
@@ -114,6 +126,10 @@ struct Columns {
     ranges: [Vec<i64>; 4],
     /// The line at hand in its standard form.
     standard: Vec<u8>,
+    /// The escapes of the text at hand.
+    escapes: Escapes,
+    /// The text at hand, where its escapes may be wrong.
+    unescaped: Vec<u8>,
 }
 
 pub const RANGES: [&str; 4] = ["text_start", "text_end", "metadata_start", "metadata_end"];
@@ -123,56 +139,70 @@ impl Columns {
     fn push(&mut self, at: Position, line: &[u8], keep_raw: bool, as_dolma: bool) -> std::result::Result<(), String> {
         let text = simdutf8::compat::from_utf8(line)
             .map_err(|e| format!("invalid UTF-8 at byte {} of the line", e.valid_up_to()))?;
-        // serde would take an array as the fields in order.
-        if !text.trim_start().starts_with('{') {
-            return Err(format!("expected a JSON object, found `{}`", excerpt(text, 40)));
-        }
-        let fields: Line<'_> = match serde_json::from_str(text) {
-            Ok(fields) => fields,
-            // A key given twice.
-            Err(e) if as_dolma && e.is_data() => return self.push(at, &last_of_each(text)?, keep_raw, true),
-            Err(e) => return Err(describe(&e)),
+        let (fields, known) = match split(text, &mut self.escapes) {
+            Some(fields) => (fields, true),
+            // serde would take an array as the fields in order.
+            None if !text.trim_start().starts_with('{') => {
+                return Err(format!("expected a JSON object, found `{}`", excerpt(text, 40)));
+            }
+            None => match serde_json::from_str::<Line<'_>>(text) {
+                Ok(line) => (line.fields(), false),
+                // A key given twice.
+                Err(e) if as_dolma && e.is_data() => return self.push(at, &last_of_each(text)?, keep_raw, true),
+                Err(e) => return Err(describe(&e)),
+            },
         };
-        let mark = (self.id.bytes.len(), self.text.bytes.len(), self.source.bytes.len());
+        // All that can be said of these is known: nothing is wrong with them.
+        let simple = fields.text.filter(|value| known && !self.escapes.units && value.starts_with('"'));
+        let mark = (self.id.bytes.len(), self.source.bytes.len());
         let id = if as_dolma {
             push_any(fields.id, &mut self.id.bytes)
         } else {
             string_field(fields.id, "id", &mut self.id.bytes)
         };
+        self.unescaped.clear();
         let unescaped = id
-            .and_then(|()| string_field(fields.text, "text", &mut self.text.bytes))
+            .and_then(|()| match simple {
+                Some(_) => Ok(()),
+                None => string_field(fields.text, "text", &mut self.unescaped),
+            })
             .and_then(|()| optional_string(fields.source, &mut self.source.bytes));
         let has_source = match unescaped {
             Ok(has) => has,
             Err(reason) => {
-                let absent = |value: Option<&RawValue>| value.is_none_or(|v| v.get() == "null");
+                let absent = |value: Option<&str>| value.is_none_or(|v| v == "null");
                 let reason = match (absent(fields.id) && !as_dolma, absent(fields.text)) {
                     (true, _) => missing("id", text),
                     (false, true) => missing("text", text),
                     _ => reason,
                 };
                 self.id.bytes.truncate(mark.0);
-                self.text.bytes.truncate(mark.1);
-                self.source.bytes.truncate(mark.2);
+                self.source.bytes.truncate(mark.1);
                 return Err(reason);
             }
         };
+        match simple {
+            Some(value) => push_text(value, &self.escapes, &mut self.text),
+            None => {
+                let text = simdutf8::basic::from_utf8(&self.unescaped).map_err(|e| format!("`text`: {e}"))?;
+                self.text.append_value(text);
+            }
+        }
         self.id.end();
-        self.text.end();
         self.source.end();
         self.has_source.push(has_source);
         self.line.push(at.line as i64);
         self.offset.push(at.offset as i64);
         if keep_raw {
             let base = text.as_ptr() as usize;
-            let range = |value: Option<&RawValue>| match value {
+            let range = |value: Option<&str>| match value {
                 Some(v) => {
-                    let start = v.get().as_ptr() as usize - base;
-                    (start as i64, (start + v.get().len()) as i64)
+                    let start = v.as_ptr() as usize - base;
+                    (start as i64, (start + v.len()) as i64)
                 }
                 None => (-1, -1),
             };
-            let object = fields.metadata.filter(|m| m.get().starts_with('{'));
+            let object = fields.metadata.filter(|m| m.starts_with('{'));
             let ((a, b), (c, d)) = (range(fields.text), range(object));
             for (column, value) in self.ranges.iter_mut().zip([a, b, c, d]) {
                 column.push(value);
@@ -196,7 +226,8 @@ impl Columns {
             return Ok(Ok(()));
         }
         if line.len() > LONG_LINE {
-            let room = self.text.bytes.try_reserve(line.len());
+            // What the column of texts would ask for, which cannot be asked to try.
+            let room = Vec::<u8>::new().try_reserve_exact(2 * self.text.values_slice().len() + line.len());
             let room = room.and_then(|()| self.raw.bytes.try_reserve(if options.keep_raw { line.len() } else { 0 }));
             room.map_err(|_| Error::io(path, no_room(line.len())))?;
         }
@@ -232,9 +263,13 @@ impl Columns {
             Field::new("line", DataType::Int64, false),
             Field::new("offset", DataType::Int64, false),
         ];
+        // The next batch will be about as large; one huge document says nothing of it.
+        let room = self.text.values_slice().len().min(8 << 20);
+        let next = LargeStringBuilder::with_capacity(self.rows(), room);
+        let text = std::mem::replace(&mut self.text, next).finish();
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.id.strings(None)?),
-            Arc::new(self.text.strings(None)?),
+            Arc::new(text),
             Arc::new(self.source.strings(Some(nulls))?),
             Arc::new(Int64Array::from(std::mem::take(&mut self.line))),
             Arc::new(Int64Array::from(std::mem::take(&mut self.offset))),
@@ -259,42 +294,6 @@ pub(crate) fn kind(json: &str) -> &'static str {
         Some(b't') | Some(b'f') => "a boolean",
         Some(b'n') | None => "null",
         _ => "a number",
-    }
-}
-
-/// The line with each key once, with the value that it was given last.
-fn last_of_each(line: &str) -> std::result::Result<Vec<u8>, String> {
-    serde_json::from_str::<&RawValue>(line).map_err(|e| describe(&e))?;
-    let members: Vec<Member<'_>> =
-        Members::of(line).and_then(Iterator::collect).map_err(|e| format!("malformed JSON: {e}"))?;
-    let last: HashMap<&str, usize> = members.iter().enumerate().map(|(i, (key, _))| (key.as_ref(), i)).collect();
-    let mut out = Vec::with_capacity(line.len());
-    let mut object = ObjectWriter::begin(&mut out);
-    for (i, member) in members.iter().enumerate() {
-        if last.get(member.0.as_ref()) == Some(&i) {
-            object.member(member);
-        }
-    }
-    object.end();
-    Ok(out)
-}
-
-fn string_field(value: Option<&RawValue>, name: &str, out: &mut Vec<u8>) -> std::result::Result<(), String> {
-    let json = value.map(RawValue::get).ok_or_else(|| format!("missing field `{name}`"))?;
-    if !json.starts_with('"') {
-        return Err(format!("expected a string for `{name}`, found {}", kind(json)));
-    }
-    unescape_into(json, out).map_err(|e| format!("`{name}`: {e}"))
-}
-
-/// `source` is nobody's key: anything but a string is left where it is.
-fn optional_string(value: Option<&RawValue>, out: &mut Vec<u8>) -> std::result::Result<bool, String> {
-    match value.map(RawValue::get) {
-        Some(json) if json.starts_with('"') => {
-            unescape_into(json, out).map_err(|e| format!("`source`: {e}"))?;
-            Ok(true)
-        }
-        _ => Ok(false),
     }
 }
 
@@ -353,7 +352,7 @@ impl DocumentReader {
     /// Damage to the file ends it. What the system refuses while it is read is an error: the file may be fine.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let DocumentReader { path, lines, piece, options, columns, bad, damage, stored, done } = self;
-        while !*done && columns.text.bytes.len() < options.batch_bytes && columns.rows() < BATCH_ROWS {
+        while !*done && columns.text.values_slice().len() < options.batch_bytes && columns.rows() < BATCH_ROWS {
             if piece::is_over(*piece, lines) {
                 *done = true;
                 break;

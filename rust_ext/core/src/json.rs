@@ -7,6 +7,7 @@ use arrow_array::{Array, LargeBinaryArray, LargeStringArray};
 use memchr::memchr;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use wide::u8x16;
 
 use crate::{Error, Result};
 
@@ -62,10 +63,48 @@ fn hex4(digits: Option<&[u8]>) -> std::result::Result<u32, String> {
     u32::from_str_radix(digits, 16).map_err(|_| format!("a bad \\u escape `{digits}`"))
 }
 
+/// How many bytes stand before the first that a JSON string has only as an escape, or that ends it.
+#[inline]
+pub fn plain_bytes(bytes: &[u8]) -> usize {
+    let (chunks, rest) = bytes.as_chunks::<16>();
+    for (n, chunk) in chunks.iter().enumerate() {
+        let v = u8x16::new(*chunk);
+        let is = |byte: u8| v.simd_eq(u8x16::splat(byte));
+        let found = (is(b'"') | is(b'\\') | v.simd_le(u8x16::splat(0x1f))).to_bitmask();
+        if found != 0 {
+            return 16 * n + found.trailing_zeros() as usize;
+        }
+    }
+    let found = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+    found.map_or(bytes.len(), |at| bytes.len() - rest.len() + at)
+}
+
 /// Appends `text` as a JSON string.
 pub fn push_string(text: &str, out: &mut Vec<u8>) {
-    // Writing into a Vec cannot fail.
-    let _ = serde_json::to_writer(out, text);
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len() + 2);
+    out.push(b'"');
+    loop {
+        let (plain, from) = rest.split_at(plain_bytes(rest));
+        out.extend_from_slice(plain);
+        let Some((byte, after)) = from.split_first() else { break };
+        let short = match byte {
+            b'"' | b'\\' => *byte,
+            8 => b'b',
+            9 => b't',
+            10 => b'n',
+            12 => b'f',
+            13 => b'r',
+            _ => b'u',
+        };
+        out.extend_from_slice(&[b'\\', short]);
+        if short == b'u' {
+            // Writing into a Vec cannot fail.
+            let _ = write!(out, "{byte:04x}");
+        }
+        rest = after;
+    }
+    out.push(b'"');
 }
 
 /// Appends a number the way Python's `repr` spells a float: shortest, with a point or an exponent.
@@ -264,6 +303,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn strings_are_spelled_as_by_serde(text in "([a-z ]{0,20}|[\"\\\\/\\x00-\\x1f\\x7f]|é|𝄞|\u{2028}){0,12}") {
+            let mut out = Vec::new();
+            push_string(&text, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+            let special = |b: &u8| *b < 0x20 || b"\"\\".contains(b);
+            prop_assert_eq!(plain_bytes(text.as_bytes()), text.bytes().position(|b| special(&b)).unwrap_or(text.len()));
+        }
+
         #[test]
         fn the_fast_way_spells_as_the_slow_one(shifted in -2_000_000_000_000_000i64..2_000_000_000_000_000, small in -2_000_000i64..2_000_000, any: f64) {
             for value in [shifted as f64 / 1e5, small as f64 / 1e5, small as f64, shifted as f64, any] {

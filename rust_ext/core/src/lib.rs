@@ -14,6 +14,7 @@ pub mod decode;
 pub mod dedupe;
 pub mod digest;
 pub mod documents;
+pub mod edits;
 pub mod error;
 pub mod fasttext;
 pub mod fields;

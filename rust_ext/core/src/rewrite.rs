@@ -1,5 +1,7 @@
 //! Documents on their way out: text edited, provenance added, fields left out; everything else byte for byte as it came.
 
+use std::fmt::Write;
+
 use arrow_array::builder::LargeStringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
@@ -27,29 +29,50 @@ pub fn apply_edits(texts: &LargeStringArray, edits: &ListArray, replacements: &[
     let ends = column("end")?.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
     let which = column("replacement")?.as_primitive_opt::<Int32Type>().ok_or_else(wrong)?;
     let mut out = LargeStringBuilder::with_capacity(texts.len(), 0);
-    let mut changed = String::new();
+    let mut spans = Vec::new();
     for row in 0..texts.len() {
         let (from, to) = (edits.value_offsets()[row] as usize, edits.value_offsets()[row + 1] as usize);
         if from == to || edits.is_null(row) {
             out.append_null();
             continue;
         }
-        let text = texts.value(row);
-        let mut cursor = Cursor::new(text);
-        changed.clear();
+        spans.clear();
         for i in from..to {
             let (start, end) = (starts.value(i).max(0) as usize, ends.value(i).max(0) as usize);
-            let begin = cursor.byte;
-            let (a, b) = (cursor.seek(start), cursor.seek(end));
-            changed.push_str(text.get(begin..a).unwrap_or_default());
             let replacement = usize::try_from(which.value(i)).ok().and_then(|w| replacements.get(w));
-            changed.push_str(replacement.ok_or_else(|| Error::invalid("an edit names no replacement"))?);
-            cursor.byte = b.max(a);
+            let replacement = replacement.ok_or_else(|| Error::invalid("an edit names no replacement"))?;
+            spans.push(Replaced { start, end, replacement });
         }
-        changed.push_str(text.get(cursor.byte..).unwrap_or_default());
-        out.append_value(&changed);
+        let text = texts.value(row);
+        push_edited(text, count_chars(text), &spans, &mut out);
     }
     Ok(out.finish())
+}
+
+/// A span of code points, and what takes its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replaced<'a> {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) replacement: &'a str,
+}
+
+/// Appends a text of so many code points with spans replaced, which are in order and apart.
+pub(crate) fn push_edited(text: &str, chars: usize, spans: &[Replaced<'_>], out: &mut LargeStringBuilder) {
+    let mut cursor = Cursor { text, ascii: chars == text.len(), byte: 0, char: 0 };
+    let mut push = |part: &str| {
+        // Writing into a column cannot fail.
+        let _ = out.write_str(part);
+    };
+    for span in spans {
+        let begin = cursor.byte;
+        let (a, b) = (cursor.seek(span.start), cursor.seek(span.end));
+        push(text.get(begin..a).unwrap_or_default());
+        push(span.replacement);
+        cursor.byte = b.max(a);
+    }
+    push(text.get(cursor.byte..).unwrap_or_default());
+    out.append_value("");
 }
 
 /// Code point offsets to byte offsets, moving forward only.
@@ -60,24 +83,40 @@ struct Cursor<'a> {
     char: usize,
 }
 
-impl<'a> Cursor<'a> {
-    fn new(text: &'a str) -> Self {
-        Cursor { text, ascii: text.is_ascii(), byte: 0, char: 0 }
-    }
-
+impl Cursor<'_> {
     fn seek(&mut self, char: usize) -> usize {
         if self.ascii {
             self.byte = char.clamp(self.byte, self.text.len());
             return self.byte;
         }
-        let rest = self.text.get(self.byte..).unwrap_or_default();
-        for c in rest.chars().take(char.saturating_sub(self.char)) {
-            self.byte += c.len_utf8();
-            self.char += 1;
+        let mut rest = char.saturating_sub(self.char);
+        self.char += rest;
+        let bytes = self.text.as_bytes();
+        let begins = |byte: &u8| byte & 0xc0 != 0x80;
+        // Whole blocks, as long as the one that is sought begins behind them.
+        while let Some(block) = bytes.get(self.byte..self.byte + BLOCK) {
+            let here = block.iter().filter(|byte| begins(byte)).count();
+            if here > rest {
+                break;
+            }
+            rest -= here;
+            self.byte += BLOCK;
+        }
+        while let Some(byte) = bytes.get(self.byte) {
+            if begins(byte) {
+                if rest == 0 {
+                    break;
+                }
+                rest -= 1;
+            }
+            self.byte += 1;
         }
         self.byte
     }
 }
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 64;
 
 /// Code points per text.
 pub fn char_lengths(texts: &LargeStringArray) -> Int64Array {
