@@ -21,9 +21,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dolma_pipeline import _native
 from dolma_pipeline.config.load import decode
 from dolma_pipeline.config.recipe import Recipe
-from dolma_pipeline.dedupe import near_kernels
 from dolma_pipeline.engine.manifest import Timings
 from dolma_pipeline.engine.run import RunOptions, run_recipe
 from dolma_pipeline.formats.documents import read_documents
@@ -90,7 +90,7 @@ KINDS: dict[str, Edit] = {
 
 
 def shingles(text: str) -> Shingles:
-    (tokens,) = near_kernels.tokens(pa.array([text], pa.large_string()), unit="words").to_pylist()
+    (tokens,) = _native.minhash_tokens(pa.array([text], pa.large_string()), unit="words").to_pylist()
     return {tuple(tokens[i : i + 3]) for i in range(max(1, len(tokens) - 2))}
 
 

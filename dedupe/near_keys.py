@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from dolma_pipeline import _native
-from dolma_pipeline.dedupe import near_kernels
 from dolma_pipeline.dedupe.near_files import divided, key_bounds, write_parts
 from dolma_pipeline.engine.reading import ShardInput
 from dolma_pipeline.engine.shared_reading import Op, ShardRead
@@ -34,7 +33,7 @@ class Hashing(Struct, frozen=True, kw_only=True):
         """What a file of keys says of them; two files can be compared if they say the same."""
         return {
             "scheme": "minhash",
-            "version": near_kernels.MINHASH_VERSION,
+            "version": _native.MINHASH_VERSION,
             "unit": self.unit,
             "ngram": self.ngram,
             "bands": self.bands,
@@ -69,7 +68,7 @@ class NearKeysOp(Op):
         texts, lengths = documents.text, _native.char_lengths(documents.text)
         if self.config.min_length:
             texts = pc.if_else(pc.less(lengths, self.config.min_length), None, texts)
-        bands = near_kernels.bands(
+        bands = _native.minhash_bands(
             texts,
             unit=hashing.unit,
             ngram=hashing.ngram,

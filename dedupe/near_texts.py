@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from dolma_pipeline import _native
 from dolma_pipeline.config.recipe_minhash import KeepRule
-from dolma_pipeline.dedupe import near_kernels
 from dolma_pipeline.dedupe.near_components import read_labels
 from dolma_pipeline.dedupe.near_edges import Space
 from dolma_pipeline.dedupe.near_files import Ordinals, divided, ordinal_bounds, write_parts
@@ -42,7 +41,7 @@ BASE = (
 
 def header(space: Space) -> dict[str, Any]:
     """What a file of texts says of itself."""
-    return space.header() | {"scheme": "texts", "version": near_kernels.MINHASH_VERSION}
+    return space.header() | {"scheme": "texts", "version": _native.MINHASH_VERSION}
 
 
 def schema_of(keep: list[KeepRule]) -> pa.Schema:
@@ -174,7 +173,7 @@ class _Reader:
             "priority": np.full(len(rows), config.priority, np.int64),
             "chars": _native.char_lengths(texts),
             "hash": _native.content_ids(texts).cast(pa.large_string()),
-            "tokens": near_kernels.tokens(texts, unit=config.unit).cast(TOKENS),
+            "tokens": _native.minhash_tokens(texts, unit=config.unit).cast(TOKENS),
         }
         for i, rule in enumerate(config.keep):
             if i in self._rules:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
 
+from dolma_pipeline import _native
 from dolma_pipeline.config.recipe_minhash import KeepRule, Verification
-from dolma_pipeline.dedupe import near_kernels
 from dolma_pipeline.dedupe.near_edges import Space
 from dolma_pipeline.dedupe.near_files import Parts, divided, ordinal_bounds, write_parts
 from dolma_pipeline.dedupe.near_texts import header, schema_of, value_of
@@ -72,7 +72,7 @@ def verify_partition(config: VerifyPartition, context: Context) -> Report:
         members = members.take(pa.array(_order(members, config.keep)))
         groups = members.column("component").to_numpy().astype(np.int64)
         sizes = np.unique(groups, return_counts=True)[1]
-        resolved, compared = near_kernels.resolve(
+        resolved, compared = _native.minhash_resolve(
             members.column("tokens"),
             pa.array(groups),
             rule=config.verify.rule,
