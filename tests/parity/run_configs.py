@@ -26,11 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+import zstandard
 
 FEWEST, ENOUGH = 12, 300
 """Documents of a file, and of a configuration with few files."""
-KEY = re.compile(r"(?:@|attributes)\.([A-Za-z]\w+)")
+KEY = re.compile(r"(?:@|attributes)\.(?:\\\"([A-Za-z][\w-]+)|([A-Za-z]\w+))")
+"""An attribute in expressions as JSON: a bare name, or one in quotes."""
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+ZSTD = (".zst", ".zstd")
 COMPARE = {
     "<": operator.lt,
     "<=": operator.le,
@@ -83,7 +86,22 @@ def concrete(pattern: str) -> str:
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), mtime=0))
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(zstandard.compress(content) if path.suffix in ZSTD else gzip.compress(content, mtime=0))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    if path.suffix in ZSTD:
+        with zstandard.open(path, "rb") as file:
+            content = file.read()
+    else:
+        content = gzip.decompress(path.read_bytes())
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def packed(root: Path) -> set[Path]:
+    """The files of rows below a directory."""
+    return {path for path in root.rglob("*") if path.suffix in (".gz", *ZSTD) and "ledger" not in path.parts}
 
 
 def make_documents(rng: random.Random, name: str, count: int) -> list[dict[str, Any]]:
@@ -110,6 +128,12 @@ def fitting(key: str, scores: list[float], config: dict[str, Any]) -> list[float
     return found or scores
 
 
+def may_lack(key: str, filters: dict[str, Any]) -> bool:
+    """Whether a document may lack an attribute: a jq program that does not ask for it first ends both commands."""
+    expressions = json.dumps(filters)
+    return filters.get("syntax") != "jq" or re.search(rf'{key}[\\"]*\s*(?:!= null|\|)', expressions) is not None
+
+
 def comparisons(key: str, expressions: str) -> list[tuple[str, float]]:
     """The sign and number of each comparison of an attribute's score: `@.KEY[0][2] < 5`, `.KEY | … .[0][2] < 5`."""
     found = re.findall(rf"{key}(?:\[\d\]|\b[^()]*?\.\[\d\])\[2\]\s*([<>=!]+)\s*(-?[\d.]+)", expressions)
@@ -129,8 +153,8 @@ def make_attributes(
     cuts = sorted(rng.sample(range(len(row["text"]) + 1), k=min(12, len(row["text"]) + 1)))
     ranges = list(zip(cuts[::2], cuts[1::2], strict=False))
     rng.shuffle(ranges)
-    for key in dict.fromkeys(KEY.findall(expressions)):
-        if rng.random() < (0.05 if kept else 0.2):
+    for key in dict.fromkeys(quoted or bare for quoted, bare in KEY.findall(expressions)):
+        if rng.random() < (0.05 if kept else 0.2) and may_lack(key, config.get("filter") or {}):
             continue
         numbers = [number for _, number in comparisons(key, expressions)]
         around = [n + d for n in numbers or [0.5] for d in (-0.625, -0.125, 0.125, 0.625, 7.5)]
@@ -151,10 +175,10 @@ def populate(config: dict[str, Any], root: Path) -> None:
     for part in parts:
         for i, pattern in enumerate(part["documents"]):
             path = root / concrete(pattern)
-            if path.suffix not in (".gz", ".zst", ".json", ".jsonl"):
+            if path.suffix not in (".gz", ".json", ".jsonl", *ZSTD):
                 path = path / "0.gz"
             if path.is_file():
-                rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+                rows = read_rows(path)
             else:
                 count = max(FEWEST, ENOUGH // sum(len(p["documents"]) for p in parts))
                 rows = make_documents(rng, f"d{i}-{path.parent.name}", count)
@@ -163,7 +187,7 @@ def populate(config: dict[str, Any], root: Path) -> None:
                 beside = Path(str(path).replace("/documents/", f"/attributes/{name}/"))
                 known = {}
                 if beside.is_file():
-                    known = {r["id"]: r for r in map(json.loads, gzip.decompress(beside.read_bytes()).splitlines())}
+                    known = {r["id"]: r for r in read_rows(beside)}
                 made: list[dict[str, Any]] = [{} for _ in rows]
                 if number == 0:
                     made = [make_attributes(rng, part, row, kept=n % 3 == 0) for n, row in enumerate(rows)]
@@ -176,9 +200,8 @@ def populate(config: dict[str, Any], root: Path) -> None:
 def outputs(config: dict[str, Any], root: Path, given: set[Path]) -> Counter[str]:
     """What a command wrote, as strings that do not depend on the place or on the names of files."""
     found: Counter[str] = Counter()
-    for path in sorted(set(root.rglob("*.gz")) - given):
-        for line in gzip.decompress(path.read_bytes()).splitlines():
-            row = json.loads(line)
+    for path in sorted(packed(root) - given):
+        for row in read_rows(path):
             if "text" in row:
                 found[json.dumps([row["id"], row["text"]])] += 1
             else:
@@ -194,14 +217,14 @@ def run(command: list[str], path: Path, kind: str, root: Path) -> tuple[int, str
     text = localized(path.read_text(), root)
     config = yaml.safe_load(text)
     populate(config, root)
-    given = set(root.rglob("*.gz"))
+    given = packed(root)
     file = root / path.name
     filled = re.sub(r"(read_only\"?:\s*)true", r"\1false", text)
     if filled != text:
         # The filter that is to be read is made of the same documents first: then all of them are duplicates.
         file.write_text(filled)
         subprocess.run([*command, "-c", str(file), kind], cwd=root, capture_output=True, check=False)
-        for made in set(root.rglob("*.gz")) - given:
+        for made in packed(root) - given:
             made.unlink()
     file.write_text(text)
     done = subprocess.run([*command, "-c", str(file), kind], cwd=root, capture_output=True, text=True, check=False)
