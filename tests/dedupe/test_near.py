@@ -248,3 +248,17 @@ def test_a_plan_shows_the_curve_and_no_round(tmp_path: Path) -> None:
     ) in shown
     assert "-large-" not in shown
     assert "-small-" not in shown
+
+
+def test_behind_a_mix(tmp_path: Path) -> None:
+    """Files that the run itself writes are read twice too, and their attributes are looked up when they are there."""
+    documents(tmp_path, "a", one=text(1), two=text(1) + " more", short="few words", three=text(3))
+    mix = {"mix": {"name": "first", "drop": {"short": "length < 20"}}}
+    tag = {"tag": {"taggers": ["gopher_v2"]}}
+    settings = recipe(
+        tmp_path, tmp_path / "w", minhash={"keep": [{"score": "0 - gopher_v2.word_count"}]}, before=[mix, tag]
+    )
+    assert "03-near-links" in str(make_plan(decode(Recipe, settings)))
+    run(settings)
+    rows = attributes(tmp_path / "w")
+    assert {id: row["duplicate_of"] for id, row in rows.items()} == {"one": None, "two": "one", "three": None}
