@@ -484,8 +484,8 @@ def minhash_resolve(
     """Which rows go: (a RecordBatch of `kept`, `similarity`, `containment`, the pairs of which sets were compared).
 
     Rows are sorted by group (int64), and within a group the better to keep comes first. A row goes in favour of the
-    first row kept so far, of its group, that satisfies the rule; `kept` is the number of that row. Else the row is kept,
-    `kept` is its own number, and the shares are null. A row without tokens is kept.
+    first row kept so far, of its group, that satisfies the rule; `kept` is the number of that row. Else the row is
+    kept, `kept` is its own number, and the shares are null. A row without tokens is kept.
 
     `jaccard`: the similarity of distinct n-grams is at least `threshold`. `contained`, which has no threshold: the kept
     row has no fewer tokens and all distinct n-grams of the other; where fewer than 0.9 of the n-grams of one of the two
@@ -493,8 +493,8 @@ def minhash_resolve(
     of the same tokens.
 
     In a group of `large` rows or more, `jaccard` compares only the rows of the same tokens and those that share one of
-    200 bands of 31 values (0.3 % of pairs of a similarity of 0.7, 18 % of 0.8, 73 % of 0.85, 99.9 % of 0.9); `contained`
-    still finds all, by the rarest n-gram of a row. Up to some 8,000 rows all pairs take no longer than the bands.
+    200 bands of 31 values (0.3 % of pairs of a similarity of 0.7, 18 % of 0.8, 73 % of 0.85, 99.9 % of 0.9);
+    `contained` still finds all, by the rarest n-gram of a row. Bands save time beyond some 8,000 rows.
     """
 
 def bloom_plan(false_positive_rate: float) -> tuple[int, float]:

@@ -76,7 +76,7 @@ impl Words {
                     break;
                 }
                 let segment = &rest[..first_segment(rest)];
-                if segment.chars().any(char::is_alphanumeric) {
+                if segment.chars().any(is_alphanumeric) {
                     self.segment.clear();
                     push_lower(segment, &mut self.segment);
                     tokens.push(xxh3_64(&self.segment));
@@ -170,6 +170,11 @@ impl Block {
     }
 }
 
+/// Whether a character is a letter or a digit; dashes and quotation marks without a search.
+fn is_alphanumeric(c: char) -> bool {
+    !('\u{2000}'..='\u{206f}').contains(&c) && c.is_alphanumeric()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -188,6 +193,11 @@ mod tests {
 
     fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<u64> {
         words.into_iter().map(|word| xxh3_64(word.as_bytes())).collect()
+    }
+
+    #[test]
+    fn no_letter_is_taken_for_punctuation() {
+        assert!(('\0'..=char::MAX).all(|c| is_alphanumeric(c) == c.is_alphanumeric()));
     }
 
     #[test]
