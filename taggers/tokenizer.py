@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import tokenizers
 
 from dolma_pipeline import _native
 from dolma_pipeline.errors import ConfigError
@@ -19,7 +18,6 @@ from dolma_pipeline.io import fs
 from dolma_pipeline.io.cache import local_copy
 from dolma_pipeline.models import ModelFiles, find_model
 from dolma_pipeline.taggers.base import Attribute, Tagger
-from dolma_pipeline.tokens.reference import one_thread
 
 LONGEST_PERIOD = 13
 """Tokens."""
@@ -62,6 +60,11 @@ def load_tokenizer(path: Path) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _load(path: str, size: int, version: str) -> Any:
+    # Every mix knows the names of these taggers; few run them.
+    import tokenizers
+
+    from dolma_pipeline.tokens.reference import one_thread
+
     one_thread()
     try:
         tokenizer = tokenizers.Tokenizer.from_file(path)

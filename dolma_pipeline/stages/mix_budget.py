@@ -29,7 +29,6 @@ from dolma_pipeline.mixers.per_token import (
 from dolma_pipeline.mixers.sampling import Hashes, SourceHistogram, located_hashes, plan_budget
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.rule_input import files_of
-from dolma_pipeline.tokens.engine import tokenizer_file
 
 VERSION = 6
 
@@ -171,7 +170,12 @@ def plan_measures(
     stage = MapReduce(builder, number, "mix", VERSION, config.name)
     shards, seed = builder.corpus.shards, builder.recipe.seed
     tokenizer, assumed = _tokenizer(builder, number, config)
-    encoded_with = [str(tokenizer_file(tokenizer.path))] if tokenizer is not None and tokenizer.path else []
+    encoded_with = []
+    if tokenizer is not None and tokenizer.path:
+        # It brings the library of tokenizers, which a mix without a budget does not need.
+        from dolma_pipeline.tokens.engine import tokenizer_file
+
+        encoded_with = [str(tokenizer_file(tokenizer.path))]
     files_of_source = Counter(shard.source for shard in shards)
     measuring = msgspec.structs.replace(config, keep_attributes=False)
     rates = builder.places.scratch_file(stage.phase("sample"), "rates.json")

@@ -50,6 +50,16 @@ def test_top_level_help_needs_no_configuration_library() -> None:
     assert loaded_by(code) == []
 
 
+def test_a_mix_is_planned_and_read_without_the_library_of_tokenizers() -> None:
+    assert "tokenizers" not in loaded_by("import dolma_pipeline.stages.mix, dolma_pipeline.stages.tag")
+
+
+def test_the_end_of_a_command_looks_for_no_garbage() -> None:
+    code = "from dolma_pipeline.cli.main import main\nmain(['--version'])\nimport atexit, gc\natexit._run_exitfuncs()"
+    done = subprocess.run([sys.executable, "-c", f"{code}\nassert gc.get_freeze_count() > 1000"], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"dolma-pipeline {__version__}\n"
