@@ -23,6 +23,7 @@ from dolma_pipeline.formats.made_attributes import Made, MadeCursor, open_attrib
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.attributes import Integers
 from dolma_pipeline.mixers.computed import Computed, ComputedBatch
+from dolma_pipeline.mixers.fields import digits_of
 from dolma_pipeline.mixers.rule_kinds import Need, check_read
 
 
@@ -77,8 +78,8 @@ class BatchAttributes:
         rows = self.computed.rows
         found = {name: self.computed.column(pair) for name, pair in zip(rule.names, pairs, strict=True)}
         left = None if len(rows) == len(alive) else pa.array(rows)
-        for name in (*rule.names, *rule.fields):
-            if found.get(name) is None:
+        for name in (*rule.names, *rule.fields, *digits_of(rule.fields)):
+            if found.get(name) is None and name in table:
                 found[name] = table[name] if left is None else table[name].take(left)
         return rows, {name: column for name, column in found.items() if column is not None}
 

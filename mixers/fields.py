@@ -48,6 +48,11 @@ def field_columns(documents: Documents, keys: Collection[str]) -> dict[str, pa.A
     return found
 
 
+def digits_of(keys: Collection[str]) -> list[str]:
+    """Returns the columns of digits that `field_columns` may give beside those of `keys`."""
+    return [f"{DIGITS}:{key.removeprefix(f'{NUMBER}:')}" for key in keys if key.startswith(f"{NUMBER}:")]
+
+
 def present(documents: Documents, name: str) -> int:
     """How many documents have a value, other than null, in the field that a rule calls `name`."""
     if documents.raw is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from dolma_pipeline.config.recipe_base import AttributeFormat, Base, DocumentFormat, Fraction, PositiveInt
@@ -234,7 +235,15 @@ class Sweep(Base, frozen=True):
     expression: Annotated[
         str, Meta(min_length=1, description="an expression as in `drop`, with `{t}` in place of the threshold")
     ]
-    at: Annotated[list[float], Meta(min_length=1, description="the thresholds to try")]
+    at: Annotated[list[int | float], Meta(min_length=1, description="the thresholds to try")]
+
+    def __post_init__(self) -> None:
+        # A whole number that a double rounds stays what it is; `3` and `3.0` are one setting.
+        try:
+            exact = [t if float(t) != t else float(t) for t in self.at]
+        except OverflowError:
+            raise ValueError("expected thresholds up to 1.8e308 in `at`, found a longer number") from None
+        msgspec.structs.force_setattr(self, "at", exact)
 
 
 class Stat(Base, frozen=True):

@@ -35,6 +35,8 @@ from dolma_pipeline.stages.mix_pieces import FINDINGS, counting_phase, first_row
 from dolma_pipeline.stages.tag import FAILED
 
 VERSION = 5
+COMPUTED_VERSION = 6
+"""The version of a mix that computes attributes itself."""
 BATCH_BYTES = 2 << 20
 """Text of one batch. A mix holds its documents as text, as lines and as edited text at once, so a larger batch takes
 the more memory; with half of it, what each batch costs beside its documents was a fifteenth of a pass that filters."""
@@ -209,7 +211,7 @@ def plan(builder: Builder, number: int, config: Mix) -> None:
             run=f"{__name__}:mix_shards",
             config=task,
             inputs=(*files(read), *([rates] if rates is not None else []), *computed_inputs(computed)),
-            version=VERSION,
+            version=COMPUTED_VERSION if computed else VERSION,
         )
 
     divided = {g.output.id: pieces for g in all_groups if (pieces := pieces_of(g, config, builder))}

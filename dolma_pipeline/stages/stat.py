@@ -14,7 +14,7 @@ from dolma_pipeline.stat.merge import PAGE, SUMMARIES, VALUES, WHATIF, MergeStat
 from dolma_pipeline.stat.summaries import SummarizeFile, summarize_file
 from dolma_pipeline.stat.whatif import MeasureShard, WhatIfOp, all_rules, compiled_sweeps
 
-VERSION = 4
+VERSION = 5
 
 
 def plan(builder: Builder, number: int, config: Stat) -> None:

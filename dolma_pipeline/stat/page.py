@@ -57,7 +57,7 @@ def _sweep(sweep: SweepResult, read: dict[str, Amount]) -> Markup:
         by_source = [share(t.removed[s].documents, a.documents) or "·" for s, a in read.items()]
         rows.append(
             [
-                f"{t.at:g}",
+                t.shown,
                 count(gone.documents),
                 share(gone.documents, whole.documents),
                 size(gone.bytes),
@@ -73,7 +73,7 @@ def _sweep(sweep: SweepResult, read: dict[str, Amount]) -> Markup:
     for t in sweep.thresholds:
         if t.dropped or t.kept:
             table = _examples([*(("removed", e) for e in t.dropped), *(("kept", e) for e in t.kept)])
-            title = f"Documents nearest to {t.at:g}"
+            title = f"Documents nearest to {t.shown}"
             parts.append(element("details", element("summary", title), table))
     return section(f"{sweep.expression}", *parts)
 

@@ -35,12 +35,18 @@ class Example(Struct, frozen=True, kw_only=True):
 class Threshold(Struct, kw_only=True):
     """One threshold of a sweep."""
 
-    at: float
+    at: int | float
+    """Whole where a double would round it."""
     removed: dict[str, Amount] = {}
     """By source."""
     dropped: list[Example] = []
     """The documents nearest to it that it drops, of those whose fate is up to it."""
     kept: list[Example] = []
+
+    @property
+    def shown(self) -> str:
+        """The threshold in a table."""
+        return str(self.at) if isinstance(self.at, int) else f"{self.at:g}"
 
 
 class SweepResult(Struct, kw_only=True):

@@ -6,8 +6,9 @@ comparison true, false and unknown, and a threshold then costs one comparison of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow as pa
 from dolma_pipeline.errors import ConfigError
 from dolma_pipeline.mixers import expression
 from dolma_pipeline.mixers.expression import Rule, rule_of
-from dolma_pipeline.mixers.nodes import Attribute, Comparison, Logic, Node, Not, Number
+from dolma_pipeline.mixers.nodes import EXACT, Attribute, Comparison, Logic, Node, Not, Number
 from dolma_pipeline.mixers.syntax import parse
 
 OPEN = "{t}"
@@ -41,8 +42,9 @@ _UNKNOWN = Comparison("==", Number(float("nan")), Number(0.0))
 class Judged:
     """Documents of a batch and what they hang on."""
 
+    columns: Mapping[str, pa.Array]
     value: npt.NDArray[np.float64]
-    """What is compared with the threshold; NaN where it is unknown."""
+    """What is compared with the threshold, perhaps rounded; NaN where it is unknown."""
     if_true: npt.NDArray[np.bool_]
     """Whether the document is dropped where the comparison is true."""
     if_false: npt.NDArray[np.bool_]
@@ -60,7 +62,7 @@ class Compiled:
 
     text: str
     rule: Rule
-    """The expression with 0 for the threshold: what it reads."""
+    """The expression with a number for the threshold: what it reads, and of which kind that must be."""
     sign: str
     """As in `value sign threshold`."""
     value: Node
@@ -68,18 +70,26 @@ class Compiled:
 
     def judge(self, columns: Mapping[str, pa.Array], n: int) -> Judged:
         value = expression.numbers(self.value, columns, n)
-        return Judged(value, *(rule.evaluate(columns, n) for rule in self.outcomes))
+        return Judged(columns, value, *(rule.evaluate(columns, n) for rule in self.outcomes))
 
-    def dropped(self, judged: Judged, threshold: float) -> npt.NDArray[np.bool_]:
+    def dropped(self, judged: Judged, threshold: int | float) -> npt.NDArray[np.bool_]:
         """Whether each document is dropped at `threshold`."""
-        with np.errstate(invalid="ignore"):
-            hit = _SIGNS[self.sign](judged.value, threshold)
+        if EXACT <= abs(threshold) < np.inf:
+            # A rounded value may be equal to it where the value is not.
+            large = Comparison(self.sign, self.value, _number(threshold))
+            hit = rule_of(large, self.text, self.rule.where).evaluate(judged.columns, len(judged.value))
+        else:
+            with np.errstate(invalid="ignore"):
+                hit = _SIGNS[self.sign](judged.value, threshold)
         known = ~np.isnan(judged.value)
         return np.asarray(np.where(known, np.where(hit, judged.if_true, judged.if_false), judged.if_unknown))
 
 
-def compile_sweep(text: str, where: str) -> Compiled:
-    """Reads `text`; raises ConfigError, with `where`, unless `{t}` is one side of one comparison in it."""
+def compile_sweep(text: str, where: str, at: Sequence[int | float] = ()) -> Compiled:
+    """Reads `text` for the thresholds `at`.
+
+    Raises ConfigError, with `where`, unless `{t}` is one side of one comparison in it.
+    """
     try:
         tree = parse(text.replace(OPEN, _NAME), where)
     except ConfigError as error:
@@ -95,12 +105,17 @@ def compile_sweep(text: str, where: str) -> Compiled:
         value, sign = node.left, node.sign
     else:
         value, sign = node.right, _TURNED.get(node.sign, node.sign)
-    closed = Comparison(sign, value, Number(0.0))
+    # What a rounded one wants of an attribute holds for the others too.
+    closed = Comparison(sign, value, next((n for n in map(_number, at) if n.rounded), Number(0.0)))
 
     def rule(instead: Node) -> Rule:
         return rule_of(_put(tree, node, instead), text, where)
 
     return Compiled(text, rule(closed), sign, value, (rule(_TRUE), rule(_FALSE), rule(_UNKNOWN)))
+
+
+def _number(threshold: int | float) -> Number:
+    return Number(float(threshold), Decimal(threshold))
 
 
 def _is_open(node: Node) -> bool:

@@ -66,9 +66,9 @@ def _sweep(sweep: SweepResult, read: dict[str, Amount]) -> Block:
         gone = total(t.removed)
         figures = [count(gone.documents), _share(gone.documents, whole.documents)]
         figures += [size(gone.bytes), _share(gone.bytes, whole.bytes)]
-        rows.append([f"{t.at:g}", *figures, *(_share(t.removed[s].documents, read[s].documents) for s in sources)])
+        rows.append([t.shown, *figures, *(_share(t.removed[s].documents, read[s].documents) for s in sources)])
         if t.dropped or t.kept:
-            below.append(f"  near {t.at:g}")
+            below.append(f"  near {t.shown}")
             below += [_line("removed", e) for e in t.dropped] + [_line("kept", e) for e in t.kept]
     unknown = total(sweep.unknown).documents
     if unknown:

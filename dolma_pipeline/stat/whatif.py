@@ -44,7 +44,7 @@ class MeasureShard(Struct, frozen=True, kw_only=True):
 
 
 def compiled_sweeps(sweeps: list[Sweep], where: str = "sweeps") -> list[Compiled]:
-    return [compile_sweep(s.expression, f"{where}[{i}].expression") for i, s in enumerate(sweeps)]
+    return [compile_sweep(s.expression, f"{where}[{i}].expression", s.at) for i, s in enumerate(sweeps)]
 
 
 class WhatIfOp(Op):

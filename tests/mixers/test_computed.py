@@ -150,6 +150,38 @@ def test_damaged_files_and_idle_rules_are_told_as_with_attribute_files(tmp_path:
     assert use["drop.short"] == {"hits": 6, "reached": 30}
 
 
+LARGE = [2**53, 2**53 + 1, 2**63 - 1, -(2**53) - 1, -(2**63) + 1, 7]
+EXACTLY = '''
+from dolma_pipeline import tagger
+
+
+@tagger("k", attributes={"n": "int64"})
+def k(text: str) -> int:
+    """The number that the text is."""
+    return int(text)
+'''
+
+
+def test_large_whole_numbers_are_compared_with_a_field_by_their_digits(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text("".join(f'{{"id": "{n}", "text": "{n}", "num": {n}}}\n' for n in LARGE))
+    (tmp_path / "exactly.py").write_text(EXACTLY)
+    left = {}
+    for keep in (True, False):
+        for number, sign in enumerate(("==", "!=", "<", ">", "<=", ">=")):
+            tag = Tag(experiment="base", taggers=["k"], tagger_modules=[f"{tmp_path}/exactly.py"], keep=keep)
+            made = recipe(
+                "r",
+                {"a": Source(documents=f"{tmp_path}/d.jsonl")},
+                # The first rule narrows the batch before the second is asked.
+                [tag, Mix(name="kept", drop={"seven": "k.n == 7", "x": f"k.n {sign} doc.num"})],
+                work_dir=tmp_path / f"{keep}-{number}",
+                max_bad_fraction=1.0,
+            )
+            left[keep, sign] = run(made).counts().column("documents_out").to_pylist()[-1]
+    expected = {"==": 0, "!=": 5, "<": 5, ">": 5, "<=": 0, ">=": 0}
+    assert left == {(keep, sign): count for keep in (True, False) for sign, count in expected.items()}
+
+
 TAG = {"experiment": "base", "taggers": ["char_length_v1"], "keep": False}
 MIX = {"name": "kept", "drop": {"short": "char_length_v1.length < 400"}}
 
