@@ -46,9 +46,12 @@ rust: setup
 	cd rust_ext && cargo clippy --quiet --release --all-targets -- -D warnings
 	cd rust_ext && cargo test --quiet --release -p dolma-core
 
+# Files of tests share nothing, so that as many run at once as there are processors, four at most: some start a Ray.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+
 # It ends with the tests that were skipped, each with what would run it.
 test: check rust
-	$(BIN)/python -m pytest -rs
+	$(BIN)/python -m pytest $(PARALLEL) -rs
 
 # What takes long stays out: Ray, torch, fastText's trainer, whole commands, and tests that compare at length.
 QUICK := collect dedupe formats mixers report stat taggers \
@@ -63,7 +66,7 @@ NOT_QUICK := $(addprefix --ignore tests/taggers/test_,classifiers.py language.py
 
 quick: setup
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -m "not slow and not data" $(addprefix tests/,$(QUICK)) $(NOT_QUICK)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not data" $(addprefix tests/,$(QUICK)) $(NOT_QUICK)
 
 # The pages depend on the code alone, so that a test can compare them.
 reference: setup
