@@ -59,7 +59,9 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def show(name: str, took: float, documents: int, size: float, shingles: int) -> None:
-    speeds = f"{documents / took:>9,.0f} docs/s {size / took:>7.1f} MB/s {shingles / took / 1e6:>6.1f} M shingles/s"
+    speeds = f"{documents / took:>9,.0f} docs/s {size / took:>7.1f} MB/s"
+    if shingles:
+        speeds += f" {shingles / took / 1e6:>6.1f} M shingles/s"
     print(f"{name:<32} {took:>7.2f} s {speeds}", flush=True)
 
 
