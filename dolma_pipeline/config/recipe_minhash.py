@@ -101,7 +101,7 @@ class MinHash(Base, frozen=True):
             description="number of linked documents from which only those are compared that a second, stricter choice "
             "of bands brings together",
         ),
-    ] = 500
+    ] = 5000
     memory: Annotated[
         int,
         Meta(
