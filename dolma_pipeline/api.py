@@ -19,6 +19,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from dolma_pipeline.config.load import decode_recipe, make_recipe
+from dolma_pipeline.config.plain import plain_settings
 from dolma_pipeline.config.recipe import (
     Bloom,
     Classifier,
@@ -113,25 +114,20 @@ def recipe(
 
     Raises ConfigError with every mistake and its path, exactly as for a recipe file.
     """
-    if isinstance(stages, Struct | str) or not isinstance(sources, Mapping):
-        raise ConfigError("expected `sources` as a dict of Source by name, and `stages` as a list, found others")
+    if not isinstance(stages, list | tuple) or not isinstance(sources, Mapping):
+        raise ConfigError(
+            "expected `sources` as a dict of Source by name, and `stages` as a list, found "
+            f"{type(sources).__name__} and {type(stages).__name__}"
+        )
+    more = plain_settings(more)
     # Packages are looked into, for a kind of no name, only where a stage is not built in.
     built_in = all(isinstance(stage, Stage) or type(stage).__name__ in _kinds(()) for stage in stages)
     known = _kinds(() if built_in else more.get("stage_modules", ()), wanted=() if built_in else ("",))
     wrapped = [stage if isinstance(stage, Stage) else {_key(stage, known): stage} for stage in stages]
     made = {"name": name, "work_dir": work_dir, "sources": dict(sources), "stages": wrapped, **more}
-    checked = decode_recipe(msgspec.to_builtins(made, enc_hook=_plain))
+    checked = decode_recipe(plain_settings(made))
     validate(checked)
     return checked
-
-
-def _plain(value: Any) -> Any:
-    """Returns a path, or a number or text of numpy, as the plain value that a recipe has."""
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, np.generic):
-        return value.item()
-    raise ConfigError(f"expected values as in a recipe file, found {type(value).__name__}")
 
 
 def _given(recipe: Recipe) -> Recipe:
@@ -142,18 +138,21 @@ def _given(recipe: Recipe) -> Recipe:
 
 def _names(what: str, given: Any) -> list[str]:
     """Returns a list of names or paths; raises ConfigError for one name that is no list, and for other things."""
-    names = [_plain(g) if isinstance(g, os.PathLike | np.generic) else g for g in given] if _is_list(given) else None
+    names = [os.fspath(g) if isinstance(g, os.PathLike) else g for g in given] if _is_list(given) else None
     if names is None or not all(isinstance(n, str | CustomTagger) for n in names):
         raise ConfigError(f'expected a list for `{what}`, such as ["a", "b"], found {given!r}')
     return names
 
 
 def _is_list(given: Any) -> bool:
-    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping | os.PathLike)
+    """Whether there are several of something in an order: a set has none that stays."""
+    return isinstance(given, Iterable) and not isinstance(
+        given, str | bytes | bytearray | Mapping | os.PathLike | set | frozenset
+    )
 
 
 def _paths(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
-    return [os.fspath(g) for g in ([given] if isinstance(given, str | os.PathLike) else given)]
+    return _names("paths", [given] if isinstance(given, str | os.PathLike) else given)
 
 
 def _kinds(modules: Sequence[str], wanted: Sequence[str] = ()) -> dict[str, str]:
@@ -210,6 +209,8 @@ def run(
     recipe = _given(recipe)
     if not isinstance(processes, int) or processes < 1:
         raise ConfigError(f"expected a whole number of `processes` from 1, found {processes!r}")
+    if on_event is not None and not callable(on_event):
+        raise ConfigError(f"expected a function of one event as `on_event`, found {on_event!r}")
     options = RunOptions(
         processes=processes,
         address=address,
@@ -228,12 +229,13 @@ def open_run(directory: str | Path) -> Run:
     return Run(directory=Path(directory), manifest=read_manifest(Path(directory)))
 
 
-def clean(directory: str | Path) -> Cleaned:
+def clean(directory: str | Path, *, dry_run: bool = False) -> Cleaned:
     """Removes what a run needs no more: its scratch files, and what killed writers have left. The outputs stay.
 
-    Raises DataError if `directory` is not the work directory of a run, and StageError while a run is at work there.
+    With `dry_run` the files are only counted. Raises DataError if `directory` is not the work directory of a run, and
+    StageError while a run is at work there.
     """
-    return clean_run(directory)
+    return clean_run(directory, dry_run=dry_run)
 
 
 def verify(directory: str | Path) -> list[str]:
@@ -301,6 +303,8 @@ class Run(Struct, frozen=True):
 
         Raises ConfigError if no file of the run has such a path.
         """
+        if not isinstance(prefix, str):
+            raise ConfigError(f"expected a text as `prefix`, such as `mixed/`, found {prefix!r}")
         files = [file.path for file in self.manifest.files if file.path.startswith(prefix)]
         if not files and prefix:
             tops = sorted({file.path.partition("/")[0] + "/" for file in self.manifest.files})
