@@ -19,7 +19,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from dolma_pipeline.config.load import decode_recipe, make_recipe
-from dolma_pipeline.config.plain import plain_settings
+from dolma_pipeline.config.plain import is_list, names_given, paths_given, plain_settings
 from dolma_pipeline.config.recipe import (
     Bloom,
     Classifier,
@@ -134,25 +134,6 @@ def _given(recipe: Recipe) -> Recipe:
     if not isinstance(recipe, Recipe):
         raise ConfigError(f"expected a Recipe, found {recipe!r}; load_recipe({recipe!r}) reads a file")
     return recipe
-
-
-def _names(what: str, given: Any) -> list[str]:
-    """Returns a list of names or paths; raises ConfigError for one name that is no list, and for other things."""
-    names = [os.fspath(g) if isinstance(g, os.PathLike) else g for g in given] if _is_list(given) else None
-    if names is None or not all(isinstance(n, str | CustomTagger) for n in names):
-        raise ConfigError(f'expected a list for `{what}`, such as ["a", "b"], found {given!r}')
-    return names
-
-
-def _is_list(given: Any) -> bool:
-    """Whether there are several of something in an order: a set has none that stays."""
-    return isinstance(given, Iterable) and not isinstance(
-        given, str | bytes | bytearray | Mapping | os.PathLike | set | frozenset
-    )
-
-
-def _paths(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
-    return _names("paths", [given] if isinstance(given, str | os.PathLike) else given)
 
 
 def _kinds(modules: Sequence[str], wanted: Sequence[str] = ()) -> dict[str, str]:
@@ -349,10 +330,10 @@ def tag(texts: Iterable[str], taggers: Sequence[str | CustomTagger], *, modules:
     list<struct<start: int64, end: int64, score: float64>>, code points, half-open. `modules`: Python files or modules
     with taggers of your own. The taggers see texts without metadata: one that reads other fields needs a `tag` stage.
     """
-    names = _names("taggers", taggers)
+    names = names_given("taggers", taggers)
     if not names:
         raise ConfigError("expected at least one tagger, found none")
-    loaded = load_taggers(names, [str(m) for m in _names("modules", modules)])
+    loaded = load_taggers(names, [str(m) for m in names_given("modules", modules)])
     values = _texts(texts)
     count = len(values)
     raw = [msgspec.json.encode({"id": str(i), "text": text}) for i, text in enumerate(values)]
@@ -371,7 +352,7 @@ def tag(texts: Iterable[str], taggers: Sequence[str | CustomTagger], *, modules:
 
 def _texts(given: Any) -> list[str]:
     """Returns texts as a list of strings; raises ConfigError for one text that is no list, and for other values."""
-    if not _is_list(given):
+    if not is_list(given):
         raise ConfigError(f"expected a list of texts, found {type(given).__name__}")
     texts = [value.as_py() if isinstance(value, pa.Scalar) else value for value in given]
     for number, text in enumerate(texts):
@@ -390,7 +371,7 @@ def read_documents(paths: PathLike | Iterable[PathLike], *, columns: Columns | N
     `paths`: files or globs. Columns: id, text, source: large_string; line: int64, from 1. Raises DataError, with file
     and line, at a line that is no document and at the end of what a damaged file gives.
     """
-    for path in find_files(_paths(paths), "paths"):
+    for path in find_files(paths_given(paths), "paths"):
         stream = _stream(path, columns=columns)
         for documents in stream:
             for bad in stream.take_bad():
@@ -411,8 +392,8 @@ def read_attributes(
     JSON lines is spans, unless it is whole. Raises DataError for a damaged file and for a value of another kind than
     those before, ConfigError for a key that the file does not have.
     """
-    wanted = None if keys is None else _names("keys", keys)
-    for path in find_files(_paths(paths), "paths"):
+    wanted = None if keys is None else names_given("keys", keys)
+    for path in find_files(paths_given(paths), "paths"):
         found = attribute_keys(path)
         for key in wanted if wanted is not None else ():
             if key not in found:

@@ -1,15 +1,16 @@
-"""Settings given in Python as the plain values that a recipe file has."""
+"""What is given in Python, as the plain values that a recipe file has."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
+from dolma_pipeline.config.recipe import CustomTagger
 from dolma_pipeline.config.yaml_file import Step, json_path
 from dolma_pipeline.errors import ConfigError
 
@@ -55,3 +56,23 @@ def _given(struct: Struct) -> Iterator[tuple[str, Any]]:
         default = field.default if made is msgspec.NODEFAULT else made()
         if value is not msgspec.UNSET and (type(value) is not type(default) or value != default):
             yield field.encode_name, value
+
+
+def names_given(what: str, given: Any) -> list[str]:
+    """Returns a list of names or paths; raises ConfigError for one name that is no list, and for other things."""
+    names = [os.fspath(g) if isinstance(g, os.PathLike) else g for g in given] if is_list(given) else None
+    if names is None or not all(isinstance(n, str | CustomTagger) for n in names):
+        raise ConfigError(f'expected a list for `{what}`, such as ["a", "b"], found {given!r}')
+    return names
+
+
+def is_list(given: Any) -> bool:
+    """Whether there are several of something in an order: a set has none that stays."""
+    return isinstance(given, Iterable) and not isinstance(
+        given, str | bytes | bytearray | Mapping | os.PathLike | set | frozenset
+    )
+
+
+def paths_given(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Returns one path, or several, as a list of texts."""
+    return names_given("paths", [given] if isinstance(given, str | os.PathLike) else given)
