@@ -17,6 +17,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from dolma_pipeline.config.load import decode_recipe, make_recipe
+from dolma_pipeline.config.plain import is_list, names_given, paths_given, plain_settings
 from dolma_pipeline.config.recipe import (
     Bloom,
     Classifier,
@@ -122,47 +123,26 @@ def recipe(
 
     Raises ConfigError with every mistake and its path, exactly as for a recipe file.
     """
-    if isinstance(stages, Struct | str) or not isinstance(sources, Mapping):
-        raise ConfigError("expected `sources` as a dict of Source by name, and `stages` as a list, found others")
+    if not isinstance(stages, list | tuple) or not isinstance(sources, Mapping):
+        raise ConfigError(
+            "expected `sources` as a dict of Source by name, and `stages` as a list, found "
+            f"{type(sources).__name__} and {type(stages).__name__}"
+        )
+    more = plain_settings(more)
     # Packages are looked into, for a kind of no name, only where a stage is not built in.
     built_in = all(isinstance(stage, Stage) or type(stage).__name__ in _kinds(()) for stage in stages)
     known = _kinds(() if built_in else more.get("stage_modules", ()), wanted=() if built_in else ("",))
     wrapped = [stage if isinstance(stage, Stage) else {_key(stage, known): stage} for stage in stages]
     made = {"name": name, "work_dir": work_dir, "sources": dict(sources), "stages": wrapped, **more}
-    checked = decode_recipe(msgspec.to_builtins(made, enc_hook=_plain))
+    checked = decode_recipe(plain_settings(made))
     validate(checked)
     return checked
-
-
-def _plain(value: Any) -> Any:
-    """Returns a path, or a number or text of numpy, as the plain value that a recipe has."""
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, np.generic):
-        return value.item()
-    raise ConfigError(f"expected values as in a recipe file, found {type(value).__name__}")
 
 
 def _given(recipe: Recipe) -> Recipe:
     if not isinstance(recipe, Recipe):
         raise ConfigError(f"expected a Recipe, found {recipe!r}; load_recipe({recipe!r}) reads a file")
     return recipe
-
-
-def _names(what: str, given: Any) -> list[str]:
-    """Returns a list of names or paths; raises ConfigError for one name that is no list, and for other things."""
-    names = [_plain(g) if isinstance(g, os.PathLike | np.generic) else g for g in given] if _is_list(given) else None
-    if names is None or not all(isinstance(n, str | CustomTagger) for n in names):
-        raise ConfigError(f'expected a list for `{what}`, such as ["a", "b"], found {given!r}')
-    return names
-
-
-def _is_list(given: Any) -> bool:
-    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping | os.PathLike)
-
-
-def _paths(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
-    return [os.fspath(g) for g in ([given] if isinstance(given, str | os.PathLike) else given)]
 
 
 def _kinds(modules: Sequence[str], wanted: Sequence[str] = ()) -> dict[str, str]:
@@ -219,6 +199,8 @@ def run(
     recipe = _given(recipe)
     if not isinstance(processes, int) or processes < 1:
         raise ConfigError(f"expected a whole number of `processes` from 1, found {processes!r}")
+    if on_event is not None and not callable(on_event):
+        raise ConfigError(f"expected a function of one event as `on_event`, found {on_event!r}")
     options = RunOptions(
         processes=processes,
         address=address,
@@ -237,12 +219,13 @@ def open_run(directory: str | Path) -> Run:
     return Run(directory=Path(directory), manifest=read_manifest(Path(directory)))
 
 
-def clean(directory: str | Path) -> Cleaned:
+def clean(directory: str | Path, *, dry_run: bool = False) -> Cleaned:
     """Removes what a run needs no more: its scratch files, and what killed writers have left. The outputs stay.
 
-    Raises DataError if `directory` is not the work directory of a run, and StageError while a run is at work there.
+    With `dry_run` the files are only counted. Raises DataError if `directory` is not the work directory of a run, and
+    StageError while a run is at work there.
     """
-    return clean_run(directory)
+    return clean_run(directory, dry_run=dry_run)
 
 
 def explain(directory: str | Path, identifier: str, *, source: str | None = None) -> list[Story]:
@@ -327,6 +310,8 @@ class Run(Struct, frozen=True):
 
         Raises ConfigError if no file of the run has such a path.
         """
+        if not isinstance(prefix, str):
+            raise ConfigError(f"expected a text as `prefix`, such as `mixed/`, found {prefix!r}")
         files = [file.path for file in self.manifest.files if file.path.startswith(prefix)]
         if not files and prefix:
             tops = sorted({file.path.partition("/")[0] + "/" for file in self.manifest.files})
@@ -371,10 +356,10 @@ def tag(texts: Iterable[str], taggers: Sequence[str | CustomTagger], *, modules:
     list<struct<start: int64, end: int64, score: float64>>, code points, half-open. `modules`: Python files or modules
     with taggers of your own. The taggers see texts without metadata: one that reads other fields needs a `tag` stage.
     """
-    names = _names("taggers", taggers)
+    names = names_given("taggers", taggers)
     if not names:
         raise ConfigError("expected at least one tagger, found none")
-    loaded = load_taggers(names, [str(m) for m in _names("modules", modules)])
+    loaded = load_taggers(names, [str(m) for m in names_given("modules", modules)])
     values = _texts(texts)
     count = len(values)
     raw = [msgspec.json.encode({"id": str(i), "text": text}) for i, text in enumerate(values)]
@@ -393,7 +378,7 @@ def tag(texts: Iterable[str], taggers: Sequence[str | CustomTagger], *, modules:
 
 def _texts(given: Any) -> list[str]:
     """Returns texts as a list of strings; raises ConfigError for one text that is no list, and for other values."""
-    if not _is_list(given):
+    if not is_list(given):
         raise ConfigError(f"expected a list of texts, found {type(given).__name__}")
     texts = [value.as_py() if isinstance(value, pa.Scalar) else value for value in given]
     for number, text in enumerate(texts):
@@ -412,7 +397,7 @@ def read_documents(paths: PathLike | Iterable[PathLike], *, columns: Columns | N
     `paths`: files or globs. Columns: id, text, source: large_string; line: int64, from 1. Raises DataError, with file
     and line, at a line that is no document and at the end of what a damaged file gives.
     """
-    for path in find_files(_paths(paths), "paths"):
+    for path in find_files(paths_given(paths), "paths"):
         stream = _stream(path, columns=columns)
         for documents in stream:
             for bad in stream.take_bad():
@@ -433,8 +418,8 @@ def read_attributes(
     JSON lines is spans, unless it is whole. Raises DataError for a damaged file and for a value of another kind than
     those before, ConfigError for a key that the file does not have.
     """
-    wanted = None if keys is None else _names("keys", keys)
-    for path in find_files(_paths(paths), "paths"):
+    wanted = None if keys is None else names_given("keys", keys)
+    for path in find_files(paths_given(paths), "paths"):
         found = attribute_keys(path)
         for key in wanted if wanted is not None else ():
             if key not in found:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -192,3 +195,62 @@ def test_paths_and_numbers_of_numpy_are_plain_values(tmp_path: Path) -> None:
     expected = dp.tag(["a", "bc"], ["char_length_v1"])
     for texts in (np.array(["a", "bc"]), pa.array(["a", "bc"]), pa.chunked_array([["a"], ["bc"]]), ("a", "bc")):
         assert dp.tag(texts, ["char_length_v1"]).equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": b"r"}, "$.name: expected values as in a recipe file, found bytes; `.decode()` makes a text"),
+        ({"work_dir": b"w"}, "$.work_dir: expected values as in a recipe file, found bytes; `.decode()` makes a text"),
+        ({"work_dir": datetime.date(2026, 1, 2)}, "$.work_dir: expected values as in a recipe file, found date"),
+        ({"resources": {"a": b"x"}}, "$.resources.a: expected values as in a recipe file, found bytes; `.decode()`"),
+        ({"stage_modules": {"a", "b"}}, "$.stage_modules: expected values as in a recipe file, found set; `sorted("),
+        (
+            {"sources": {"s": dp.Source(documents=b"a/*")}},  # type: ignore[arg-type]
+            "$.sources.s.documents: expected values as in a recipe file, found bytes",
+        ),
+        ({"sources": {3: dp.Source(documents="a/*")}}, "$.sources: expected texts as names, found 3"),
+        (
+            {"stages": [dp.Tag(experiment="e", taggers={"a", "b"})]},  # type: ignore[arg-type]
+            "$.stages[0].tag.taggers: expected values as in a recipe file, found set; `sorted(...)` makes a list",
+        ),
+        (
+            {"stages": [dp.Tag(experiment="e", taggers=[b"a"])]},  # type: ignore[list-item]
+            "$.stages[0].tag.taggers[0]: expected values as in a recipe file, found bytes",
+        ),
+        ({"stages": (stage for stage in [dp.Mix()])}, "`stages` as a list, found dict and generator"),
+        ({"stages": None}, "`stages` as a list, found dict and NoneType"),
+        ({"seed": -1}, "$.seed: expected a whole number from 0 to 18446744073709551615, found -1"),
+        ({"seed": 2**64}, "$.seed: expected a whole number from 0 to 18446744073709551615, found 18446744073709551616"),
+        (
+            {"stages": [dp.Train(model="1m", steps=1, seed=-2)]},
+            "$.stages[0].train.seed: expected a whole number from 0 to 18446744073709551615, found -2",
+        ),
+    ],
+)
+def test_values_that_no_recipe_file_has(change: dict[str, Any], message: str) -> None:
+    parts: dict[str, Any] = {
+        "name": "r",
+        "sources": {"s": dp.Source(documents="a/*")},
+        "stages": [dp.Tag(experiment="e", taggers=["char_length_v1"])],
+        "work_dir": "w",
+    }
+    with pytest.raises(dp.DolmaError, match=re.escape(message)):
+        dp.recipe(**parts | change)
+
+
+def test_arguments_of_other_kinds_are_told_before_anything_runs(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    with pytest.raises(dp.DolmaError, match="expected a function of one event as `on_event`, found 3"):
+        dp.run(made, on_event=3)  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(dp.DolmaError, match="expected a list for `taggers`"):
+        dp.tag(["a"], {"char_length_v1"})  # type: ignore[arg-type]
+    with pytest.raises(dp.DolmaError, match="expected a list for `paths`"):
+        next(dp.read_documents({"a", "b"}))
+    with pytest.raises(dp.DolmaError, match="expected a list for `paths`"):
+        next(dp.read_attributes(b"a"))  # type: ignore[arg-type]
+    done = dp.run(made)
+    with pytest.raises(dp.DolmaError, match="expected a text as `prefix`, such as `mixed/`, found 3"):
+        done.files(3)  # type: ignore[arg-type]
+    assert dp.clean(tmp_path / "run", dry_run=True) == dp.Cleaned(files=0, bytes=0)

@@ -20,6 +20,7 @@ from dolma_pipeline.formats.columns import AS_DOLMA, Columns
 def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path) -> None:
     """Raises one ConfigError with a line for each mistake; `where` says where a path of the recipe stands."""
     checks = Checks(recipe)
+    _seed(checks, recipe.seed, ("seed",))
     for name, source in recipe.sources.items():
         _source(checks, name, source, ("sources", name))
     kinds = kinds_of(recipe)
@@ -27,11 +28,19 @@ def validate(recipe: Recipe, where: Callable[[Sequence[Step]], str] = json_path)
         found = configs(stage)
         checks.exactly_one(("stages", i), {kind: found.get(kind) for kind in kinds})
         for kind, config in found.items():
+            if not kinds[kind].origin:
+                _seed(checks, getattr(config, "seed", None), ("stages", i, kind, "seed"))
             with blaming(f"{where(('stages', i, kind))}: its `validate`"):
                 kinds[kind].validate_function(checks, config, ("stages", i, kind))
     _token_sources(checks)
     if checks.problems:
         raise ConfigError("\n".join(f"{where(path)}: {text}" for path, text in checks.problems))
+
+
+def _seed(checks: Checks, seed: int | None, path: Path) -> None:
+    """Hashes take seeds of 64 bits."""
+    if seed is not None and not 0 <= seed < 2**64:
+        checks.note(path, f"expected a whole number from 0 to {2**64 - 1}, found {seed}")
 
 
 def _source(checks: Checks, name: str, source: Source, path: Path) -> None:

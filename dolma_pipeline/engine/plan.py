@@ -17,6 +17,7 @@ from dolma_pipeline.config.validation import validate
 from dolma_pipeline.engine.builder import Builder, Phase, StageInfo
 from dolma_pipeline.engine.corpus import Corpus, Places, Shard, existing_attributes, shared_files, source_shards
 from dolma_pipeline.engine.outputs import Claim, check_plan
+from dolma_pipeline.engine.read_again import check_own_files, check_scratch
 from dolma_pipeline.engine.registry import COLLECT, kinds_of
 from dolma_pipeline.engine.roots import Roots
 from dolma_pipeline.engine.standing import Standing, look_up
@@ -136,7 +137,10 @@ def make_plan(recipe: Recipe, given: list[Shard] | None = None, sizes: Mapping[s
             added = tuple(e for e in corpus.attributes if e not in known)
             reads.append(StageReads(ids=ids, corpus=corpus, experiments=added))
     builder.flush()
-    check_plan(builder.claims, [s.path for s in there], _patterns(recipe))
+    patterns = _patterns(recipe)
+    check_plan(builder.claims, [s.path for s in there], patterns)
+    check_own_files(builder.places, builder.roots, patterns, shards)
+    check_scratch(builder.places, builder.roots, builder.claims)
     return Plan(
         recipe=recipe,
         roots=builder.roots,

@@ -42,6 +42,20 @@ def matches(pattern: str, path: str) -> bool:
     return _matches([p for p in pattern.split("/") if p], [p for p in path.split("/") if p])
 
 
+def enters(pattern: str, directory: str) -> bool:
+    """Whether `pattern` could find a path below `directory`, were there one of the right name."""
+    return _enters([p for p in pattern.split("/") if p], [p for p in directory.split("/") if p])
+
+
+def _enters(pattern: list[str], directory: list[str]) -> bool:
+    if not pattern or not directory:
+        return bool(pattern)
+    if pattern[0] == "**":
+        below = not directory[0].startswith(".") and _enters(pattern, directory[1:])
+        return below or _enters(pattern[1:], directory)
+    return _fits(pattern[0], directory[0]) and _enters(pattern[1:], directory[1:])
+
+
 def _matches(pattern: list[str], path: list[str]) -> bool:
     if not pattern or not path:
         return not path and all(p == "**" for p in pattern)
