@@ -175,7 +175,7 @@ fn required(text: &Text<'_>) -> f64 {
         let found = match bytes.get(word.start as usize..).and_then(<[u8]>::first_chunk) {
             Some(four) => {
                 let four = u32::from_le_bytes(*four);
-                // Of a longer word too, which its length tells from these.
+                // A longer word is packed too, and its length tells it from these.
                 four & u32::MAX >> (8 * 4u32.saturating_sub(length))
             }
             None => text.bytes(word).iter().rev().fold(0, |found, byte| found << 8 | u32::from(*byte)),
