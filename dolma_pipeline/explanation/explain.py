@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
 from msgspec import structs
 
 from dolma_pipeline.config.load import decode_recipe
-from dolma_pipeline.config.recipe import Dedupe, Recipe, configs
+from dolma_pipeline.config.recipe import Dedupe, Mix, Recipe, configs
 from dolma_pipeline.engine.corpus import Shard
 from dolma_pipeline.engine.manifest import RunManifest, read_manifest
-from dolma_pipeline.engine.plan import Plan, StageReads, make_plan
+from dolma_pipeline.engine.plan import Plan, make_plan
 from dolma_pipeline.engine.state import State
-from dolma_pipeline.engine.task import Task
 from dolma_pipeline.errors import ConfigError, DataError
 from dolma_pipeline.explanation.attributes import attributes_of, duplicate_key, first_of
 from dolma_pipeline.explanation.find import Found, documents_of, set_aside
@@ -50,22 +48,18 @@ class RunDirectory:
     def sources(self) -> list[Shard]:
         return self.plan.given
 
-    def tasks(self, stage: str) -> Iterator[Task]:
-        """Yields the tasks of the phase that is the stage itself."""
+    def mixes(self, number: int) -> Iterator[tuple[str, MixShards]]:
+        """Yields the tasks of stage `number` of the recipe, from 0, with its id; none of a stage that is no mix."""
+        if not isinstance(self.configs[number], Mix):
+            return
+        stage = self.plan.reads[number].ids[-1]
         for phase in self.plan.phases:
             if phase.id == stage:
-                yield from phase.build(State())
+                yield from ((stage, task.config) for task in phase.build(State()))
 
-    def mix_task(self, reads: StageReads, path: str) -> MixShards | None:
+    def mix_task(self, number: int, path: str) -> MixShards | None:
         """Returns the task of a mix that read the file at `path`; None for a stage that is no mix."""
-        for stage in reads.ids:
-            for task in self.tasks(stage):
-                config = task.config
-                if not isinstance(config, MixShards):
-                    return None
-                if input_of(config, path) is not None:
-                    return config
-        return None
+        return next((task for _, task in self.mixes(number) if input_of(task, path) is not None), None)
 
 
 def _recipe(manifest: RunManifest, work_dir: Path) -> Recipe:
@@ -109,9 +103,9 @@ def _story(run: RunDirectory, found: Found) -> Story:
         stages=stages,
         outcome="It passed every stage.",
     )
-    for number, (reads, config) in enumerate(zip(run.plan.reads, run.configs, strict=True)):
+    for number, reads in enumerate(run.plan.reads):
         later = run.plan.reads[number + 1].corpus if number + 1 < len(run.plan.reads) else None
-        told, following = _stage(run, reads, config, found)
+        told, following = _stage(run, number, found)
         stages += [told] if told is not None else []
         if following is not None:
             found = following
@@ -131,11 +125,12 @@ def _story(run: RunDirectory, found: Found) -> Story:
     return story
 
 
-def _stage(run: RunDirectory, reads: StageReads, config: Any, found: Found) -> tuple[StageStory | None, Found | None]:
+def _stage(run: RunDirectory, number: int, found: Found) -> tuple[StageStory | None, Found | None]:
     """What a stage made of a document, and the document that it wrote, if it wrote one."""
+    reads, config = run.plan.reads[number], run.configs[number]
     if not reads.ids:
         return None, None
-    task = run.mix_task(reads, found.shard.path)
+    task = run.mix_task(number, found.shard.path)
     if task is not None:
         return _mix(reads.ids[-1], task, found, run)
     attributes = attributes_of(reads, found)

@@ -64,12 +64,8 @@ def sample_rule(run: str | Path, rule: str, count: int) -> list[Sampled]:
 
 
 def _mixes(run: RunDirectory) -> Iterator[tuple[str, MixShards]]:
-    for reads in run.plan.reads:
-        for stage in reads.ids:
-            for task in run.tasks(stage):
-                if not isinstance(task.config, MixShards):
-                    break
-                yield stage, task.config
+    for number in range(len(run.plan.reads)):
+        yield from run.mixes(number)
 
 
 def _dropped(run: RunDirectory, tasks: list[tuple[str, MixShards]], rule: str) -> Iterator[tuple[int, Sampled]]:

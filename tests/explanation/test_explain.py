@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import dolma_pipeline as dp
+from dolma_pipeline.config.recipe_minhash import MinHash
 from dolma_pipeline.explanation.render import render
+from dolma_pipeline.explanation.story import Difference, Pair
 from tests.corpus import make_corpus
 from tests.corpus import recipe as recipe_of_corpus
 
@@ -214,3 +216,28 @@ def test_a_sample_is_the_same_on_every_call_and_has_as_many_as_asked_for(tmp_pat
     assert [s.line for s in first] == sorted(s.line for s in first)
     more = dp.sample_rule(tmp_path / "run", "short", 20)
     assert {s.id for s in first} < {s.id for s in more}
+
+
+def test_a_near_duplicate_stands_beside_the_document_that_stays(tmp_path: Path) -> None:
+    words = [f"w{n}" for n in range(60)]
+    changed = [*words[:30], "other", *words[31:]]
+    rows = [{"id": "a", "text": " ".join([*words, "end"])}, {"id": "b", "text": " ".join(changed)}]
+    made = dp.recipe(
+        "near",
+        {"web": dp.Source(documents=write(tmp_path / "documents", *rows, {"id": "c", "text": "something else"}))},
+        [dp.Dedupe(name="near", minhash=MinHash()), dp.Mix(drop={"near": "near.duplicate"})],
+        work_dir=tmp_path / "run",
+    )
+    dp.run(made)
+    (story,) = dp.explain(tmp_path / "run", "b")
+    place = f"{tmp_path}/documents/x.jsonl.gz:1"
+    assert story.stages[0].pair == Pair(
+        kept="a",
+        place=place,
+        differences=[Difference(here="other", there="w30"), Difference(here="", there="end")],
+        words_in_common=round(59 / 60, 4),
+    )
+    assert f"  98.3% of its words stand in {place} in the same order\n    - other\n    + w30\n" in render(story)
+    assert [s.id for s in dp.sample_rule(tmp_path / "run", "near")] == ["b"]
+    (stays,) = dp.explain(tmp_path / "run", "a")
+    assert (stays.stages[0].pair, stays.stages[0].attributes["near__cluster_size"]) == (None, 2)
