@@ -210,13 +210,13 @@ def open_run(directory: str | Path) -> Run:
     return Run(directory=Path(directory), manifest=read_manifest(Path(directory)))
 
 
-def clean(directory: str | Path, *, dry_run: bool = False) -> Cleaned:
+def clean(directory: str | Path, *, dry_run: bool = False, moved: bool = False) -> Cleaned:
     """Removes what a run needs no more: its scratch files, and what killed writers have left. The outputs stay.
 
-    With `dry_run` the files are only counted. Raises DataError if `directory` is not the work directory of a run, and
-    StageError while a run is at work there.
+    With `dry_run` the files are only counted; with `moved` the scratch files of the place where the run was before go
+    too. Raises DataError if `directory` is not the work directory of a run, and StageError while a run is at work.
     """
-    return clean_run(directory, dry_run=dry_run)
+    return clean_run(directory, dry_run=dry_run, moved=moved)
 
 
 def verify(directory: str | Path) -> list[str]:
