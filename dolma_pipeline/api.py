@@ -37,6 +37,7 @@ from dolma_pipeline.config.recipe import (
     Tokens,
     Train,
 )
+from dolma_pipeline.config.recipe_minhash import KeepBy, MinHash, Verification
 from dolma_pipeline.config.recipe_mix import Budget, Edit
 from dolma_pipeline.config.recipe_tokenizer import Tokenizer
 from dolma_pipeline.config.shipped import find_recipe
@@ -77,6 +78,8 @@ __all__ = [
     "Edit",
     "EvaluationFields",
     "Fertility",
+    "KeepBy",
+    "MinHash",
     "Mix",
     "Pack",
     "Paragraphs",
@@ -94,6 +97,7 @@ __all__ = [
     "Tokenizer",
     "Tokens",
     "Train",
+    "Verification",
     "clean",
     "explain",
     "load_recipe",
@@ -218,13 +222,13 @@ def open_run(directory: str | Path) -> Run:
     return Run(directory=Path(directory), manifest=read_manifest(Path(directory)))
 
 
-def clean(directory: str | Path, *, dry_run: bool = False) -> Cleaned:
+def clean(directory: str | Path, *, dry_run: bool = False, moved: bool = False) -> Cleaned:
     """Removes what a run needs no more: its scratch files, and what killed writers have left. The outputs stay.
 
-    With `dry_run` the files are only counted. Raises DataError if `directory` is not the work directory of a run, and
-    StageError while a run is at work there.
+    With `dry_run` the files are only counted; with `moved` the scratch files of the place where the run was before go
+    too. Raises DataError if `directory` is not the work directory of a run, and StageError while a run is at work.
     """
-    return clean_run(directory, dry_run=dry_run)
+    return clean_run(directory, dry_run=dry_run, moved=moved)
 
 
 def explain(directory: str | Path, identifier: str, *, source: str | None = None) -> list[Story]:

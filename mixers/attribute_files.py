@@ -183,7 +183,12 @@ class AttributeFiles:
         # A file without the column has it for no document: JSON lines leave out what is empty, and so may a shard.
         named = {name: tables.get(e, {}).get(key, absent) for name, (e, key) in self._names.items()}
         if self._needs:
-            check_read(self._needs, named, self._place)
+            try:
+                check_read(self._needs, named, self._place)
+            except DataError:
+                for cursor in self._cursors.values():
+                    cursor.check_before()
+                raise
         rows: list[pa.LargeBinaryArray] = []
         whole: list[tuple[str, pa.Array]] = []
         files: list[pa.LargeBinaryArray | dict[str, pa.Array]] = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from dolma_pipeline.formats.attributes import EndOfPiece
+from dolma_pipeline.formats.attributes import EndOfPiece, kinds_problem
 from dolma_pipeline.formats.other_texts import joined_digest, other_texts, past_warnings
 
 Many = tuple[int, str]
@@ -44,6 +45,9 @@ def together(path: str, pieces: Sequence[PieceFindings]) -> tuple[list[str], str
     for file in files:
         ends = [piece.beside[file] for piece in pieces]
         recorded, seen = ends[0].recorded, [end.texts for end in ends]
+        two = [key for key, kinds in _kinds([end.kinds for end in ends]).items() if len(kinds) > 1]
+        if not problem and two:
+            problem = kinds_problem(file, two, sys.maxsize)
         if not problem:
             problem = ends[-1].left
         if not problem and recorded is not None and joined_digest(seen) != recorded:
@@ -52,6 +56,15 @@ def together(path: str, pieces: Sequence[PieceFindings]) -> tuple[list[str], str
     warnings += [unseen_warning(path, n) for n in pieces[0].unseen if all(n in piece.unseen for piece in pieces)]
     failed = _sums([piece.failed for piece in pieces])
     return warnings + [failed_warning(path, what, found) for what, found in failed.items()], problem
+
+
+def _kinds(pieces: Sequence[dict[str, str]]) -> dict[str, set[str]]:
+    """The kinds of each attribute in all pieces."""
+    found: dict[str, set[str]] = {}
+    for piece in pieces:
+        for key, kind in piece.items():
+            found.setdefault(key, set()).add(kind)
+    return found
 
 
 def _sums(pieces: Sequence[dict[str, Many]]) -> dict[str, Many]:

@@ -84,6 +84,8 @@ def needs(tree: Node, text: str, where: str) -> list[Need]:
                 add(side, KINDS, "", other.name)
             elif isinstance(other, Number) and other.rounded:
                 add(side, ("int64",), f"a whole number (int64), which alone is exactly {other.exact}")
+            elif isinstance(other, Value):
+                add(side, NUMBERS, f"a number beside `{other.path}`, which is a text only beside a quoted one,")
             else:
                 add(side, NUMBERS, "a number")
             if not isinstance(side, Attribute):

@@ -92,7 +92,7 @@ def _checked(name: str, kind: Kind, value: Any, length: int) -> Any:
     if kind == "int64":
         # A bool is an int in Python, and nobody means it as one.
         if isinstance(value, bool) or not isinstance(value, Integral) or not -LARGEST <= int(value) < LARGEST:
-            raise BadValue(f"`{name}`: expected {shown(kind)} of 64 bits, found {value!r}; `int(...)` makes one")
+            raise BadValue(f"`{name}`: expected {shown(kind)} of 64 bits, found {value!r}{_as_integer(value)}")
         return int(value)
     if kind == "bool":
         if not isinstance(value, bool | np.bool_):
@@ -137,3 +137,12 @@ def _span(name: str, span: Any, length: int) -> Span:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _as_integer(value: object) -> str:
+    """What would work in place of a value that is no int64."""
+    try:
+        fits = -LARGEST <= int(value) < LARGEST  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return "; return None where there is no number"
+    return "; `int(...)` makes one" if fits else f"; 64 bits hold {-LARGEST} to {LARGEST - 1}"

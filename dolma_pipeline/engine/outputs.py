@@ -87,6 +87,8 @@ class Owner(Struct, frozen=True, kw_only=True):
     """What the recipe has claimed outside of the work directory."""
     scratch: str = ""
     """The directory of its scratch files, where it is not in the work directory."""
+    work_dir: str = ""
+    """Where the work directory was then, without links."""
     parts: dict[str, list[str]] = {}
     """Phases of runs with an account of their own, such as `dolma stat --recipe`, by account."""
 
@@ -173,6 +175,27 @@ def read_owner(work_dir: Path) -> Owner | None:
     return Owner(recipe=found["name"]) if named else None
 
 
+def has_own_scratch(owner: Owner, work_dir: Path) -> bool:
+    """Whether the scratch files that `owner` names are those of the run in `work_dir`, however that is spelled.
+
+    A run that was copied names those of the first one, and one that was moved those of its former place.
+    """
+    if owner.work_dir:
+        return owner.work_dir == str(fs.resolve(work_dir))
+    spelled = {work_dir, Path(os.path.normpath(work_dir)), fs.resolve(work_dir)}
+    return Path(owner.scratch).name in map(scratch_name, spelled)
+
+
+def scratch_elsewhere(owner: Owner | None, work_dir: Path) -> str:
+    """A sentence about the scratch files that a run has left where it was before; empty where there are none."""
+    if owner is None or not owner.scratch or has_own_scratch(owner, work_dir) or not fs.is_directory(owner.scratch):
+        return ""
+    return (
+        f"this run was moved or copied, and scratch files of its former place are in {owner.scratch}: "
+        "`dolma clean --moved` removes them, where no other run needs them"
+    )
+
+
 def check_places(
     roots: Roots, recipe: Recipe, claims: Sequence[Claim], *, existing: Existing = "own", renamed: bool = False
 ) -> list[str]:
@@ -190,7 +213,9 @@ def check_places(
             f"whose files would be overwritten; give this recipe a work_dir of its own, or, if it is the same recipe "
             f"under a new name, run it once with `--renamed`"
         )
-    return _check_existing(roots, _outside(work_dir, claims), owner, settings_of(recipe), existing)
+    left = scratch_elsewhere(owner, work_dir)
+    said = _check_existing(roots, _outside(work_dir, claims), owner, settings_of(recipe), existing)
+    return [*said, left] if left and owner is not None and owner.scratch != roots.scratch else said
 
 
 def claim_places(
@@ -211,11 +236,13 @@ def claim_places(
     settings = owner.settings if part is not None and owner is not None else settings_of(recipe)
     places = sorted(keys | set(owner.places if owner is not None else ()))
     scratch = roots.scratch if roots != default_roots(work_dir) else ""
-    if owner is not None and owner.scratch not in ("", scratch) and Path(owner.scratch).name == scratch_name(work_dir):
+    if owner is not None and owner.scratch not in ("", scratch) and has_own_scratch(owner, work_dir):
         # The run keeps its scratch files elsewhere from now on, and nobody would find the old ones again.
         fs.remove_tree(owner.scratch, ignore_errors=True)
     name = hide_in_settings(recipe.name)
-    _enter(work_dir, owner, Owner(recipe=name, settings=settings, places=places, scratch=scratch, parts=parts))
+    real = str(fs.resolve(work_dir)) if scratch else ""
+    after = Owner(recipe=name, settings=settings, places=places, scratch=scratch, work_dir=real, parts=parts)
+    _enter(work_dir, owner, after)
     for directory, other in _neighbours(work_dir) if outside else []:
         common = keys.intersection(other.places)
         if common and locked(directory):

@@ -58,6 +58,17 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
             twin.edited = dict(edited)
         return twin
 
+    def below_zero(self) -> dict[str, int]:
+        """The counts that cannot be, by name, and those of rules and edits by both names: `dropped short`."""
+        found: dict[str, int] = {}
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            each = (
+                {f"{name} {key}": count for key, count in value.items()} if isinstance(value, dict) else {name: value}
+            )
+            found |= {key: count for key, count in each.items() if isinstance(count, int) and count < 0}
+        return found
+
     def read(self) -> Counts:
         """What a stage counts that reads the same documents and drops none."""
         good = self.documents_in - self.quarantined - self.unread

@@ -72,6 +72,10 @@ def account_problems(manifest: RunManifest, work_dir: Path) -> list[str]:
     problems = _lost_between(manifest.stages)
     for stage in manifest.stages:
         for source, counts in stage.counts.items():
+            below = counts.below_zero()
+            if below:
+                found = ", ".join(f"{name} {count}" for name, count in below.items())
+                problems.append(f"stage {stage.id}, source {source}: expected counts from 0, found {found}")
             if not counts.balanced:
                 dropped = sum(counts.dropped.values())
                 problems.append(

@@ -178,6 +178,8 @@ class EndOfPiece(Struct, frozen=True, kw_only=True):
     """What `joined_digest` needs to know of those that were read."""
     past: dict[str, tuple[int, str]]
     """What `PastTheEnd` has found."""
+    kinds: dict[str, str] = {}
+    """The kind of each attribute of JSON lines that the piece has a value of."""
 
 
 class AttributeCursor:
@@ -202,7 +204,8 @@ class AttributeCursor:
         self._keys = list(keys)
         self._raw = raw
         self._parquet = self._path.endswith(".parquet")
-        self._rows = self._begun = first_row
+        self._rows = self._begun = self._first_row = first_row
+        self._kinds: dict[str, str] = {}
         self._past = PastTheEnd()
         self._texts = TextDigest()
         self._recorded: str | None = None
@@ -220,7 +223,7 @@ class AttributeCursor:
         Raises DataError for a row that belongs to another document: the files do not match.
         """
         count = len(documents)
-        table = self._take(count) if self._parquet else pa.Table.from_batches([self._reader.next_rows(count)])
+        table = self._take(count) if self._parquet else self._next_lines(count)
         if table.num_rows != count:
             raise DataError(
                 f"{self._at(self._rows + table.num_rows + 1)}: expected a row for each document, found "
@@ -242,6 +245,10 @@ class AttributeCursor:
             self._texts.add(documents.text)
         else:
             self._past.check(found, documents, lambda row: self._at(self._rows + row + 1))
+        if not self._parquet:
+            for key in found.keys() & set(self._keys) - self._kinds.keys():
+                if found[key].null_count < count:
+                    self._kinds[key] = str(kind_of(found[key].type))
         self._begun = self._rows
         self._rows += count
         return found
@@ -266,7 +273,25 @@ class AttributeCursor:
         """What `finish` looks at, for pieces of a file of documents: only all of them together tell."""
         left = self._left() if last else ""
         texts = self._texts.of_piece()
-        return EndOfPiece(left=left, recorded=self._recorded, texts=texts, past=self._past.found)
+        kinds = dict(sorted(self._kinds.items()))
+        return EndOfPiece(left=left, recorded=self._recorded, texts=texts, past=self._past.found, kinds=kinds)
+
+    def check_before(self, more: int = 0) -> None:
+        """Raises DataError where the rows before a piece show what is wrong: a value's kind follows from the first.
+
+        `more`: number of rows behind the last batch to look at.
+        """
+        if self._first_row and not self._parquet:
+            problem = kinds_problem(self._path, self._keys, self._rows + more)
+            if problem:
+                raise DataError(problem)
+
+    def _next_lines(self, count: int) -> pa.Table:
+        try:
+            return pa.Table.from_batches([self._reader.next_rows(count)])
+        except DataError:
+            self.check_before(count)
+            raise
 
     def _left(self) -> str:
         """A sentence for a row behind the last of the documents; empty where there is none."""
@@ -297,6 +322,17 @@ class AttributeCursor:
         table = pa.concat_tables(parts)
         self._rest = table.slice(count)
         return table.slice(0, count)
+
+
+def kinds_problem(path: str, keys: Sequence[str], rows: int) -> str:
+    """What a reader says where the values of a key are of two kinds in the first `rows` rows; empty if none are."""
+    reader = _native.AttributeReader(str(local_copy(path)), list(keys), any_id=True)
+    try:
+        while read := reader.next_rows(min(ROW_GROUP, rows)).num_rows:
+            rows -= read
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _parquet_batches(path: str, keys: Sequence[str], first_row: int = 0) -> Iterator[pa.RecordBatch]:

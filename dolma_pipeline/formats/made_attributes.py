@@ -46,6 +46,9 @@ class MadeCursor:
         """Returns the place that a row of the last batch has in the file."""
         return f"{self._path}: row {self._begun + row + 1}"
 
+    def check_before(self, more: int = 0) -> None:
+        """There is nothing before the first row."""
+
     def finish_piece(self, *, last: bool) -> EndOfPiece:
         """Nothing is known of a file that is not there yet."""
         raise StageError(f"{self._path}: expected the attributes of a whole file, found those of a piece")

@@ -48,6 +48,18 @@ def test_a_changed_file(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_counts_below_zero(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They add up, but no rule drops less than nothing."""
+    counts = {"web": Counts(documents_in=3, documents_out=5, dropped={"short": -2})}
+    manifest = read_json(run / NAME, RunManifest)
+    stages = [StageAccount(id="01-mixed", kind="mix", counts=counts)]
+    write_json(run / NAME, sealed(msgspec.structs.replace(manifest, stages=stages)))
+    assert main(["verify", str(run)]) == 1
+    assert capsys.readouterr().out == (
+        f"{run}: stage 01-mixed, source web: expected counts from 0, found dropped short -2\n"
+    )
+
+
 def test_documents_lost_between_stages(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = read_json(run / NAME, RunManifest)
     tokens = StageAccount(id="02-tokens", kind="tokens", counts={"web": Counts(documents_in=1, documents_out=1)})

@@ -194,7 +194,8 @@ def test_cleaning_a_copy_leaves_the_scratch_files_of_the_first_run(recipe: dict[
     run({**recipe, "scratch_dir": str(tmp_path / "fast")}, KEEP)
     scratch = files_in(tmp_path / "fast")
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
-    assert clean_run(tmp_path / "copy") == Cleaned(files=0, bytes=0)
+    found = clean_run(tmp_path / "copy")
+    assert (found.files, found.bytes) == (0, 0)
     assert files_in(tmp_path / "fast") == scratch
     assert clean_run(tmp_path / "run").files == len(scratch)
 
@@ -204,3 +205,47 @@ def test_another_scratch_directory_takes_the_place_of_the_first(recipe: dict[str
     assert files_in(tmp_path / "fast") != []
     assert run({**recipe, "scratch_dir": str(tmp_path / "faster")}) == files
     assert files_in(tmp_path / "fast") == []
+
+
+@pytest.mark.parametrize(("ran", "cleaned"), [("link", "run"), ("run", "link"), ("run", "data/../run")])
+def test_clean_finds_the_scratch_files_however_the_run_is_spelled(
+    recipe: dict[str, Any], tmp_path: Path, ran: str, cleaned: str
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    run({**recipe, "work_dir": str(tmp_path / ran), "scratch_dir": str(tmp_path / "fast")}, KEEP)
+    count = len(files_in(tmp_path / "fast"))
+    assert count > 0
+    assert clean_run(tmp_path / cleaned).files == count
+    assert files_in(tmp_path / "fast") == []
+
+
+def test_a_moved_run_says_where_its_scratch_files_are(
+    recipe: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run({**recipe, "scratch_dir": str(tmp_path / "fast")}, KEEP)
+    (top,) = (tmp_path / "fast").iterdir()
+    count = len(files_in(top))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    said = (
+        f"this run was moved or copied, and scratch files of its former place are in {top}: "
+        "`dolma clean --moved` removes them, where no other run needs them"
+    )
+    capsys.readouterr()
+    assert main(["clean", str(tmp_path / "moved")]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == f"{tmp_path}/moved: {said}"
+    assert len(files_in(top)) == count
+    shutil.copytree(tmp_path / "moved", tmp_path / "second")
+    run({**recipe, "work_dir": str(tmp_path / "second"), "scratch_dir": str(tmp_path / "fast")})
+    assert f"warning: {said}" in capsys.readouterr().err
+    assert main(["clean", "--moved", str(tmp_path / "moved")]) == 0
+    assert files_in(tmp_path / "fast") == []
+    capsys.readouterr()
+    assert main(["clean", str(tmp_path / "moved")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/moved: removed nothing\n"
+
+
+def test_clean_of_a_file(recipe: dict[str, Any], tmp_path: Path) -> None:
+    run(recipe)
+    with pytest.raises(DataError, match=r"manifest\.json: expected the work directory of a run, found a file$"):
+        clean_run(tmp_path / "run" / "manifest.json")

@@ -12,6 +12,14 @@ def test_counts_balance() -> None:
     assert not counts.balanced
 
 
+def test_counts_below_zero_balance_and_cannot_be() -> None:
+    counts = Counts(documents_in=81, documents_out=86, dropped={"a": -6, "b": 1})
+    assert counts.balanced
+    assert counts.below_zero() == {"dropped a": -6}
+    assert Counts(documents_in=-1, unread=-1).below_zero() == {"documents_in": -1, "unread": -1}
+    assert Counts(documents_in=1, documents_out=1).below_zero() == {}
+
+
 def test_a_copy_is_independent() -> None:
     counts = Counts(documents_in=1, dropped={"a": 1})
     counts.copy().add(Counts(documents_in=1, dropped={"a": 1}))

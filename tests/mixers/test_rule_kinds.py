@@ -166,7 +166,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"drop": {"r": "t.t < t.t"}}, "$.mix.drop.r: expected a number as `t.t` at column 1, found a text"),
     ({"drop": {"r": "max(t.t) > 1"}}, "$.mix.drop.r: expected a number as `t.t` at column 5, found a text"),
     ({"drop": {"r": "1 + t.b > 1"}}, "$.mix.drop.r: expected a number as `t.b` at column 5, found true or false"),
-    ({"drop": {"r": "t.t == doc.x"}}, "$.mix.drop.r: expected a number as `t.t` at column 1, found a text"),
+    ({"drop": {"r": "t.t == doc.x"}}, "$.mix.drop.r: expected a number beside `doc.x`, which is a text only beside a "
+     "quoted one, as `t.t` at column 1, found a text"),
     ({"edit": [{"cut": "t.t"}]}, "$.mix.edit[0].cut: expected spans as `t.t` at column 1, found a text (string); "),
 ]  # fmt: skip
 

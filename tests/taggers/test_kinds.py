@@ -90,7 +90,10 @@ REFUSED: list[tuple[Any, dict[str, Kind] | None, str]] = [
                       'declare it with attributes={"score": "int64"}'),
     (3.0, {"n": "int64"}, "`n`: expected a whole number (int64) of 64 bits, found 3.0; `int(...)` makes one"),
     (True, {"n": "int64"}, "`n`: expected a whole number (int64) of 64 bits, found True; `int(...)` makes one"),
-    (2**63, {"n": "int64"}, f"`n`: expected a whole number (int64) of 64 bits, found {2**63}; `int(...)` makes one"),
+    (2**63, {"n": "int64"}, "`n`: expected a whole number (int64) of 64 bits, found 9223372036854775808; 64 bits hold "
+                            "-9223372036854775808 to 9223372036854775807"),
+    (float("nan"), {"n": "int64"}, "`n`: expected a whole number (int64) of 64 bits, found nan; return None where "
+                                   "there is no number"),
     (3, {"t": "string"}, "`t`: expected a text (string), found 3; `str(...)` makes one"),
     ("\ud800", {"t": "string"}, "`t`: expected a text that is Unicode, found half a surrogate: "),
     (1, {"b": "bool"}, "`b`: expected true or false (bool), found 1; `bool(...)` makes one"),
