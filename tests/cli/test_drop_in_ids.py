@@ -205,8 +205,8 @@ def test_a_recipe_reads_rows_of_such_ids_only_with_such_documents() -> None:
         (
             {"as_dolma": True},
             [{"mix": {}}, {"tokens": {"tokenizer": {"path": "t.json"}}}],
-            ".as_dolma: expected `tag`, `dedupe` and at their end one `mix`, found `tokens` in $.stages[1], which "
-            "needs the ids of all documents",
+            ".as_dolma: expected `tag`, `dedupe`, `decontaminate` and at their end one `mix`, found `tokens` in "
+            "$.stages[1], which needs the ids of all documents",
         ),
     ],
 )

@@ -14,7 +14,8 @@ FROZEN = {
         --set --work-dir --scratch-dir --renamed
     """,
     "verify": "",
-    "clean": "--dry-run",
+    "explain": "--source --rule --sample --json --html",
+    "clean": "--dry-run --moved",
     "tag": """
         --documents --destination --tagger_modules --taggers --experiment --processes --ignore_existing --debug
         --profile.enable --profile.output --profile.steps --profile.sort_key --profile.lines --work_dir.input

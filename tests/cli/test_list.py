@@ -71,8 +71,8 @@ def test_kinds_of_stages_and_those_of_a_module(capsys: pytest.CaptureFixture[str
     assert rows[-1]["about"] == "Count the documents of each host"
     assert main(["list", "--stages"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == [
-        "kind        from      what the stage does",
-        "tag         built in  Measure documents: each tagger writes attributes, and nothing is dropped",
+        "kind           from      what the stage does",
+        "tag            built in  Measure documents: each tagger writes attributes, and nothing is dropped",
     ]
     assert main(["list", "--stage_modules", module]) == 2
     assert "expected `--stages` beside `--stage_modules`, found none" in capsys.readouterr().err

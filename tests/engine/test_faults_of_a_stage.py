@@ -286,8 +286,8 @@ def test_a_module_that_a_recipe_in_python_does_not_name_is_asked_for(run: Run) -
     with pytest.raises(ConfigError) as error:
         api.recipe("l", {"a": api.Source(documents="*.jsonl")}, [names["Lines"]()], work_dir="run")
     assert str(error.value) == (
-        "expected a stage (Tag, Dedupe, Mix, Stat, Tokens, Reshard, Convert, Fertility, Classifier, Train), found "
-        'Lines; name the module of your own stage: `recipe(..., stage_modules=["my_stage.py"])`'
+        "expected a stage (Tag, Dedupe, Decontaminate, Mix, Stat, Tokens, Reshard, Convert, Fertility, Classifier, "
+        'Train), found Lines; name the module of your own stage: `recipe(..., stage_modules=["my_stage.py"])`'
     )
 
 
