@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dolma_pipeline import user_modules
 from tests import needs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,3 +21,10 @@ def shared_data() -> Path:
     if not (path / "manpages" / "documents").is_dir():
         needs.skip(f"no document collection at {path}", "DOLMA_TEST_DATA=DIR make test")
     return path
+
+
+@pytest.fixture(autouse=True)
+def tests_are_no_modules_of_users() -> Iterator[None]:
+    """Forgets that `tests` is a module of users, which it becomes where a recipe of a test names one of its modules."""
+    yield
+    user_modules._imported.discard("tests")
