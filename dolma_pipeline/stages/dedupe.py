@@ -317,12 +317,15 @@ def plan(builder: Builder, number: int, config: Dedupe) -> None:
         ),
         *verdicts_joined,
     ]
+    joined_filter = []
     if config.bloom is not None and config.bloom.file is not None and not config.bloom.read_only:
         what = f"join the filters into {config.bloom.file}"
+        joined_filter.append(f"{prefix}-filter")
         later.append(Phase(id=f"{prefix}-filter", what=what, build=build_filter, after=[reduce], lists=[filter_parts]))
     in_pieces = any(each.piece is not None for _, each in units)
     builder.add_op(keys, build_keys, later, pieces=pieces_phase(keys) if in_pieces else None)
-    phases = (*of_keys, *of_verdicts, keys, final, reduce)
+    # Scratch files stay until the last of a stage's phases is done, which is that of the filter where there is one.
+    phases = (*of_keys, *of_verdicts, keys, final, *joined_filter, reduce)
     builder.stages.append(StageInfo(id=prefix, kind="dedupe", counted=(keys, final), phases=phases))
 
 

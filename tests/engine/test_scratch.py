@@ -249,3 +249,15 @@ def test_clean_of_a_file(recipe: dict[str, Any], tmp_path: Path) -> None:
     run(recipe)
     with pytest.raises(DataError, match=r"manifest\.json: expected the work directory of a run, found a file$"):
         clean_run(tmp_path / "run" / "manifest.json")
+
+
+def test_a_run_does_nothing_twice(recipe: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bloom = {"name": "seen", "documents": {"key": "text"}, "bloom": {"file": str(tmp_path / "f.bloom")}}
+    near = {"name": "near", "minhash": {}}
+    recipe["stages"] = [{"dedupe": bloom}, {"dedupe": near}, {"tag": {"taggers": ["char_length_v1"]}}, *STAGES]
+    plan = make_plan(make_recipe(File("r.yaml", recipe)))
+    of_stages = {phase for stage in plan.stages for phase in stage.phases}
+    # A phase that belongs to no stage would find the scratch files of its stage gone.
+    assert [phase.id for phase in plan.phases if not {phase.id, *phase.parts} & of_stages] == []
+    run(recipe)
+    assert "done again" not in capsys.readouterr().err
