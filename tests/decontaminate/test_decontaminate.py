@@ -83,6 +83,11 @@ def test_a_mix_drops_what_is_marked(tmp_path: Path) -> None:
     assert run.dropped().to_pylist() == [{"stage": "02-mixed", "source": "web", "rule": "leaked", "documents": 2}]
 
 
+def test_rules_find_a_stage_with_a_hyphen_in_its_name(tmp_path: Path) -> None:
+    run = dp.run(made(tmp_path, dp.Mix(drop={"leaked": "my_evals.contaminated"}), name="my-evals", format="jsonl.gz"))
+    assert [row["documents"] for row in run.dropped().to_pylist()] == [2]
+
+
 def test_one_and_two_processes_write_the_same(tmp_path: Path) -> None:
     one = dp.run(made(tmp_path / "1"))
     two = dp.run(made(tmp_path / "2"), processes=2)

@@ -14,6 +14,7 @@ from dolma_pipeline.engine.stage import Context, Documents, Op, Report, ShardInp
 from dolma_pipeline.formats.attributes import AttributeWriter
 from dolma_pipeline.formats.columns import shown_id
 from dolma_pipeline.formats.kinds import Kind
+from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.stages.decontaminate.config import Decontaminate
 from dolma_pipeline.stages.decontaminate.index import ngram_hashes
 from dolma_pipeline.stages.decontaminate.items import Item, Tokens, flat_words, read_items
@@ -130,7 +131,7 @@ class DecontaminateOp(Op):
             ]
         types = {"evaluation": pa.large_string(), "item": pa.large_string(), "match": SPANS}
         columns["match"] = [spans or [] for spans in columns["match"]]
-        name = self.config.config.name
+        name = sanitize(self.config.config.name)
         self._writer.write(
             documents,
             {f"{name}__{key}": pa.array(values, types.get(key, pa.float64())) for key, values in columns.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dolma_pipeline.engine.stage import Builder, Call, MapReduce, Shard, State
 from dolma_pipeline.formats.columns import takes_any_id
 from dolma_pipeline.io.files import find_files
+from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.decontaminate.config import Decontaminate
 from dolma_pipeline.stages.decontaminate.merge import MergeMatches, merge_matches
@@ -64,5 +65,5 @@ def plan(builder: Builder, number: int, config: Decontaminate) -> None:
     stage.reduce("merge", "bring the matches together", merge)
     stage.finish(counted=["shards"])
     corpus.attributes[config.name] = files
-    corpus.keys[config.name] = [f"{config.name}__{key}" for key in KINDS]
-    corpus.kinds[config.name] = {f"{config.name}__{key}": kind for key, kind in KINDS.items()}
+    corpus.kinds[config.name] = {f"{sanitize(config.name)}__{key}": kind for key, kind in KINDS.items()}
+    corpus.keys[config.name] = list(corpus.kinds[config.name])
