@@ -138,7 +138,7 @@ class Decider:
         for documents in stream:
             columns = beside.next(documents)
             unseen = {name for name in unseen if not columns.spells(name, documents.raw)}
-            yield self._decide(documents, columns)
+            yield self.decide(documents, columns)
         ends: dict[str, EndOfPiece] = {}
         if stream.damage is not None:
             self.warnings.append(f"{source.path}: {stream.damage}")
@@ -160,10 +160,7 @@ class Decider:
         self.warnings += [failed_warning(source.path, what, found) for what, found in self._failed.items()]
 
     def decide(self, documents: Documents, columns: BatchAttributes) -> Decision:
-        """Decides on some documents by themselves, with their attributes."""
-        return self._decide(documents, columns)
-
-    def _decide(self, documents: Documents, columns: BatchAttributes) -> Decision:
+        """Decides on some documents, of whole batches or of parts of them, with their attributes."""
         table = rule_columns(documents, columns.named, self._fields)
         rule = self._first_hits(documents, table, columns)
         for field in self.mix.discard_fields:

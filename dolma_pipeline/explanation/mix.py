@@ -54,8 +54,8 @@ class MixAnswer:
 
     def _rules(self) -> list[RuleAnswer]:
         drop = self._decider.drop
-        if self._columns.computed is not None:
-            batch = self._computed.batch(self.before, self._input.path, self._input.name)  # type: ignore[union-attr]
+        if self._computed is not None:
+            batch = self._computed.batch(self.before, self._input.path, self._input.name)
             batch.fill_all(np.ones(1, np.bool_))
             for name, pair in self._task.names.items():
                 column = batch.whole_column(pair)

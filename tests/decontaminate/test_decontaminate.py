@@ -69,7 +69,8 @@ def test_documents_with_items_are_marked_and_matches_are_written(tmp_path: Path)
     assert (details["documents"], details["contaminated"]) == (4, 2)
     assert details["table"]["rows"] == [["rivers", 1, 1, 2]]
     assert run.manifest.warnings == [
-        "decontaminate `decontaminate`: 1 item of fewer than 20 words is not looked for; `min_words` sets the limit",
+        "decontaminate `decontaminate`: 1 item is not looked for; an item needs 20 words (`min_words`), 5 of them in "
+        "the question, and a whole text that scores 0.8",
         "decontaminate `decontaminate`: 2 of 4 documents of source `web` (50.00%) hold evaluation items, more than the "
         "0.10% of `alarm`; look at some of them in decontaminate/decontaminate/matches.jsonl before a mix drops them",
     ]
@@ -163,3 +164,21 @@ def test_words_stand_where_their_span_says(text: str, data: st.DataObject) -> No
     end = data.draw(st.integers(begin + 1, len(words)))
     start, stop = char_span(text, begin, end)
     assert _words(text[start:stop]).tolist() == words[begin:end].tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "needs"),
+    [
+        ({}, "5 of them in the question, and a whole text that scores 0.8"),
+        ({"method": "ngrams"}, "13 of them in the question"),
+    ],
+)
+def test_items_that_nothing_could_match_are_said(tmp_path: Path, settings: dict[str, Any], needs: str) -> None:
+    # A question of four words has no 5-gram, however long the answer is.
+    evaluations = lines(tmp_path / "e.jsonl", {"question": "who wrote this book", "answer": " ".join(["a"] * 30)})
+    documents = lines(tmp_path / "documents" / "x.jsonl", {"id": "a", "text": "x"})
+    stage = Decontaminate(evaluations={"e": evaluations}, **settings)
+    run = dp.run(dp.recipe("t", {"s": dp.Source(documents=documents)}, [stage], work_dir=tmp_path / "run"))
+    assert run.manifest.warnings == [
+        "decontaminate `decontaminate`: 1 item is not looked for; an item needs 20 words (`min_words`), " + needs
+    ]

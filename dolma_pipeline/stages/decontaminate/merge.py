@@ -22,7 +22,8 @@ class MergeMatches(Struct, frozen=True, kw_only=True):
     """Number of items of each evaluation set."""
     short: int
     """Number of items that are too short to be looked for."""
-    min_words: int
+    needs: str
+    """What an item needs to be looked for, in words."""
     alarm: float
     out: str
 
@@ -60,8 +61,7 @@ def _warnings(config: MergeMatches, documents: dict[str, int], marked: dict[str,
     said = []
     if config.short:
         said.append(
-            f"{where}: {counted(config.short, 'item')} of fewer than {config.min_words} words {_is(config.short)} not "
-            f"looked for; `min_words` sets the limit"
+            f"{where}: {counted(config.short, 'item')} {_is(config.short)} not looked for; an item needs {config.needs}"
         )
     for source, count in documents.items():
         if marked[source] > config.alarm * count:

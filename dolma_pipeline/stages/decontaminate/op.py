@@ -18,8 +18,8 @@ from dolma_pipeline.mixers.keys import sanitize
 from dolma_pipeline.stages.decontaminate.config import Decontaminate
 from dolma_pipeline.stages.decontaminate.index import ngram_hashes
 from dolma_pipeline.stages.decontaminate.items import Item, Tokens, flat_words, read_items
-from dolma_pipeline.stages.decontaminate.overlap import Match, Overlap
-from dolma_pipeline.stages.decontaminate.shared import SharedNgrams, SharedParagraphs
+from dolma_pipeline.stages.decontaminate.overlap import Match, Overlap, largest_score
+from dolma_pipeline.stages.decontaminate.shared import SharedNgrams, SharedParagraphs, has_long_paragraph
 
 KINDS: dict[str, Kind] = {
     "contaminated": "float64",
@@ -77,7 +77,7 @@ class Index:
 
     def __init__(self, config: Decontaminate, files: dict[str, list[str]]) -> None:
         items = read_items(files, config.fields)
-        self.items: list[Item] = [item for item in items if item.words >= config.min_words]
+        self.items: list[Item] = [item for item in items if _can_be_found(item, config)]
         self.short = len(items) - len(self.items)
         self.total = len(items)
         self.words = config.words
@@ -95,6 +95,17 @@ class Index:
             return self.method.find_in(documents.text)
         tokens, offsets = flat_words(documents.text)
         return self.method.find(tokens, offsets, ngram_hashes(tokens, self.words))
+
+
+def _can_be_found(item: Item, config: Decontaminate) -> bool:
+    """Whether an item is long enough to be looked for, and could be found if a document had all of it."""
+    if item.words < config.min_words:
+        return False
+    if config.method == "paragraphs":
+        return has_long_paragraph(item)
+    if len(item.tokens[0]) < config.words:
+        return False
+    return config.method == "ngrams" or largest_score(item) >= config.least
 
 
 class DecontaminateOp(Op):

@@ -94,7 +94,7 @@ class Overlap:
         question, answer, passage = item.tokens
         of_question, of_answer, of_passage = self._of(number)
         shares = SHARES[bool(len(answer)), bool(len(passage))]
-        confidence = 0.5 + 0.5 * min(1.0, len(question) / LONG_QUESTION)
+        confidence = _confidence(item)
         # What the question must have, if the other parts were found in full.
         least = (self._threshold - shares[1] - shares[2]) / (shares[0] * confidence)
         slack = max(8, len(question) // 4)
@@ -123,6 +123,16 @@ class Overlap:
             )
             found = self._cache[number] = (question, answer, passage)
         return found
+
+
+def _confidence(item: Item) -> float:
+    return 0.5 + 0.5 * min(1.0, len(item.tokens[0]) / LONG_QUESTION)
+
+
+def largest_score(item: Item) -> float:
+    """Returns the score of a document that has all of an item."""
+    shares = SHARES[bool(len(item.tokens[1])), bool(len(item.tokens[2]))]
+    return shares[0] * _confidence(item) + shares[1] + shares[2]
 
 
 def _candidates(rows: Places, items: Places, starts: Places) -> npt.NDArray[np.int64]:

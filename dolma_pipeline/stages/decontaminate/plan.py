@@ -10,6 +10,7 @@ from dolma_pipeline.report.units import counted
 from dolma_pipeline.stages.decontaminate.config import Decontaminate
 from dolma_pipeline.stages.decontaminate.merge import MergeMatches, merge_matches
 from dolma_pipeline.stages.decontaminate.op import KINDS, DecontaminateOp, DecontaminateShard, Index
+from dolma_pipeline.stages.decontaminate.shared import LONG_PARAGRAPH
 
 VERSION = 1
 MATCHES = "matches.jsonl"
@@ -54,7 +55,7 @@ def plan(builder: Builder, number: int, config: Decontaminate) -> None:
             found=scratch,
             items=counts,
             short=index.short,
-            min_words=config.min_words,
+            needs=needs_of(config),
             alarm=config.alarm,
             out=out,
         )
@@ -67,3 +68,13 @@ def plan(builder: Builder, number: int, config: Decontaminate) -> None:
     corpus.attributes[config.name] = files
     corpus.kinds[config.name] = {f"{sanitize(config.name)}__{key}": kind for key, kind in KINDS.items()}
     corpus.keys[config.name] = list(corpus.kinds[config.name])
+
+
+def needs_of(config: Decontaminate) -> str:
+    """Returns what an item needs to be looked for, in words."""
+    least = f"{config.min_words} words (`min_words`)"
+    if config.method == "paragraphs":
+        return f"{least} and a line of more than {LONG_PARAGRAPH}"
+    if config.method == "ngrams":
+        return f"{least}, {config.words} of them in the question"
+    return f"{least}, {config.words} of them in the question, and a whole text that scores {config.least:g}"

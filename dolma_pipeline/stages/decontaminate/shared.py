@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -52,17 +52,25 @@ class SharedNgrams:
         ]
 
 
+def has_long_paragraph(item: Item) -> bool:
+    """Whether one of the paragraphs of an item is long enough to be compared."""
+    return any(_long_paragraphs(item))
+
+
+def _long_paragraphs(item: Item) -> Iterator[str]:
+    for part in (item.question, item.answer, item.passage):
+        yield from (line for line in part.split("\n") if len(line.split()) > LONG_PARAGRAPH)
+
+
 class SharedParagraphs:
     """Finds documents that have a paragraph of an item, byte by byte. Paragraphs are lines."""
 
     def __init__(self, items: Sequence[Item]) -> None:
-        owners: dict[bytes, int] = {}
+        owners: dict[str, int] = {}
         for number, item in enumerate(items):
-            for part in (item.question, item.answer, item.passage):
-                lines = pa.array(part.split("\n"), pa.large_string())
-                for line, identifier in zip(lines.to_pylist(), _native.content_ids(lines).to_pylist(), strict=True):
-                    if len(line.split()) > LONG_PARAGRAPH:
-                        owners.setdefault(identifier, number)
+            found = pa.array(list(_long_paragraphs(item)), pa.large_string())
+            for identifier in _native.content_ids(found).to_pylist():
+                owners.setdefault(identifier, number)
         self._ids = pa.array(list(owners), pa.large_string())
         self._owners = list(owners.values())
 
